@@ -1,0 +1,102 @@
+"""One complete run, checked: data, model and training.
+
+A search space is this with distributions in some leaves; ``best.yaml`` is this.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Frozen(BaseModel):
+    """Base of all configuration: immutable, and no unknown key passes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VideoData(Frozen):
+    """A folder of videos with ``train`` and ``test`` inside."""
+
+    type: Literal["video"] = "video"
+    path: Path = Field(Path("data/video_dataset"), description="folder with train/ and test/ inside")
+    clip_length: Positive = Field(16, description="frames in a clip")
+    clip_stride: Positive | None = Field(
+        None, description="frames from the start of one training clip to the next; clip_length if not given"
+    )
+    resolution: Positive = Field(64, description="height and width: shorter side scaled to it, then centre crop")
+
+    @property
+    def sample_shape(self) -> tuple[int, int, int, int]:
+        """Shape ``(C, T, H, W)`` of one sample."""
+        return (3, self.clip_length, self.resolution, self.resolution)
+
+
+class AttentionConfig(Frozen):
+    """Attention over latent positions in every residual block."""
+
+    type: Literal["none", "axial", "full"] = Field("none", description="which positions see each other")
+    n_head: Positive = Field(2, description="attention heads")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout of attention weights")
+
+
+class ModelConfig(Frozen):
+    """The VQ-VAE, in the field's own names."""
+
+    n_dims: Literal[1, 2, 3] = Field(3, description="dimensions of the data")
+    n_codes: int = Field(512, ge=2, description="codes in the codebook")
+    embedding_dim: Positive = Field(16, description="dimensions of a code")
+    downsample: tuple[Positive, ...] = Field((2, 4, 4), description="downsampling factor of each dimension")
+    n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
+    n_res_layers: int = Field(2, ge=0, description="residual blocks on each side")
+    codebook_beta: float = Field(0.25, ge=0, description="weight of the commitment loss")
+    ema_decay: float = Field(0.95, gt=0, lt=1, description="decay of the codebook's moving averages")
+    codebook_init: Literal["kmeans", "sample"] = Field("kmeans", description="initial codes from the first batch")
+    restart_threshold: float = Field(
+        0.03, ge=0, lt=1, description="a code used less than this share of an even use is restarted; 0 for never"
+    )
+    attention: AttentionConfig = AttentionConfig()
+
+    @field_validator("downsample")
+    @classmethod
+    def _one_factor_a_dimension(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        n_dims = info.data.get("n_dims")
+        if n_dims is not None and len(value) != n_dims:
+            raise ValueError(f"needs one factor for each of n_dims={n_dims} dimensions")
+        return value
+
+
+class TrainingConfig(Frozen):
+    """How a model is trained."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
+    batch_size: Positive = Field(8, description="samples a step, all workers together")
+    max_epochs: Positive = Field(20, description="passes over the training data")
+    optimizer: Literal["adam", "adamw"] = "adam"
+    weight_decay: float = Field(0.0, ge=0)
+    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    seed: int = Field(0, ge=0, description="seed of weights, batches and dropout")
+
+
+class RunConfig(Frozen):
+    """One complete run."""
+
+    data: VideoData = VideoData()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("model")
+    @classmethod
+    def _model_fits_data(cls, value: ModelConfig, info: ValidationInfo) -> ModelConfig:
+        data = info.data.get("data")
+        if data is not None and len(data.sample_shape) - 1 != value.n_dims:
+            raise ValueError(
+                f"data.type {data.type} has {len(data.sample_shape) - 1} dimensions, but n_dims is {value.n_dims}"
+            )
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for YAML and JSON."""
+        return self.model_dump(mode="json")

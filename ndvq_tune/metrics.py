@@ -1,0 +1,61 @@
+"""Every metric's name, unit and direction, declared once."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Mode = Literal["min", "max"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity that a trial reports.
+
+    Attributes:
+        name: The name in reports, tables, Optuna and MLflow.
+        unit: The unit; ``1`` for a pure number.
+        mode: Which way is better; ``None`` where neither is.
+        meaning: One line for tables and help.
+        static: Whether the configuration alone decides it, before any training.
+    """
+
+    name: str
+    unit: str
+    mode: Mode | None
+    meaning: str
+    static: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("recon_loss", "1", "min", "validation MSE over the variance of the training data"),
+        Metric("psnr", "dB", "max", "peak signal-to-noise ratio on data in [0, 1]"),
+        Metric("perplexity", "codes", "max", "exp of the entropy of code use, pooled over the validation set"),
+        Metric("codebook_usage", "1", "max", "share of codes used at least once over the validation set"),
+        Metric("bits_per_element", "bit", "min", "log2(n_codes) times latent positions, over input positions", True),
+        Metric("entropy_bits_per_element", "bit", "min", "the same with log2(perplexity)"),
+        Metric("commitment_loss", "1", "min", "codebook_beta times the MSE between latents and their codes"),
+        Metric("train_recon_loss", "1", "min", "training MSE over the variance of the training data"),
+        Metric("learning_rate", "1", None, "learning rate of the last step"),
+        Metric("samples_per_second", "1/s", "max", "training samples a second, all workers together"),
+        Metric("peak_memory_bytes", "B", "min", "highest memory of one worker: the GPU's, or the process's on CPU"),
+        Metric("parameters", "1", "min", "trainable parameters", True),
+    )
+}
+
+
+def bits_per_element(bits_per_code: float, latent_positions: int, input_positions: int) -> float:
+    """Rate of a code grid in bits per input position (a pixel, voxel or sample, whatever its channels).
+
+    Args:
+        bits_per_code: ``log2(n_codes)`` for fixed-length codes, ``log2(perplexity)`` for an ideal entropy coder.
+        latent_positions: Codes per sample.
+        input_positions: Elements per sample, channels not counted.
+    """
+    return bits_per_code * latent_positions / input_positions
+
+
+def psnr(mse: float) -> float:
+    """Peak signal-to-noise ratio in dB for data in [0, 1]; infinite for a perfect reconstruction."""
+    return math.inf if mse == 0 else -10 * math.log10(mse)

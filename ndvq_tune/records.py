@@ -1,0 +1,108 @@
+"""What is known of a trial and of a search, in plain values.
+
+The search writes these; tracking and reports read them. They name neither Ray, Optuna nor MLflow.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class TrialState(StrEnum):
+    """Where a trial is; the last three are final."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more happens to the trial."""
+        return self is not TrialState.RUNNING
+
+
+class StopReason(StrEnum):
+    """Why a trial was stopped before its last epoch."""
+
+    SCHEDULER = "scheduler"
+    COLLAPSE = "collapse"
+    PLATEAU = "plateau"
+    DIVERGED = "diverged"
+    TIME_BUDGET = "time_budget"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial, as far as it has come.
+
+    Attributes:
+        number: Its number in the search, from 0.
+        params: What the search chose, by full key path (``model.n_codes``), in plain values.
+        config: The complete run configuration.
+        state: Where it is.
+        reports: A report an epoch, oldest first: ``epoch`` (from 1), ``seconds`` since the search began, and metrics.
+        stop_reason: Why it was pruned.
+        error: The error's text, if it failed.
+        checkpoint: Folder of its last checkpoint, relative to the results folder.
+        started: Unix time of its first start.
+        ended: Unix time of its final state.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    config: Mapping[str, Any]
+    state: TrialState = TrialState.RUNNING
+    reports: tuple[Mapping[str, float], ...] = ()
+    stop_reason: StopReason | None = None
+    error: str | None = None
+    checkpoint: str | None = None
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The trial's name in folders, tables and MLflow, such as ``trial-0007``."""
+        return f"trial-{self.number:04d}"
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The last report; empty before the first."""
+        return self.reports[-1] if self.reports else {}
+
+    def finite(self, *names: str) -> bool:
+        """Whether the last report has a finite value for each of these metrics."""
+        return all(math.isfinite(self.metrics.get(name, math.nan)) for name in names)
+
+
+def short_name(key: str) -> str:
+    """A parameter's flat, short name for tables: ``model.n_codes`` is ``n_codes``."""
+    return key.split(".", 1)[1]
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """A whole search.
+
+    Attributes:
+        name: The search's name.
+        trials: Its trials, by number.
+        objectives: Metric names and modes (``min`` or ``max``), most important first.
+        constraints: Metric name, ``at_most`` or ``at_least``, and the bound.
+        seed: The search's seed.
+        wall_seconds: Seconds that its sessions ran, all together.
+    """
+
+    name: str
+    trials: tuple[TrialRecord, ...]
+    objectives: tuple[tuple[str, str], ...]
+    constraints: tuple[tuple[str, str, float], ...] = ()
+    seed: int = 0
+    wall_seconds: float = 0.0
+    skipped_files: Mapping[str, str] = field(default_factory=dict)
+
+    def count(self, state: TrialState) -> int:
+        """Trials in a state."""
+        return sum(trial.state is state for trial in self.trials)
