@@ -1,0 +1,98 @@
+"""Multi-head attention over latent positions: all of them, or one axis at a time."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+AttentionType = Literal["none", "axial", "full"]
+
+
+class MultiHeadAttention(nn.Module):
+    """Multi-head self-attention over a sequence of tokens (Vaswani et al., 2017, eq. 1; https://arxiv.org/abs/1706.03762).
+
+    It knows no positions: permuting the tokens permutes the output. In this model the convolutions around it tell
+    positions apart, which also leaves it free of any fixed sequence length.
+
+    Args:
+        n_hiddens: Width of a token.
+        n_head: Heads. Any number will do: a head is ``max(1, n_hiddens // n_head)`` wide, and the projections fit.
+        dropout: Dropout of attention weights while training.
+    """
+
+    def __init__(self, n_hiddens: int, n_head: int, dropout: float) -> None:
+        super().__init__()
+        self.n_head = n_head
+        self.dropout = dropout
+        width = n_head * max(1, n_hiddens // n_head)
+        self.query_key_value = nn.Linear(n_hiddens, 3 * width, bias=False)
+        self.output = nn.Linear(width, n_hiddens)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Attend over the last but one dimension of ``(*N, L, n_hiddens)``; the shape stays."""
+        heads = self.query_key_value(tokens).unflatten(-1, (3, self.n_head, -1))
+        query, key, value = heads.flatten(0, -5).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
+        output: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))
+        return output.view(tokens.shape)
+
+
+class FullAttention(nn.Module):
+    """Every position attends to every position.
+
+    Args:
+        n_hiddens: Channels.
+        n_head: Heads.
+        dropout: Dropout of attention weights while training.
+    """
+
+    def __init__(self, n_hiddens: int, n_head: int, dropout: float) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(n_hiddens, n_head, dropout)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, C, *S)`` to the same shape; a token is the channels of one position."""
+        tokens = x.movedim(1, -1)
+        attended: torch.Tensor = self.attention(tokens.flatten(1, -2))
+        return attended.view(tokens.shape).movedim(-1, 1)
+
+
+class AxialAttention(nn.Module):
+    """Each dimension attends along its own lines, and the results are summed.
+
+    As in VideoGPT (Yan et al., 2021, section 3.1; https://arxiv.org/abs/2104.10157), after Ho et al., 2019
+    (https://arxiv.org/abs/1912.12180).
+
+    Args:
+        n_hiddens: Channels.
+        n_dims: Dimensions of the data.
+        n_head: Heads.
+        dropout: Dropout of attention weights while training.
+    """
+
+    def __init__(self, n_hiddens: int, n_dims: int, n_head: int, dropout: float) -> None:
+        super().__init__()
+        self.axes = nn.ModuleList(MultiHeadAttention(n_hiddens, n_head, dropout) for _ in range(n_dims))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, C, *S)`` to the same shape; a token is the channels of one position."""
+        tokens = x.movedim(1, -1)
+        attended = [
+            attention(tokens.movedim(axis, -2)).movedim(-2, axis) for axis, attention in enumerate(self.axes, start=1)
+        ]
+        return torch.stack(attended).sum(0).movedim(-1, 1)
+
+
+def build_attention(kind: AttentionType, n_hiddens: int, n_dims: int, n_head: int, dropout: float) -> nn.Module | None:
+    """Attention of this kind over ``(B, n_hiddens, *S)``, or none."""
+    match kind:
+        case "none":
+            return None
+        case "axial":
+            return AxialAttention(n_hiddens, n_dims, n_head, dropout)
+        case "full":
+            return FullAttention(n_hiddens, n_head, dropout)
+        case _:
+            raise ValueError(f"attention must be one of none, axial, full, but got {kind!r}")

@@ -1,0 +1,181 @@
+"""Vector quantisation with a codebook that follows the latents by moving averages."""
+
+from typing import Literal, TypedDict
+
+import torch
+from torch import distributed as dist
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+CodebookInit = Literal["kmeans", "sample"]
+
+_KMEANS_STEPS = 10
+# Scores of all tokens against all codes would take gigabytes; 16 MiB at a time is as fast on a CPU.
+_SCORES_AT_ONCE = 2**22
+# Below this a moving average has faded: nothing is divided by it, and the code stays where it is.
+_FADED = 1e-6
+
+
+class VQOutput(TypedDict):
+    """What quantising latents ``(B, D, *L)`` gives.
+
+    Attributes:
+        embeddings: The codes nearest to the latents, ``(B, D, *L)``; gradients pass straight through to the latents.
+        encodings: Their numbers, ``(B, *L)``, int64.
+        commitment_loss: ``codebook_beta`` times the MSE between latents and their codes; a scalar.
+        perplexity: exp of the entropy of code use in this batch (of all ranks, in training); a scalar.
+    """
+
+    embeddings: torch.Tensor
+    encodings: torch.Tensor
+    commitment_loss: torch.Tensor
+    perplexity: torch.Tensor
+
+
+class EMACodebook(nn.Module):
+    """Codebook learned by exponential moving averages (van den Oord et al., 2017, appendix A.1).
+
+    See https://arxiv.org/abs/1711.00937. Each training step moves the buffers ``counts`` and ``sums`` by equations 6
+    and 7, and equation 8 makes the codes their ratio. Statistics are summed over the ranks of the default process
+    group, so that all ranks hold the same codebook. Evaluation moves nothing.
+
+    Codes that fall out of use are restarted at random latents of the batch (Dhariwal et al., 2020, section 3;
+    https://arxiv.org/abs/2005.00341). A code counts as dead below ``restart_threshold`` of an even share of the
+    tokens, so that the measure is the same for any batch and codebook, even with far fewer tokens a step than codes.
+
+    Args:
+        n_codes: Codes.
+        embedding_dim: Dimensions of a code.
+        codebook_beta: Weight of the commitment loss (beta in equation 3).
+        ema_decay: Decay of the moving averages (gamma).
+        codebook_init: How the first training batch gives the first codes: k-means, or a sample of its latents.
+        restart_threshold: Share of an even use below which a code is restarted; 0 for never.
+    """
+
+    codes: torch.Tensor
+    counts: torch.Tensor
+    sums: torch.Tensor
+    initialised: torch.Tensor
+
+    def __init__(
+        self,
+        n_codes: int,
+        embedding_dim: int,
+        codebook_beta: float = 0.25,
+        ema_decay: float = 0.95,
+        codebook_init: CodebookInit = "kmeans",
+        restart_threshold: float = 0.03,
+    ) -> None:
+        super().__init__()
+        if codebook_init not in ("kmeans", "sample"):
+            raise ValueError(f"codebook_init must be one of kmeans, sample, but got {codebook_init!r}")
+        self.n_codes = n_codes
+        self.codebook_beta = codebook_beta
+        self.ema_decay = ema_decay
+        self.codebook_init = codebook_init
+        self.restart_threshold = restart_threshold
+        codes = torch.randn(n_codes, embedding_dim)
+        self.register_buffer("codes", codes)
+        self.register_buffer("counts", torch.ones(n_codes))
+        self.register_buffer("sums", codes.clone())
+        self.register_buffer("initialised", torch.tensor(False))
+
+    def forward(self, latents: torch.Tensor) -> VQOutput:
+        """Quantise latents ``(B, D, *L)``; in training also learn from them."""
+        # Half precision would pick wrong codes for latents far from the origin, and lose small EMA steps.
+        with torch.autocast(latents.device.type, enabled=False):
+            latents = latents.float()
+            channels_last = latents.movedim(1, -1)
+            tokens = channels_last.detach().flatten(0, -2)
+            if self.training and not self.initialised:
+                self._initialise(tokens)
+            nearest = self.nearest(tokens)
+            encodings = nearest.view(channels_last.shape[:-1])
+            quantised = self.lookup(encodings)
+            counts, sums = self._statistics(tokens, nearest)
+            if self.training:
+                self._learn(tokens, counts, sums)
+            return VQOutput(
+                # Written this way round, the value is exactly the code, as decoding from encodings finds it.
+                embeddings=quantised + (latents - latents.detach()),
+                encodings=encodings,
+                commitment_loss=self.codebook_beta * F.mse_loss(latents, quantised),
+                perplexity=torch.special.entr(counts / counts.sum()).sum().exp(),
+            )
+
+    def lookup(self, encodings: torch.Tensor) -> torch.Tensor:
+        """Codes ``(B, D, *L)`` of encodings ``(B, *L)``."""
+        return F.embedding(encodings, self.codes).movedim(-1, 1)
+
+    @torch.no_grad()
+    def nearest(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Number ``(N,)`` of the code nearest to each token ``(N, D)``, in Euclidean distance.
+
+        ``|z - c|^2`` is least where ``z.c - |c|^2 / 2`` is greatest. Both are taken relative to the codes' mean,
+        which changes no distance but keeps the two terms small and their difference exact.
+        """
+        origin = self.codes.mean(0)
+        codes = self.codes - origin
+        bias = codes.square().sum(1) / -2
+        chunks = torch.split(tokens.float() - origin, max(1, _SCORES_AT_ONCE // self.n_codes))
+        return torch.cat([torch.addmm(bias, chunk, codes.T).argmax(1) for chunk in chunks])
+
+    @torch.no_grad()
+    def _initialise(self, tokens: torch.Tensor) -> None:
+        self.codes.copy_(self._draw(tokens))
+        for _ in range(_KMEANS_STEPS if self.codebook_init == "kmeans" else 0):
+            self._set_codes(*self._statistics(tokens, self.nearest(tokens)))
+        # As if this batch had been seen for ever.
+        counts, _ = self._statistics(tokens, self.nearest(tokens))
+        self.counts.copy_(counts)
+        self.sums.copy_(self.codes * counts[:, None])
+        self.initialised.fill_(True)
+
+    @torch.no_grad()
+    def _learn(self, tokens: torch.Tensor, counts: torch.Tensor, sums: torch.Tensor) -> None:
+        self.counts.lerp_(counts, 1 - self.ema_decay)
+        self.sums.lerp_(sums, 1 - self.ema_decay)
+        if self.restart_threshold > 0:
+            self._restart_dead(tokens, even_use=counts.sum() / self.n_codes)
+        self._set_codes(self.counts, self.sums)
+
+    def _restart_dead(self, tokens: torch.Tensor, even_use: torch.Tensor) -> None:
+        """Move dead codes to random latents, with the count of an even use and the sum that belongs to it.
+
+        So they neither die again at once nor drift back. There is no branch on any being dead: asking would make a
+        GPU wait.
+        """
+        dead = self.counts < self.restart_threshold * even_use
+        self.counts.copy_(torch.where(dead, even_use, self.counts))
+        self.sums.copy_(torch.where(dead[:, None], even_use * self._draw(tokens), self.sums))
+
+    def _set_codes(self, counts: torch.Tensor, sums: torch.Tensor) -> None:
+        """Codes are means; an unused code's count and sum fade together, and it stays where it is."""
+        counts = counts[:, None]
+        self.codes.copy_(torch.where(counts > _FADED, sums / counts.clamp_min(_FADED), self.codes))
+
+    def _statistics(self, tokens: torch.Tensor, nearest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens ``(K,)`` and sum of tokens ``(K, D)`` of each code; in training, over all ranks."""
+        ones_last = F.pad(tokens, (0, 1), value=1.0)
+        totals = tokens.new_zeros(self.n_codes, ones_last.shape[1]).index_add_(0, nearest, ones_last)
+        if self.training and _distributed():
+            dist.all_reduce(totals)
+        return totals[:, -1], totals[:, :-1]
+
+    def _draw(self, tokens: torch.Tensor) -> torch.Tensor:
+        """A random token ``(K, D)`` for each code, the same on all ranks; different ones as long as there are any.
+
+        Where tokens must repeat, a little noise tells the copies apart, so that they can share out their tokens.
+        """
+        n_tokens = len(tokens)
+        order = torch.randperm(max(n_tokens, self.n_codes), device=tokens.device)[: self.n_codes]
+        drawn = tokens[order % n_tokens]
+        if n_tokens < self.n_codes:
+            drawn = drawn + 0.01 * tokens.std(0, correction=0) * torch.randn_like(drawn)
+        if _distributed():
+            dist.broadcast(drawn, src=0)
+        return drawn
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized()
