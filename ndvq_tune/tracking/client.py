@@ -1,0 +1,129 @@
+"""Reaching an MLflow store: quietly, and with an end to the waiting."""
+
+import os
+import re
+import sqlite3
+import warnings
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Thread
+from typing import TypeVar
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from ndvq_tune.errors import TrackingError
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+ANSWER_WITHIN = 15.0
+_SQLITE = "sqlite:///"
+T = TypeVar("T")
+
+
+def resolve_uri(uri: str | None) -> str:
+    """Which store is meant: the one given, else ``MLFLOW_TRACKING_URI``, else the one that ``mlflow ui`` opens here.
+
+    A path to an SQLite file comes back absolute, so that it holds wherever the results are read later.
+    """
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    if not uri.startswith(_SQLITE):
+        return uri
+    return f"{_SQLITE}{database(uri).resolve()}"
+
+
+def database(uri: str) -> Path:
+    """The file behind an ``sqlite:///`` URI."""
+    return Path(uri.removeprefix(_SQLITE))
+
+
+def ui_command(uri: str, experiment_id: str) -> str:
+    """What to type in the current folder to see an experiment; of a server, the address to open."""
+    if uri.startswith("http"):
+        return f"{uri.rstrip('/')}/#/experiments/{experiment_id}"
+    return "mlflow ui" if uri == resolve_uri(DEFAULT_URI) else f"mlflow ui --backend-store-uri {uri}"
+
+
+def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """A client of a store that answers, and the id of the experiment, which is made if it is not there.
+
+    Raises:
+        TrackingError: The store does not answer within about 15 s, or cannot be used; names the URI and what to do.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # SQLAlchemy warns of how MLflow uses it
+            if uri.startswith(_SQLITE):
+                _check_database(database(uri))
+                # No limit: making the tables of a new file takes 7 s of computing, and longer on a busy machine.
+                return _open(uri, experiment)
+            return _within(ANSWER_WITHIN, lambda: _open(uri, experiment))
+    except TimeoutError as error:
+        raise TrackingError(_advice(uri, f"no answer in {ANSWER_WITHIN:.0f} s")) from error
+    except TrackingError:
+        raise
+    except Exception as error:  # whatever the store's own libraries raise: there are many
+        raise TrackingError(_advice(uri, first_line(error))) from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text, or its type when it has none."""
+    return str(error).strip().split("\n")[0][:300] or type(error).__name__
+
+
+def _advice(uri: str, reason: str) -> str:
+    return (
+        f"MLflow cannot be used at {uri}: {reason}. Start a server there, give another --tracking-uri, "
+        f"or leave it out to use {DEFAULT_URI} in the current folder"
+    )
+
+
+def _check_database(path: Path) -> None:
+    """Fails at once where MLflow would try again for 100 s: no such folder, no permission, not a database."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute("PRAGMA schema_version")
+    finally:
+        connection.close()
+
+
+def _open(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return client, _create_experiment(client, uri, experiment)
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            f"the MLflow experiment {experiment!r} at {uri} is deleted: restore it with "
+            f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose another tracking.experiment"
+        )
+    return client, str(found.experiment_id)
+
+
+def _create_experiment(client: MlflowClient, uri: str, experiment: str) -> str:
+    location = None
+    if uri.startswith(_SQLITE):
+        # Beside the database: MLflow would take the current folder, which on a cluster is gone after the job.
+        location = str(database(uri).parent / "mlruns" / re.sub(r"[^\w.-]+", "-", experiment))
+    try:
+        return str(client.create_experiment(experiment, artifact_location=location))
+    except MlflowException:
+        found = client.get_experiment_by_name(experiment)  # another search was faster
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Runs something that may hang in a thread that nobody has to wait for."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except Exception as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future.result(seconds)

@@ -1,0 +1,242 @@
+"""A search in MLflow: a parent run, and a nested run a trial.
+
+Everything is made from records and found again by tags, so it does not matter how often, in what order, or in which
+process records are synced: what MLflow has already is not sent again, and what it missed is.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import MlflowClient
+
+from ndvq_tune.errors import TrackingError
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
+from ndvq_tune.tracking.client import connect, first_line, resolve_uri, ui_command
+from ndvq_tune.tracking.values import flat, metrics_of, milliseconds, params_of, summary_of, tags_of, times_of
+
+SEARCH_TAG = "ndvq_tune.search_id"
+TRIAL_TAG = "ndvq_tune.trial"
+STATUS = {
+    TrialState.RUNNING: "RUNNING",
+    TrialState.COMPLETED: "FINISHED",
+    TrialState.PRUNED: "KILLED",
+    TrialState.FAILED: "FAILED",
+}
+REPORTS_A_REQUEST = 50  # MLflow takes at most 1000 values in one
+PAUSE_SECONDS = 60.0
+
+
+@dataclass
+class _Run:
+    """What MLflow is known to hold of a run, so that only news is sent."""
+
+    id: str
+    status: str
+    epoch: int = 0
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class MlflowTracker:
+    """Keeps MLflow equal to the records of one search.
+
+    After a failure nothing is assumed of what arrived: the runs are read again before anything else is sent. A store
+    that failed is left alone for a minute, so that one that hangs cannot hold the search up at every report.
+
+    Attributes:
+        uri: Where MLflow keeps it.
+        experiment_id: The experiment's id.
+        parent_run_id: The id of the search's own run.
+    """
+
+    def __init__(self, client: MlflowClient, uri: str, experiment_id: str, search_id: str, search_name: str) -> None:
+        self.uri = uri
+        self.experiment_id = experiment_id
+        self._client = client
+        self._search_id = search_id
+        self._runs: dict[int | None, _Run] | None = None  # by trial number; None is the search itself
+        self._silent_until = 0.0
+        with self._speaking() as runs:
+            if None not in runs:
+                runs[None] = self._create(search_name, time.time(), {})
+            self.parent_run_id = runs[None].id
+
+    @classmethod
+    def open(cls, search_name: str, search_id: str, experiment: str, uri: str | None) -> "MlflowTracker":
+        """Finds or makes the search's run.
+
+        Args:
+            search_name: Name of the search's run.
+            search_id: What tells this search from all others, also when it is resumed.
+            experiment: MLflow experiment to put it in.
+            uri: Tracking URI; if not given, ``MLFLOW_TRACKING_URI``, or ``sqlite:///mlflow.db`` in the current folder.
+
+        Raises:
+            TrackingError: The store does not answer within about 15 s, or cannot be used.
+        """
+        uri = resolve_uri(uri)
+        client, experiment_id = connect(uri, experiment)
+        return cls(client, uri, experiment_id, search_id, search_name)
+
+    @property
+    def ui_command(self) -> str:
+        """What to type in the current folder to see the search; of a server, the address to open."""
+        return ui_command(self.uri, self.experiment_id)
+
+    def start(self, config_text: str, params: Mapping[str, Any]) -> None:
+        """Marks the search as running, and describes it.
+
+        Args:
+            config_text: The resolved space, kept as the artifact ``space.yaml``.
+            params: Settings of the search as a whole. MLflow never changes a parameter: one that differs on resume
+                becomes a tag.
+
+        Raises:
+            TrackingError: MLflow failed; calling again does what is missing.
+        """
+        wanted = {key: flat(value) for key, value in params.items()}
+        with self._speaking() as runs:
+            parent = runs[None]
+            changed = {key: value for key, value in wanted.items() if parent.params.get(key, value) != value}
+            self._client.log_text(parent.id, config_text, "space.yaml")
+            self._send(parent, params=wanted, tags={"state": "running", **changed})
+            self._set_status(parent, "RUNNING")
+
+    def sync(self, trial: TrialRecord) -> None:
+        """Brings a trial's run up to date; costs no request when there is nothing new.
+
+        Raises:
+            TrackingError: MLflow failed; a later sync makes up for it.
+        """
+        with self._speaking() as runs:
+            self._sync(runs, trial)
+
+    def picture(self, trial: TrialRecord, path: Path) -> None:
+        """Adds a picture to a trial's run, in place of one of the same name.
+
+        Raises:
+            TrackingError: MLflow failed.
+        """
+        with self._speaking() as runs:
+            self._client.log_artifact(self._sync(runs, trial).id, str(path))
+
+    def finish(self, search: SearchRecord, state: Literal["completed", "interrupted"]) -> None:
+        """Ends the search's run with its summary, after a last sync of all trials; leaves no run running.
+
+        Raises:
+            TrackingError: MLflow failed; calling again does what is missing.
+        """
+        self._silent_until = 0.0  # the last chance to catch up
+        with self._speaking() as runs:
+            for trial in search.trials:
+                self._sync(runs, trial)
+            parent = runs[None]
+            for run in runs.values():
+                if run is not parent and run.status == "RUNNING":
+                    self._send(run, tags={"state": "interrupted"})
+                    self._set_status(run, "KILLED")
+            now = milliseconds(time.time())
+            summary = [Metric(name, value, now, 0) for name, value in summary_of(search).items()]
+            self._send(parent, metrics=summary, tags={"state": state})
+            self._set_status(parent, "FINISHED" if state == "completed" else "KILLED")
+
+    def _sync(self, runs: dict[int | None, _Run], trial: TrialRecord) -> _Run:
+        if trial.number not in runs:
+            tags = {TRIAL_TAG: str(trial.number), "mlflow.parentRunId": runs[None].id}
+            runs[trial.number] = self._create(trial.name, trial.started or time.time(), tags)
+        run = runs[trial.number]
+        tags = tags_of(trial)
+        if "state" not in run.tags:  # the first batch, which comes after the configuration, is not through yet
+            self._client.log_text(run.id, yaml.safe_dump(dict(trial.config), sort_keys=False), "config.yaml")
+        for name in {"stop_reason", "error"} & run.tags.keys() - tags.keys():  # the trial was taken up again
+            self._client.delete_tag(run.id, name)
+            del run.tags[name]
+        news = [
+            (report, at)
+            for report, at in zip(trial.reports, times_of(trial), strict=True)
+            if report["epoch"] > run.epoch
+        ]
+        for start in range(0, max(len(news), 1), REPORTS_A_REQUEST):
+            some = news[start : start + REPORTS_A_REQUEST]
+            self._send(run, params_of(trial), [metric for report, at in some for metric in _metrics(report, at)], tags)
+        run.epoch = max([run.epoch, *(int(report["epoch"]) for report in trial.reports)])
+        self._set_status(run, STATUS[trial.state], trial.ended)
+        return run
+
+    def _create(self, name: str, started: float, tags: Mapping[str, str]) -> _Run:
+        tags = {SEARCH_TAG: self._search_id, "mlflow.source.name": "ndvq_tune", **tags}
+        made = self._client.create_run(self.experiment_id, milliseconds(started), tags, run_name=name)
+        return _Run(made.info.run_id, made.info.status)
+
+    def _send(
+        self,
+        run: _Run,
+        params: Mapping[str, str] | None = None,
+        metrics: Sequence[Metric] = (),
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Logs in one request what the run does not have yet."""
+        params = {name: value for name, value in (params or {}).items() if name not in run.params}
+        tags = {name: value for name, value in (tags or {}).items() if run.tags.get(name) != value}
+        if not (params or metrics or tags):
+            return
+        self._client.log_batch(
+            run.id,
+            metrics=metrics,
+            params=[Param(name, value) for name, value in params.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+        run.params |= params
+        run.tags |= tags
+
+    def _set_status(self, run: _Run, status: str, ended: float | None = None) -> None:
+        if run.status == status:
+            return
+        if status == "RUNNING":
+            self._client.update_run(run.id, status)
+        else:
+            self._client.set_terminated(run.id, status, milliseconds(ended or time.time()))
+        run.status = status
+
+    @contextmanager
+    def _speaking(self) -> Iterator[dict[int | None, _Run]]:
+        """The runs as MLflow has them; any failure becomes a TrackingError."""
+        wait = self._silent_until - time.monotonic()
+        if wait > 0:
+            raise TrackingError(f"MLflow at {self.uri} failed; it is tried again in {wait:.0f} s")
+        try:
+            if self._runs is None:
+                self._runs = self._find()
+            yield self._runs
+        except Exception as error:  # whatever the store's own libraries raise: tracking must not end a search
+            self._runs = None
+            self._silent_until = time.monotonic() + PAUSE_SECONDS
+            raise TrackingError(f"MLflow at {self.uri} failed: {first_line(error)}") from error
+
+    def _find(self) -> dict[int | None, _Run]:
+        runs: dict[int | None, _Run] = {}
+        token: str | None = ""
+        while token is not None:
+            page = self._client.search_runs(
+                [self.experiment_id],
+                f"tags.`{SEARCH_TAG}` = '{self._search_id}'",
+                order_by=["attributes.start_time ASC"],
+                page_token=token or None,
+            )
+            for found in page:
+                number = int(found.data.tags[TRIAL_TAG]) if TRIAL_TAG in found.data.tags else None
+                epoch = int(found.data.metrics.get("epoch", 0))
+                run = _Run(found.info.run_id, found.info.status, epoch, found.data.params, found.data.tags)
+                runs.setdefault(number, run)
+            token = page.token or None
+        return runs
+
+
+def _metrics(report: Mapping[str, float], at: float) -> list[Metric]:
+    return [Metric(name, value, milliseconds(at), int(report["epoch"])) for name, value in metrics_of(report).items()]

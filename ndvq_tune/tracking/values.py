@@ -1,0 +1,64 @@
+"""Records in the words of MLflow: flat text, finite numbers and milliseconds. Pure functions."""
+
+import math
+import time
+from collections.abc import Mapping
+
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState, short_name
+
+_MAX_TAG = 4000
+
+
+def flat(value: object) -> str:
+    """A value as a short text for a table: ``[2, 4, 4]`` is ``2x4x4``, a float has five digits."""
+    if isinstance(value, list | tuple):
+        return "x".join(flat(item) for item in value)
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def params_of(trial: TrialRecord) -> dict[str, str]:
+    """What the search chose, by short name. The whole configuration is an artifact: it would drown the choice."""
+    return {short_name(key): flat(value) for key, value in trial.params.items()}
+
+
+def tags_of(trial: TrialRecord) -> dict[str, str]:
+    """State, stop reason and error. Of a long error the end is kept, where the cause is."""
+    tags = {"state": str(trial.state)}
+    if trial.stop_reason is not None:
+        tags["stop_reason"] = str(trial.stop_reason)
+    if trial.error is not None:
+        tags["error"] = trial.error[-_MAX_TAG:]
+    return tags
+
+
+def metrics_of(report: Mapping[str, float]) -> dict[str, float]:
+    """A report's metrics and its epoch; NaN for infinities, which MLflow would draw as 1.8e308."""
+    return {
+        name: float(value) if math.isfinite(value) else math.nan for name, value in report.items() if name != "seconds"
+    }
+
+
+def times_of(trial: TrialRecord) -> list[float]:
+    """Unix time of each report, counted back from the trial's end, or from now while it runs."""
+    end = trial.ended if trial.ended is not None else time.time()
+    return [end - (trial.metrics["seconds"] - report["seconds"]) for report in trial.reports]
+
+
+def milliseconds(seconds: float) -> int:
+    """Unix time as MLflow counts it."""
+    return int(seconds * 1000)
+
+
+def summary_of(search: SearchRecord) -> dict[str, float]:
+    """Counts by state, time, and the best value of each objective."""
+    counts = {f"trials_{state}": float(search.count(state)) for state in TrialState if state.final}
+    summary = {"trials": float(len(search.trials)), **counts, "wall_seconds": search.wall_seconds}
+    for name, mode in search.objectives:
+        values = [trial.metrics[name] for trial in search.trials if _sound(trial) and trial.finite(name)]
+        if values:
+            summary[f"best_{name}"] = float(min(values) if mode == "min" else max(values))
+    return summary
+
+
+def _sound(trial: TrialRecord) -> bool:
+    return trial.state is not TrialState.FAILED and trial.stop_reason is not StopReason.DIVERGED

@@ -1,0 +1,302 @@
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.errors import TrackingError
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.tracking import mlflow as tracking
+from ndvq_tune.tracking.mlflow import MlflowTracker
+
+
+def report(epoch: int, **metrics: float) -> dict[str, float]:
+    return {"epoch": epoch, "seconds": 10.0 * epoch, "recon_loss": 1.0 / epoch, "perplexity": 10.0 * epoch, **metrics}
+
+
+def trial(number: int = 0, epochs: int = 0, **changes: Any) -> TrialRecord:
+    record = TrialRecord(
+        number,
+        {"model.n_codes": 256, "model.downsample": [2, 4, 4], "training.learning_rate": 0.000312345678},
+        RunConfig().to_dict(),
+        reports=tuple(report(epoch) for epoch in range(1, epochs + 1)),
+        started=1000.0,
+    )
+    return replace(record, **changes)
+
+
+def search(*trials: TrialRecord) -> SearchRecord:
+    return SearchRecord("video", trials, (("recon_loss", "min"), ("perplexity", "max")), wall_seconds=12.5)
+
+
+def open_tracker(uri: str) -> MlflowTracker:
+    return MlflowTracker.open("video", "id-1", "ndvq", uri)
+
+
+def stored(tracker: MlflowTracker) -> dict[str, Run]:
+    runs = MlflowClient(tracker.uri).search_runs([tracker.experiment_id])
+    names = [run.info.run_name for run in runs]
+    assert len(set(names)) == len(names), f"doubled runs: {names}"
+    return dict(zip(names, runs, strict=True))
+
+
+def artifact(run: Run, name: str, uri: str, to: Path) -> str:
+    return Path(MlflowClient(uri).download_artifacts(run.info.run_id, name, str(to))).read_text()
+
+
+class Counting:
+    """Stands before a client and notes which requests pass."""
+
+    def __init__(self, client: MlflowClient) -> None:
+        self.client = client
+        self.calls: list[str] = []
+        self.broken = False
+
+    def __getattr__(self, name: str) -> Any:
+        self.calls.append(name)
+        if self.broken:
+            raise ConnectionError("gone")
+        return getattr(self.client, name)
+
+
+@pytest.fixture
+def counted(uri: str) -> tuple[MlflowTracker, Counting]:
+    tracker = open_tracker(uri)
+    counting = Counting(tracker._client)
+    tracker._client = counting
+    return tracker, counting
+
+
+def test_search_is_a_parent_run_with_its_space_and_settings(uri: str, tmp_path: Path) -> None:
+    tracker = open_tracker(uri)
+    tracker.start("name: video\n", {"trials": 24, "seed": 0})
+    run = stored(tracker)["video"]
+    assert run.info.run_id == tracker.parent_run_id
+    assert run.info.status == "RUNNING"
+    assert run.data.params == {"trials": "24", "seed": "0"}
+    assert artifact(run, "space.yaml", uri, tmp_path) == "name: video\n"
+
+
+def test_trial_is_a_nested_run_with_flat_params_metrics_by_epoch_and_its_config(uri: str, tmp_path: Path) -> None:
+    tracker = open_tracker(uri)
+    done = trial(7, epochs=3, state=TrialState.COMPLETED, ended=1040.0)
+    tracker.sync(done)
+    run = stored(tracker)["trial-0007"]
+    assert run.data.tags["mlflow.parentRunId"] == tracker.parent_run_id
+    assert run.data.params == {"n_codes": "256", "downsample": "2x4x4", "learning_rate": "0.00031235"}
+    assert (run.info.start_time, run.info.end_time) == (1000_000, 1040_000)
+    history = MlflowClient(uri).get_metric_history(run.info.run_id, "recon_loss")
+    assert [(m.step, m.value, m.timestamp) for m in history] == [
+        (1, 1.0, 1020_000),
+        (2, 1 / 2, 1030_000),
+        (3, 1 / 3, 1040_000),
+    ]
+    assert RunConfig.model_validate(yaml.safe_load(artifact(run, "config.yaml", uri, tmp_path))) == RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("record", "status", "tags"),
+    [
+        (trial(), "RUNNING", {"state": "running"}),
+        (trial(state=TrialState.COMPLETED, ended=2000.0), "FINISHED", {"state": "completed"}),
+        (
+            trial(state=TrialState.PRUNED, stop_reason=StopReason.COLLAPSE, ended=2000.0),
+            "KILLED",
+            {"state": "pruned", "stop_reason": "collapse"},
+        ),
+        (
+            trial(state=TrialState.FAILED, error="boom", ended=2000.0),
+            "FAILED",
+            {"state": "failed", "error": "boom"},
+        ),
+    ],
+)
+def test_status_and_tags_tell_the_final_state(record: TrialRecord, status: str, tags: dict[str, str], uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.sync(record)
+    run = stored(tracker)["trial-0000"]
+    assert run.info.status == status
+    assert {name: run.data.tags.get(name) for name in tags} == tags
+
+
+def test_nothing_is_doubled_after_the_driver_died(uri: str) -> None:
+    first = open_tracker(uri)
+    first.start("a: 1", {"trials": 2})
+    first.sync(trial(0, epochs=2))
+    second = open_tracker(uri)  # the first was killed: it never finished
+    second.start("a: 1", {"trials": 4})
+    second.sync(trial(0, epochs=3))
+    assert second.parent_run_id == first.parent_run_id
+    runs = stored(second)
+    assert set(runs) == {"video", "trial-0000"}
+    history = MlflowClient(uri).get_metric_history(runs["trial-0000"].info.run_id, "perplexity")
+    assert [(m.step, m.value) for m in history] == [(1, 10.0), (2, 20.0), (3, 30.0)]
+    assert runs["video"].data.params["trials"] == "2"
+    assert runs["video"].data.tags["trials"] == "4"
+
+
+def test_two_searches_in_one_experiment_stay_apart(uri: str) -> None:
+    first = open_tracker(uri)
+    other = MlflowTracker.open("other", "id-2", "ndvq", uri)
+    other.sync(trial(0))
+    assert first.parent_run_id != other.parent_run_id
+    assert first.experiment_id == other.experiment_id
+    first.finish(search(), "completed")
+    assert stored(first)["trial-0000"].info.status == "RUNNING"
+
+
+def test_interrupted_search_leaves_no_run_running_and_resumes(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.start("a: 1", {})
+    running, done = trial(0, epochs=1), trial(1, epochs=1, state=TrialState.COMPLETED, ended=2000.0)
+    tracker.sync(running)
+    tracker.finish(search(running, done), "interrupted")
+    runs = stored(tracker)
+    assert {name: run.info.status for name, run in runs.items()} == {
+        "video": "KILLED",
+        "trial-0000": "KILLED",
+        "trial-0001": "FINISHED",
+    }
+    assert runs["trial-0000"].data.tags["state"] == "interrupted"
+
+    resumed = open_tracker(uri)
+    resumed.start("a: 1", {})
+    resumed.sync(running)
+    runs = stored(resumed)
+    assert (runs["video"].info.status, runs["trial-0000"].info.status) == ("RUNNING", "RUNNING")
+    assert runs["trial-0000"].data.tags["state"] == "running"
+
+
+def test_trial_taken_up_again_loses_its_old_error(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.sync(trial(state=TrialState.FAILED, error="node lost", ended=2000.0))
+    tracker.sync(trial(epochs=1))
+    run = stored(tracker)["trial-0000"]
+    assert run.info.status == "RUNNING"
+    assert "error" not in run.data.tags
+
+
+def test_finish_catches_up_and_summarises(uri: str) -> None:
+    tracker = open_tracker(uri)
+    trials = (
+        trial(0, epochs=3, state=TrialState.COMPLETED, ended=2000.0),
+        trial(1, epochs=1, state=TrialState.PRUNED, stop_reason=StopReason.SCHEDULER, ended=2000.0),
+        trial(2, epochs=9, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED, ended=2000.0),
+        trial(3, state=TrialState.FAILED, error="boom", ended=2000.0),
+    )
+    tracker.finish(search(*trials), "completed")
+    runs = stored(tracker)
+    assert len(runs) == 5
+    assert runs["video"].info.status == "FINISHED"
+    assert runs["video"].data.metrics == {
+        "trials": 4,
+        "trials_completed": 1,
+        "trials_pruned": 2,
+        "trials_failed": 1,
+        "wall_seconds": 12.5,
+        "best_recon_loss": 1 / 3,
+        "best_perplexity": 30.0,
+    }
+
+
+def test_non_finite_values_are_stored_as_nan(uri: str) -> None:
+    tracker = open_tracker(uri)
+    bad = report(1, recon_loss=math.nan, psnr=-math.inf, commitment_loss=math.inf)
+    tracker.sync(trial(reports=(bad,)))
+    tracker.sync(trial(reports=(bad, report(2))))
+    run = stored(tracker)["trial-0000"]
+    history = MlflowClient(uri).get_metric_history(run.info.run_id, "recon_loss")
+    assert math.isnan(history[0].value)
+    assert history[1].value == 0.5
+    assert math.isnan(run.data.metrics["psnr"])
+    assert math.isnan(run.data.metrics["commitment_loss"])
+
+
+def test_a_picture_is_an_artifact_of_its_trial(uri: str, tmp_path: Path) -> None:
+    tracker = open_tracker(uri)
+    picture = tmp_path / "reconstructions.png"
+    picture.write_bytes(b"png")
+    tracker.picture(trial(), picture)
+    run = stored(tracker)["trial-0000"]
+    names = [item.path for item in MlflowClient(uri).list_artifacts(run.info.run_id)]
+    assert sorted(names) == ["config.yaml", "reconstructions.png"]
+
+
+def test_artifacts_lie_beside_the_database(uri: str, tmp_path: Path) -> None:
+    tracker = open_tracker(uri)
+    tracker.start("a: 1", {})
+    assert list((tmp_path / "mlruns").rglob("space.yaml"))
+
+
+def test_a_report_costs_one_request_and_no_news_cost_none(counted: tuple[MlflowTracker, Counting]) -> None:
+    tracker, counting = counted
+    tracker.sync(trial(epochs=1))
+    counting.calls.clear()
+    tracker.sync(trial(epochs=2))
+    assert counting.calls == ["log_batch"]
+    counting.calls.clear()
+    tracker.sync(trial(epochs=2))
+    assert counting.calls == []
+
+
+def test_many_missed_reports_fit_the_request_limit(uri: str) -> None:
+    tracker = open_tracker(uri)
+    many = {f"metric_{number}": 1.0 for number in range(15)}
+    tracker.sync(trial(reports=tuple(report(epoch, **many) for epoch in range(1, 121))))
+    assert stored(tracker)["trial-0000"].data.metrics["epoch"] == 120
+
+
+def test_a_long_error_keeps_its_end(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.sync(trial(state=TrialState.FAILED, error="x" * 20_000 + "the cause", ended=2000.0))
+    assert stored(tracker)["trial-0000"].data.tags["error"].endswith("the cause")
+
+
+def test_a_failing_store_raises_pauses_and_is_caught_up_with(
+    counted: tuple[MlflowTracker, Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, counting = counted
+    tracker.sync(trial(epochs=1))
+    counting.broken = True
+    with pytest.raises(TrackingError, match="gone"):
+        tracker.sync(trial(epochs=2))
+    counting.calls.clear()
+    with pytest.raises(TrackingError, match="tried again in"):
+        tracker.sync(trial(epochs=3))
+    assert counting.calls == []
+
+    counting.broken = False
+    later = time.monotonic() + tracking.PAUSE_SECONDS + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    tracker.sync(trial(epochs=3))
+    run = stored(tracker)["trial-0000"]
+    history = MlflowClient(tracker.uri).get_metric_history(run.info.run_id, "recon_loss")
+    assert sorted(m.step for m in history) == [1, 2, 3]
+
+
+def test_finish_does_not_wait_out_the_pause(counted: tuple[MlflowTracker, Counting]) -> None:
+    tracker, counting = counted
+    counting.broken = True
+    with pytest.raises(TrackingError):
+        tracker.sync(trial(epochs=1))
+    counting.broken = False
+    tracker.finish(search(trial(epochs=1, state=TrialState.COMPLETED, ended=2000.0)), "completed")
+    assert stored(tracker)["trial-0000"].info.status == "FINISHED"
+
+
+def test_many_trials_are_found_again(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = open_tracker(uri)
+    for number in range(5):
+        tracker.sync(trial(number, epochs=1))
+    search_runs = MlflowClient.search_runs
+    monkeypatch.setattr(MlflowClient, "search_runs", lambda *args, **kw: search_runs(*args, **kw, max_results=2))
+    again = open_tracker(uri)
+    again.finish(search(), "interrupted")
+    monkeypatch.undo()
+    assert {run.info.status for run in stored(again).values()} == {"KILLED"}
