@@ -1,0 +1,127 @@
+"""Figures of a search."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from ndvq_tune.metrics import METRICS
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name
+from ndvq_tune.report.ranking import best, pareto
+from ndvq_tune.report.wording import label, metric_text, short_value
+
+RATE, DISTORTION = "bits_per_element", "recon_loss"
+CURVES = ("recon_loss", "perplexity", "codebook_usage")
+_ACCENT, _GREY = "#d1495b", "#b8bec6"
+_COLOURS = {
+    TrialState.COMPLETED: "#2e6f95",
+    TrialState.PRUNED: _GREY,
+    TrialState.FAILED: "#8d5a97",
+    TrialState.RUNNING: "#6ba292",
+}
+_WORDS = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
+# Distinct on white, and for readers who do not tell red from green.
+_FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
+
+
+def rate_distortion_front(search: SearchRecord) -> list[TrialRecord]:
+    """The front in reconstruction loss and bits, whatever the search's objectives were."""
+    return pareto(replace(search, objectives=((DISTORTION, "min"), (RATE, "min"))))
+
+
+def rate_distortion(search: SearchRecord) -> go.Figure:
+    """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked."""
+    figure = go.Figure()
+    measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION)]
+    front = rate_distortion_front(search)
+    if len(front) > 1:
+        line = {"color": _ACCENT, "width": 2}
+        figure.add_scatter(**_points(front), mode="lines", line=line, name="front", hoverinfo="skip")
+    for state, colour in _COLOURS.items():
+        some = [trial for trial in measured if trial.state is state]
+        if some:
+            marker = {"color": colour, "size": 10, "line": {"color": "white", "width": 1}}
+            name = f"{_WORDS.get(state, state)} ({len(some)})"
+            figure.add_scatter(**_points(some), mode="markers", marker=marker, name=name, **_hover(some))
+    winner = best(search)
+    if winner is not None and winner.finite(RATE, DISTORTION):
+        ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": _ACCENT, "width": 3}}
+        figure.add_scatter(**_points([winner]), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
+    figure.update_xaxes(type="log", title=_axis(RATE))
+    figure.update_yaxes(type="log", title=_axis(DISTORTION))
+    return _styled(figure, height=440)
+
+
+def curves(search: SearchRecord) -> go.Figure:
+    """Reconstruction loss, perplexity and codebook use by epoch: the front in colour, all others in grey."""
+    figure = make_subplots(rows=1, cols=len(CURVES), subplot_titles=CURVES, horizontal_spacing=0.06)
+    front = pareto(search)[: len(_FRONT_COLOURS)]
+    colours = dict(zip((trial.number for trial in front), _FRONT_COLOURS, strict=False))
+    grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
+    for column, metric in enumerate(CURVES, start=1):
+        for trial in grey_last:
+            reports = [report for report in trial.reports if math.isfinite(report.get(metric, math.nan))]
+            if reports:
+                trace = _curve(trial, reports, metric, colours.get(trial.number))
+                figure.add_trace(trace.update(showlegend=column == 1 and trial.number in colours), row=1, col=column)
+    figure.update_xaxes(title="epoch")
+    figure.update_yaxes(type="log", row=1, col=1)
+    figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=1, col=3)
+    return _styled(figure, height=380)
+
+
+def _curve(trial: TrialRecord, reports: Sequence[Mapping[str, float]], metric: str, colour: str | None) -> go.Scatter:
+    state = _WORDS.get(trial.state, str(trial.state))
+    return go.Scatter(
+        x=[report["epoch"] for report in reports],
+        y=[report[metric] for report in reports],
+        mode="lines+markers" if len(reports) == 1 else "lines",
+        line={"color": colour or _GREY, "width": 2.5 if colour else 1},
+        opacity=1 if colour else 0.7 if trial.state is TrialState.COMPLETED else 0.45,
+        name=trial.name,
+        legendgroup=trial.name,
+        hovertemplate=f"{trial.name} ({trial.stop_reason or state})<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+    )
+
+
+def _points(trials: Sequence[TrialRecord]) -> dict[str, list[float]]:
+    return {"x": [trial.metrics[RATE] for trial in trials], "y": [trial.metrics[DISTORTION] for trial in trials]}
+
+
+def _hover(trials: Sequence[TrialRecord]) -> dict[str, object]:
+    return {"hovertext": [_card(trial) for trial in trials], "hoverinfo": "text"}
+
+
+def _card(trial: TrialRecord) -> str:
+    """A trial in a few lines: what became of it, how good it is, and what was chosen."""
+    state = _WORDS.get(trial.state, str(trial.state))
+    head = f"<b>{trial.name}</b> {state}" + (f": {trial.stop_reason}" if trial.stop_reason else "")
+    metrics = [
+        f"{label(name)} {metric_text(name, trial.metrics[name])}"
+        for name in (DISTORTION, "psnr", "perplexity", "codebook_usage", RATE)
+        if name in trial.metrics
+    ]
+    params = [f"{short_name(key)} = {short_value(value)}" for key, value in trial.params.items()]
+    return "<br>".join([head, ", ".join(metrics), *params])
+
+
+def _axis(metric: str) -> str:
+    unit = METRICS[metric].unit
+    return metric if unit == "1" else f"{metric} ({unit})"
+
+
+def _styled(figure: go.Figure, height: int) -> go.Figure:
+    grid = {"gridcolor": "#e8ebef", "linecolor": "#c9ced6", "zeroline": False, "minor": {"ticks": ""}}
+    figure.update_xaxes(**grid)
+    figure.update_yaxes(**grid)
+    return figure.update_layout(
+        height=height,
+        margin={"l": 60, "r": 10, "t": 40, "b": 50},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font={"family": "system-ui, sans-serif", "size": 13, "color": "#30343f"},
+        legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
+        hoverlabel={"align": "left", "bgcolor": "white"},
+    )

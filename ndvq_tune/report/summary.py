@@ -1,0 +1,99 @@
+"""The search for programs: ``summary.json``, and ``best.yaml`` to train the best model again."""
+
+import json
+import math
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
+from ndvq_tune.report.files import replacing
+from ndvq_tune.report.ranking import best, pareto
+
+_PACKAGES = ("ndvq-tune", "torch", "ray", "optuna", "mlflow")
+
+
+def write_summary(
+    search: SearchRecord, folder: Path, *, space: Mapping[str, Any], mlflow: Mapping[str, str] | None
+) -> Path:
+    """Writes ``summary.json``, and ``best.yaml`` as soon as there is a best trial.
+
+    Args:
+        search: The search.
+        folder: The results folder.
+        space: The space as run.
+        mlflow: ``tracking_uri``, ``experiment_id`` and ``parent_run_id``; ``None`` where nothing was tracked.
+
+    Returns:
+        Path of ``summary.json``.
+    """
+    path = folder / "summary.json"
+    text = json.dumps(_plain(summary(search, space, mlflow)), indent=2, allow_nan=False)
+    with replacing(path) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
+    winner = best(search)
+    if winner is not None:
+        with replacing(folder / "best.yaml") as draft:
+            draft.write_text(best_yaml(search, winner), encoding="utf-8")
+    return path
+
+
+def summary(search: SearchRecord, space: Mapping[str, Any], mlflow: Mapping[str, str] | None) -> dict[str, Any]:
+    """The content of ``summary.json``."""
+    winner = best(search)
+    return {
+        "name": search.name,
+        "space": space,
+        "trials": {"total": len(search.trials)} | {str(state): search.count(state) for state in TrialState},
+        "objectives": [{"metric": name, "mode": mode} for name, mode in search.objectives],
+        "constraints": [{"metric": name, kind: bound} for name, kind, bound in search.constraints],
+        "best": None if winner is None else _found(winner),
+        "pareto": [_found(trial) for trial in pareto(search)],
+        "wall_seconds": search.wall_seconds,
+        "mlflow": mlflow,
+        "seed": search.seed,
+        "versions": versions(),
+        "skipped_files": search.skipped_files,
+    }
+
+
+def best_yaml(search: SearchRecord, trial: TrialRecord) -> str:
+    """A trial's complete configuration, with a comment that says where it is from and how good it was."""
+    metrics = ", ".join(f"{name} {value:.5g}" for name, value in trial.metrics.items() if name != "seconds")
+    head = f"# {trial.name} of the search {search.name}\n# {metrics}\n"
+    return head + yaml.safe_dump(_plain(trial.config), sort_keys=False)
+
+
+def versions() -> dict[str, str | None]:
+    """Of Python and of what decides over the results."""
+    return {"python": platform.python_version()} | {name.replace("-", "_"): _version(name) for name in _PACKAGES}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _found(trial: TrialRecord) -> dict[str, Any]:
+    return {
+        "trial": trial.name,
+        "state": str(trial.state),
+        "params": trial.params,
+        "metrics": trial.metrics,
+        "checkpoint": trial.checkpoint,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """The dicts, lists and numbers that JSON and YAML know; null for NaN and infinities, which JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
