@@ -7,7 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from ndvq_tune.errors import DataError
 
@@ -44,16 +44,17 @@ def read_frames(path: Path, resolution: int) -> Iterator[Frame]:
         DataError: The file is empty, is not a video, has no video stream, or is damaged or cut off. Frames from before
             the damage may have been yielded by then.
     """
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
     # PyAV drops FFmpeg's own messages unless a log level is set, so nothing here writes to stderr.
     try:
+        if path.stat().st_size == 0:
+            raise DataError(f"{path}: the file is empty")
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise DataError(f"{path}: there is no video stream in it")
+            scaler = VideoReformatter()
             for frame in _decode(path, container):
-                yield _square(frame, resolution)
-    except av.FFmpegError as error:
+                yield _square(frame, resolution, scaler)
+    except (av.FFmpegError, OSError) as error:
         raise DataError(f"{path}: not a readable video ({error.strerror})") from error
 
 
@@ -82,9 +83,10 @@ def _decode(path: Path, container: Any) -> Iterator[Any]:
             raise DataError(f"{path}: the video is cut off: it ends after {end - first:.1f} of {stated:.1f} seconds")
 
 
-def _square(frame: Any, resolution: int) -> Frame:
+def _square(frame: Any, resolution: int, scaler: Any) -> Frame:
     width, height = scaled_size(frame.width, frame.height, resolution)
-    scaled = frame.reformat(width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC)
+    # One thread: decoding uses the others. The scaler keeps its tables from one frame to the next.
+    scaled = scaler.reformat(frame, width, height, "rgb24", interpolation=Interpolation.BICUBIC, threads=1)
     pixels: Frame = scaled.to_ndarray()
     top, left = (height - resolution) // 2, (width - resolution) // 2
     return np.ascontiguousarray(pixels[top : top + resolution, left : left + resolution])
