@@ -31,9 +31,12 @@ def strided_transposed_conv(in_channels: int, out_channels: int, stride: tuple[i
     return _TRANSPOSED_CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
 
 
-def pointwise_conv(in_channels: int, out_channels: int, n_dims: int) -> nn.Module:
-    """Linear map of the channels at each position."""
-    return _CONV[n_dims](in_channels, out_channels, 1)
+class Pointwise(nn.Linear):
+    """Linear map of the channels at each position: a convolution of kernel 1, but fast in channels-last memory."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, C, *S)`` to ``(B, C', *S)``."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 def norm(channels: int) -> nn.Module:
@@ -84,7 +87,7 @@ class ResidualBlock(nn.Module):
             strided_conv(n_hiddens, half, (1,) * n_dims),
             norm(half),
             nn.ReLU(),
-            pointwise_conv(half, n_hiddens, n_dims),
+            Pointwise(half, n_hiddens),
         )
         self.attention = None if attention is None else nn.Sequential(norm(n_hiddens), attention)
 
@@ -118,7 +121,7 @@ def encoder(
         *stages,
         strided_conv(n_hiddens, n_hiddens, (1,) * n_dims),
         residual,
-        pointwise_conv(n_hiddens, embedding_dim, n_dims),
+        Pointwise(n_hiddens, embedding_dim),
     )
 
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F  # noqa: N812
 CodebookInit = Literal["kmeans", "sample"]
 
 _KMEANS_STEPS = 10
-# Scores of all tokens against all codes would take gigabytes; 16 MiB at a time is as fast on a CPU.
-_SCORES_AT_ONCE = 2**22
+# Scores of all tokens against all codes can take gigabytes. 4 MiB of them at a time is also faster on a CPU.
+_SCORES_AT_ONCE = 2**20
 # Below this a moving average has faded: nothing is divided by it, and the code stays where it is.
 _FADED = 1e-6
 
@@ -156,8 +156,8 @@ class EMACodebook(nn.Module):
 
     def _statistics(self, tokens: torch.Tensor, nearest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens ``(K,)`` and sum of tokens ``(K, D)`` of each code; in training, over all ranks."""
-        ones_last = F.pad(tokens, (0, 1), value=1.0)
-        totals = tokens.new_zeros(self.n_codes, ones_last.shape[1]).index_add_(0, nearest, ones_last)
+        counted = F.pad(tokens, (0, 1), value=1.0)
+        totals = tokens.new_zeros(self.n_codes, counted.shape[1]).index_add_(0, nearest, counted)
         if self.training and _distributed():
             dist.all_reduce(totals)
         return totals[:, -1], totals[:, :-1]

@@ -148,7 +148,7 @@ class NDimVQVAE(nn.Module):
 
     def _reconstruct(self, embeddings: torch.Tensor) -> torch.Tensor:
         x: torch.Tensor = self.decoder(embeddings.contiguous(memory_format=self.memory_format))
-        return x.float() * self.data_variance.sqrt() + self.data_mean
+        return torch.addcmul(self.data_mean, x.float(), self.data_variance.sqrt())
 
     def _pad(self, x: torch.Tensor) -> torch.Tensor:
         missing = [-size % factor for size, factor in zip(x.shape[2:], self.downsample, strict=True)]
@@ -186,8 +186,9 @@ def build_model(
 
 
 def _crop(x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    # The gradient of a slice costs a copy, even of a slice that keeps all.
     for axis, size in enumerate(sizes, start=2):
-        x = x.narrow(axis, 0, size)
+        x = x if x.shape[axis] == size else x.narrow(axis, 0, size)
     return x
 
 
