@@ -47,6 +47,7 @@ class TrialRecord:
         stop_reason: Why it was pruned.
         error: The error's text, if it failed.
         checkpoint: Folder of its last checkpoint, relative to the results folder.
+        checkpoint_epoch: The epoch of that checkpoint; 0 without one.
         started: Unix time of its first start.
         ended: Unix time of its final state.
     """
@@ -59,6 +60,7 @@ class TrialRecord:
     stop_reason: StopReason | None = None
     error: str | None = None
     checkpoint: str | None = None
+    checkpoint_epoch: int = 0
     started: float | None = None
     ended: float | None = None
 
@@ -75,6 +77,11 @@ class TrialRecord:
     def finite(self, *names: str) -> bool:
         """Whether the last report has a finite value for each of these metrics."""
         return all(math.isfinite(self.metrics.get(name, math.nan)) for name in names)
+
+
+def number_of(trial_name: str) -> int:
+    """The number of the trial of that name."""
+    return int(trial_name.rpartition("-")[2])
 
 
 def short_name(key: str) -> str:

@@ -31,15 +31,15 @@ _RATE_DISTORTION_NOTE = (
 _CURVES_NOTE = "Trials on the front are in colour, all others in grey."
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #30343f; background: #f4f5f7; margin: 0; }
-main { max-width: 1080px; margin: 0 auto; padding: 32px 24px 64px; }
+main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
 h1 { font-size: 28px; margin: 0 0 4px; } h2 { font-size: 19px; margin: 0 0 12px; }
 p { margin: 0 0 10px; } .quiet { color: #6b7280; }
 .found { font-size: 20px; line-height: 1.45; margin: 18px 0 24px; }
 section { background: white; border: 1px solid #e3e6ea; border-radius: 8px; padding: 20px 24px; margin: 0 0 20px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 6px 10px; border-bottom: 1px solid #eceef1; white-space: nowrap; }
-th { color: #6b7280; font-weight: 500; } th:first-child, td:first-child { text-align: left; }
+th, td { text-align: right; padding: 6px 8px; border-bottom: 1px solid #eceef1; white-space: nowrap; }
+th { color: #6b7280; font-weight: 500; white-space: normal; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
 tr.best td { background: #fdf3f4; font-weight: 600; }
 img { max-width: 100%; image-rendering: pixelated; }
 code { background: #f0f1f4; border-radius: 4px; padding: 1px 5px; font-size: 14px; }
@@ -67,8 +67,8 @@ def page(search: SearchRecord, pictures: Mapping[str, Path]) -> str:
     """The whole report as HTML."""
     sections = [
         _figure("Rate and distortion", rate_distortion(search), _RATE_DISTORTION_NOTE),
-        _pictures(search, pictures),
         _section("Best trials", _best_table(search)),
+        _pictures(search, pictures),
         _figure("Learning curves", curves(search), _CURVES_NOTE),
         _section("What became of the trials", _outcomes(search)),
     ]
@@ -98,7 +98,7 @@ def _section(title: str, content: str) -> str:
 def _figure(title: str, figure: go.Figure, note: str) -> str:
     if not figure.data:
         return ""
-    plot = figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
+    plot = figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False, "responsive": True})
     return _section(title, f'<p class="quiet">{escape(note)}</p>{plot}')
 
 
@@ -153,7 +153,9 @@ def _outcomes(search: SearchRecord) -> str:
 
 
 def _head(cells: Sequence[str]) -> str:
-    return f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in cells)}</tr>"
+    """Names may break after ``_`` and ``.``, so that many columns fit."""
+    names = (escape(cell).replace("_", "_<wbr>").replace(".", ".<wbr>") for cell in cells)
+    return f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
 
 
 def _row(cells: Sequence[str], *, best: bool) -> str:

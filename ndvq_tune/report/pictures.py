@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[tuple[int, int, int, int], np.dtype[np.uint8]]
 
-SAMPLES = 3
-FRAMES = 6
-IMAGES = 6
+SAMPLES = 2
+FRAMES = 8
+IMAGES = 8
 _FRAME_SIZE = 128
 _GAP = 4
-_MARGIN = 16
+_MARGIN = 8
 _TEXT = 12
 _BACKGROUND, _INK = (255, 255, 255), (90, 90, 90)
 
@@ -28,8 +28,8 @@ def reconstructions(originals: "Tensor", reconstructed: "Tensor", path: Path) ->
     """Writes a PNG with inputs above their reconstructions.
 
     Args:
-        originals: Videos ``(B, C, T, H, W)``, of which up to 3 are shown as 6 frames over time each, or images
-            ``(B, C, H, W)``, up to 6 side by side; in [0, 1]. One channel is grey, of more the first three are colours.
+        originals: Videos ``(B, C, T, H, W)``, of which up to 2 are shown as 8 frames over time each, or images
+            ``(B, C, H, W)``, up to 8 side by side; in [0, 1]. One channel is grey, of more the first three are colours.
         reconstructed: The model's output, of the same shape; values outside [0, 1] are cut off.
         path: The PNG to write.
 

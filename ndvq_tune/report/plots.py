@@ -49,8 +49,8 @@ def rate_distortion(search: SearchRecord) -> go.Figure:
     if winner is not None and winner.finite(RATE, DISTORTION):
         ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": _ACCENT, "width": 3}}
         figure.add_scatter(**_points([winner]), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
-    figure.update_xaxes(type="log", title=_axis(RATE))
-    figure.update_yaxes(type="log", title=_axis(DISTORTION))
+    figure.update_xaxes(title=_axis(RATE), **_log_axis([trial.metrics[RATE] for trial in measured]))
+    figure.update_yaxes(title=_axis(DISTORTION), **_log_axis([trial.metrics[DISTORTION] for trial in measured]))
     return _styled(figure, height=440)
 
 
@@ -67,7 +67,8 @@ def curves(search: SearchRecord) -> go.Figure:
                 trace = _curve(trial, reports, metric, colours.get(trial.number))
                 figure.add_trace(trace.update(showlegend=column == 1 and trial.number in colours), row=1, col=column)
     figure.update_xaxes(title="epoch")
-    figure.update_yaxes(type="log", row=1, col=1)
+    losses = [report[CURVES[0]] for trial in search.trials for report in trial.reports if CURVES[0] in report]
+    figure.update_yaxes(**_log_axis(losses), row=1, col=1)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=1, col=3)
     return _styled(figure, height=380)
 
@@ -105,6 +106,14 @@ def _card(trial: TrialRecord) -> str:
     ]
     params = [f"{short_name(key)} = {short_value(value)}" for key, value in trial.params.items()]
     return "<br>".join([head, ", ".join(metrics), *params])
+
+
+def _log_axis(values: Sequence[float]) -> dict[str, object]:
+    """A logarithmic axis with ticks at 1, 2 and 5 in full: Plotly's own are bare digits between powers of ten."""
+    exponents = [math.log10(value) for value in values if math.isfinite(value) and value > 0]
+    decades = range(math.floor(min(exponents)), math.ceil(max(exponents)) + 1) if exponents else ()
+    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
 
 def _axis(metric: str) -> str:

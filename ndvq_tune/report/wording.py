@@ -28,7 +28,7 @@ def metric_text(metric: str, value: float | None) -> str:
         case "parameters" | "peak_memory_bytes":
             return f"{value:,.0f}"
         case _:
-            return f"{value:.3g}"
+            return f"{value:#.3g}".rstrip(".")
 
 
 def shown_metrics(search: SearchRecord) -> list[str]:
@@ -85,7 +85,7 @@ def finding(search: SearchRecord) -> str:
         return "No trial has led to a model yet."
     values = winner.metrics
     text = f"{winner.name} is the one to take: " if len(search.trials) > 1 else f"{winner.name}: "
-    parts = [f"a reconstruction loss of {metric_text('recon_loss', values.get('recon_loss'))}"]
+    parts = [f"reconstruction loss {metric_text('recon_loss', values.get('recon_loss'))}"]
     if winner.finite("psnr"):
         parts[0] += f" ({metric_text('psnr', values['psnr'])} dB)"
     if winner.finite("bits_per_element"):
@@ -99,5 +99,8 @@ def _range(search: SearchRecord) -> str:
     front = pareto(search)
     if len(front) < 2:
         return ""
-    names = " and ".join(label(name) for name, _ in search.objectives)
-    return f" It is the knee of a front of {len(front)} trials between which {names} are traded."
+    ends = " to ".join(
+        " and ".join(f"{label(name)} {metric_text(name, trial.metrics[name])}" for name, _ in search.objectives)
+        for trial in (front[0], front[-1])
+    )
+    return f" It is the knee of a front of {len(front)} trials, from {ends}."

@@ -1,0 +1,71 @@
+"""The results folder: who may use it, and which space it holds."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from ndvq_tune.errors import ResultsError
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.study import JOURNAL
+from ndvq_tune.search.yaml_file import flatten
+
+SPACE = "space.yaml"
+MAY_CHANGE = ("search.trials", "tracking.uri")
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[None]:
+    """Hold a results folder for one driver.
+
+    Raises:
+        ResultsError: If the folder cannot be written, or another driver runs a search in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        with lock.acquire(timeout=0):
+            yield
+    except filelock.Timeout:
+        raise ResultsError(f"{folder}: another driver runs a search in this folder") from None
+    except OSError as error:
+        raise ResultsError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def new_space(folder: Path, space: SearchSpace) -> SearchSpace:
+    """Put a space into a folder that holds no search yet.
+
+    Raises:
+        ResultsError: If it holds one.
+    """
+    if (folder / JOURNAL).exists():
+        raise ResultsError(
+            f"{folder}: already holds a search; go on with it with --resume, or give another --name or --output"
+        )
+    if folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
+        raise ResultsError(f"{folder}: is not empty and holds no search; give another --name or --output")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SPACE).write_text(space.to_yaml(), encoding="utf-8")
+    return space
+
+
+def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
+    """The space of a search that goes on, with what may change while it does.
+
+    Raises:
+        ResultsError: If the folder holds no search, or an override changes what its trials mean.
+    """
+    if not (folder / JOURNAL).exists():
+        raise ResultsError(f"{folder}: holds no search to resume")
+    kept = SearchSpace.load(folder / SPACE)
+    space = SearchSpace.load(folder / SPACE, overrides)
+    before, after = flatten(kept.source), flatten(space.source)
+    changed = [key for key in after if after[key] != before.get(key) and key not in MAY_CHANGE]
+    if changed:
+        raise ResultsError(
+            f"{folder}: a search that goes on keeps its space, but {', '.join(changed)} would change; "
+            f"only {' and '.join(MAY_CHANGE)} may"
+        )
+    (folder / SPACE).write_text(space.to_yaml(), encoding="utf-8")
+    return space

@@ -1,0 +1,162 @@
+"""What a person sees while a search runs: a live table on a terminal, one line a report anywhere else."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from ndvq_tune.records import TrialRecord, TrialState
+
+STYLES = {
+    TrialState.RUNNING: "cyan",
+    TrialState.COMPLETED: "green",
+    TrialState.PRUNED: "yellow",
+    TrialState.FAILED: "red",
+}
+SHOWN = 16
+
+
+class Progress(Protocol):
+    """A view of a running search; a context while it runs."""
+
+    def update(self, record: TrialRecord) -> None:
+        """A trial has started, reported or ended."""
+
+    def note(self, message: str) -> None:
+        """Something that a person should know."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+def search_progress(console: Console, trials: int, known: tuple[TrialRecord, ...], budget: float | None) -> Progress:
+    """The view that fits where the output goes.
+
+    Args:
+        console: Where the output goes.
+        trials: Trials of the whole search.
+        known: Trials of earlier sessions.
+        budget: Seconds that this session may take, if limited.
+    """
+    view = LiveTable if console.is_terminal else Lines
+    return view(console, trials, known, budget)
+
+
+class Lines:
+    """One line a report, without control characters."""
+
+    def __init__(self, console: Console, trials: int, known: tuple[TrialRecord, ...], budget: float | None) -> None:
+        self._console = console
+
+    def update(self, record: TrialRecord) -> None:
+        """Print where the trial is."""
+        epochs = record.config["training"]["max_epochs"]
+        at = f"epoch {int(record.metrics['epoch'])}/{epochs}" if record.reports else "starts"
+        values = " ".join(f"{name} {cell}" for name, cell in _cells(record.metrics).items() if cell)
+        self._line(" ".join(part for part in (record.name, at, values, _outcome(record)) if part))
+
+    def note(self, message: str) -> None:
+        """Print the message."""
+        self._line(message)
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return
+
+
+class LiveTable:
+    """A table of trials that is redrawn in place."""
+
+    def __init__(self, console: Console, trials: int, known: tuple[TrialRecord, ...], budget: float | None) -> None:
+        self._trials, self._budget = trials, budget
+        self._records = {record.number: record for record in known}
+        self._done_before = sum(record.state.final for record in known)
+        self._started = time.monotonic()
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=2, transient=True)
+
+    def update(self, record: TrialRecord) -> None:
+        """Take in where the trial is; the next redraw shows it."""
+        self._records[record.number] = record
+
+    def note(self, message: str) -> None:
+        """Print the message above the table."""
+        self._live.console.print(message, markup=False)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def _render(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for name in ("trial", "epoch", *_cells({}), "state"):
+            table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
+        for record in self._visible():
+            epoch = f"{int(record.metrics.get('epoch', 0))}/{record.config['training']['max_epochs']}"
+            state = Text(_outcome(record) or "running", style=STYLES[record.state])
+            table.add_row(record.name, epoch, *_cells(record.metrics).values(), state)
+        return Group(table, self._bar())
+
+    def _visible(self) -> list[TrialRecord]:
+        """The running trials and the latest ended ones."""
+        records = sorted(self._records.values(), key=lambda record: (not record.state.final, record.number))
+        return sorted(records[-SHOWN:], key=lambda record: record.number)
+
+    def _bar(self) -> Bar:
+        done = sum(record.state.final for record in self._records.values())
+        elapsed = time.monotonic() - self._started
+        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[time]}"))
+        left = seconds_left(done - self._done_before, self._trials - done, elapsed, self._budget)
+        times = f"{clock(elapsed)} passed" + (f", about {clock(left)} left" if left is not None else "")
+        bar.add_task("trials", total=self._trials, completed=done, time=times)
+        return bar
+
+
+def seconds_left(done: int, waiting: int, elapsed: float, budget: float | None) -> float | None:
+    """Estimate of the time left from the trials done in ``elapsed`` seconds; ``None`` before there is any ground."""
+    by_trials = elapsed / done * waiting if done else None
+    by_budget = max(0.0, budget - elapsed) if budget is not None else None
+    estimates = [estimate for estimate in (by_trials, by_budget) if estimate is not None]
+    return min(estimates) if estimates else None
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _outcome(record: TrialRecord) -> str:
+    if record.state is TrialState.FAILED:
+        return f"failed: {(record.error or '').splitlines()[0][:60]}"
+    if record.state is TrialState.PRUNED:
+        return f"pruned ({record.stop_reason})"
+    return str(record.state) if record.state.final else ""
+
+
+def _cells(metrics: Mapping[str, Any]) -> dict[str, str]:
+    formats = {
+        "recon_loss": ("recon_loss", ".4f"),
+        "psnr": ("psnr", ".2f"),
+        "perplexity": ("perplexity", ".1f"),
+        "usage": ("codebook_usage", ".1%"),
+        "bits": ("bits_per_element", ".4f"),
+    }
+    return {
+        name: format(metrics[metric], spec) if metric in metrics else "" for name, (metric, spec) in formats.items()
+    }

@@ -1,0 +1,116 @@
+"""Reading a YAML file so that every problem can be placed on its line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ndvq_tune.errors import ConfigError, Problem
+
+
+@dataclass(frozen=True)
+class Document:
+    """A parsed file.
+
+    Attributes:
+        name: The file's name for messages.
+        content: What it says, overrides included.
+        lines: Line of each key path, counted from 1.
+    """
+
+    name: str
+    content: dict[str, Any]
+    lines: Mapping[str, int]
+
+    def locate(self, problem: Problem) -> Problem:
+        """The problem with its line: that of its key, or of the nearest parent that the file has."""
+        key = problem.key
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return replace(problem, line=self.lines.get(key))
+
+
+def read(path: Path, overrides: Sequence[str] = ()) -> Document:
+    """Parse a file.
+
+    Args:
+        path: The file.
+        overrides: ``key.path=value`` settings that replace what the file says; values are YAML.
+
+    Raises:
+        ConfigError: If the file is missing, is no YAML mapping, has a key twice, or an override is malformed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [Problem("", f"cannot be read: {_reason(error)}{_others(path)}")]) from None
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ConfigError(str(path), [Problem("", f"is not valid YAML: {error.problem}", line)]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError(str(path), [Problem("", f"is not valid YAML: {error}")]) from None
+    if not isinstance(content, dict):
+        raise ConfigError(str(path), [Problem("", "needs a mapping with `name` and at least `model` or `training`")])
+    lines: dict[str, int] = {}
+    problems = _walk(root, "", lines)
+    for override in overrides:
+        problems += _override(content, override)
+    if problems:
+        raise ConfigError(str(path), problems)
+    return Document(str(path), content, lines)
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by key path."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return leaves
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else (error.strerror or str(error))
+
+
+def _others(path: Path) -> str:
+    """The spaces that lie where one was looked for."""
+    others = sorted(other.name for other in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
+    return f"; {path.parent} has {', '.join(others)}" if others else ""
+
+
+def _walk(node: yaml.Node | None, prefix: str, lines: dict[str, int]) -> list[Problem]:
+    """Note each key's line; PyYAML itself lets a second use of a key win without a word."""
+    problems: list[Problem] = []
+    if not isinstance(node, yaml.MappingNode):
+        return problems
+    for key_node, value in node.value:
+        key, line = f"{prefix}{key_node.value}", key_node.start_mark.line + 1
+        if key in lines:
+            problems.append(Problem(key, f"stands here and on line {lines[key]}; a key may stand once", line))
+        lines[key] = line
+        problems += _walk(value, f"{key}.", lines)
+    return problems
+
+
+def _override(content: dict[str, Any], override: str) -> list[Problem]:
+    key, equals, text = override.partition("=")
+    if not (key and equals):
+        return [Problem(f"--set {override}", "needs the form key.path=value, such as model.n_hiddens=64")]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return [Problem(f"--set {override}", "the value is not valid YAML")]
+    *parents, name = key.split(".")
+    node = content
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            return [Problem(f"--set {override}", f"{parent!r} is a value, not a section")]
+        node = child
+    node[name] = value
+    return []

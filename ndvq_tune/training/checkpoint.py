@@ -1,0 +1,136 @@
+"""Checkpoints: safetensors and JSON, nothing pickled.
+
+A checkpoint is a folder of three files. ``model.safetensors`` and ``config.json`` are the tokenizer;
+``training.safetensors`` is what training needs beside it to go on as if it had never stopped.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.errors import CheckpointError
+from ndvq_tune.model import NDimVQVAE, build_model
+from ndvq_tune.training.loop import Training
+
+MODEL, CONFIG, TRAINING = "model.safetensors", "config.json", "training.safetensors"
+FORMAT = 1
+
+Files = dict[str, bytes]
+
+
+def pack(training: Training) -> Files:
+    """A training's state as the contents of files, so that it can travel before it is written."""
+    description = {
+        "format": FORMAT,
+        "config": training.config.to_dict(),
+        "input_shape": training.model.input_shape,
+        "epoch": training.epoch,
+        "step": training.step,
+    }
+    return {
+        MODEL: save({name: tensor.contiguous() for name, tensor in training.model.state_dict().items()}),
+        CONFIG: json.dumps(description, indent=2).encode(),
+        TRAINING: save(_optimizer_state(training.optimizer) | _random_state(training.device)),
+    }
+
+
+def unpack(training: Training, files: Mapping[str, bytes]) -> None:
+    """Bring a training that was made from the same configuration to a saved state.
+
+    Raises:
+        CheckpointError: If the files are damaged or belong to another model.
+    """
+    description = _description(files)
+    try:
+        training.model.load_state_dict(load(files[MODEL]))
+        state = load(files[TRAINING])
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {error}") from None
+    _load_optimizer_state(training.optimizer, state)
+    _load_random_state(training.device, state)
+    training.epoch, training.step = description["epoch"], description["step"]
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a checkpoint's files into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def read(folder: Path) -> Files:
+    """The files of a checkpoint.
+
+    Raises:
+        CheckpointError: If one is missing.
+    """
+    return {name: _read_file(folder / name) for name in (MODEL, CONFIG, TRAINING)}
+
+
+def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQVAE:
+    """The model of a checkpoint, in evaluation mode. Nothing is unpickled.
+
+    Raises:
+        CheckpointError: If the folder holds no checkpoint, or a damaged one.
+    """
+    folder = Path(folder)
+    files = {name: _read_file(folder / name) for name in (MODEL, CONFIG)}
+    description = _description(files)
+    try:
+        config = RunConfig.model_validate(description["config"])
+        model = build_model(config.model, description["input_shape"])
+        model.load_state_dict(load(files[MODEL]))
+    except (KeyError, RuntimeError, SafetensorError, ValidationError) as error:
+        raise CheckpointError(f"{folder} is damaged: {error}") from None
+    return model.to(device).eval()
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise CheckpointError(f"{path.parent} is no checkpoint: {path.name} is missing or cannot be read") from None
+
+
+def _description(files: Mapping[str, bytes]) -> dict[str, Any]:
+    try:
+        description: dict[str, Any] = json.loads(files[CONFIG])
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{CONFIG} is missing or damaged") from None
+    if description.get("format") != FORMAT:
+        raise CheckpointError(f"checkpoint format {description.get('format')!r} given; this version reads {FORMAT}")
+    return description
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer.{index}.{name}": value for index, slots in state.items() for name, value in slots.items()}
+
+
+def _load_optimizer_state(optimizer: torch.optim.Optimizer, saved: Mapping[str, torch.Tensor]) -> None:
+    slots: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in saved.items():
+        if key.startswith("optimizer."):
+            _, index, name = key.split(".")
+            slots.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    states = {"random.cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["random.cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _load_random_state(device: torch.device, saved: Mapping[str, torch.Tensor]) -> None:
+    torch.set_rng_state(saved["random.cpu"])
+    if device.type == "cuda" and "random.cuda" in saved:
+        torch.cuda.set_rng_state(saved["random.cuda"], device)

@@ -1,0 +1,78 @@
+"""Metrics of a model over a whole validation set, on one rank or many."""
+
+import math
+
+import torch
+from torch import distributed as dist
+
+from ndvq_tune.data import ClipSet, batches
+from ndvq_tune.metrics import bits_per_element, psnr
+from ndvq_tune.model import NDimVQVAE
+
+
+def to_float(batch: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A uint8 batch on the device, as floats in [0, 1]."""
+    return batch.to(device, non_blocking=True).float().div_(255)
+
+
+@torch.no_grad()
+def evaluate(model: NDimVQVAE, clips: ClipSet, batch_size: int, rank: int = 0, world_size: int = 1) -> dict[str, float]:
+    """Validate a model; the same numbers on every rank.
+
+    Squared errors and code counts are summed over all clips and ranks before anything is averaged: a mean of
+    per-batch perplexities would miss codes that batches do not share.
+
+    Args:
+        model: The model; it is in evaluation mode meanwhile, so no buffer moves.
+        clips: The validation set.
+        batch_size: Samples of one forward pass.
+        rank: This rank; each evaluates its share of the clips.
+        world_size: How many ranks there are.
+    """
+    device = model.data_mean.device
+    squared_error = torch.zeros((), dtype=torch.float64, device=device)
+    commitment = torch.zeros_like(squared_error)
+    counts = torch.zeros(model.n_codes, dtype=torch.int64, device=device)
+    was_training = model.training
+    model.eval()
+    for batch in batches(clips, batch_size, rank=rank, world_size=world_size):
+        x = to_float(batch, device)
+        _, x_recon, vq_output = model(x)
+        squared_error += (x_recon - x).double().square().sum()
+        commitment += vq_output["commitment_loss"].double() * len(x)
+        counts += torch.bincount(vq_output["encodings"].flatten(), minlength=model.n_codes)
+    model.train(was_training)
+    if dist.is_initialized():
+        for total in (squared_error, commitment, counts):
+            dist.all_reduce(total)
+    mse = squared_error.item() / (len(clips) * math.prod(clips.shape))
+    return {
+        "recon_loss": mse / model.data_variance.item(),
+        "psnr": psnr(mse),
+        "commitment_loss": commitment.item() / len(clips),
+        **codebook_metrics(counts, model),
+        **static_metrics(model),
+    }
+
+
+def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]:
+    """How the codebook is used, from how often each code was chosen: ``counts`` of shape ``(n_codes,)``."""
+    shares = counts[counts > 0].double() / counts.sum()
+    perplexity = shares.log().mul(shares).sum().neg().exp().item()
+    return {
+        "perplexity": perplexity,
+        "codebook_usage": len(shares) / len(counts),
+        "entropy_bits_per_element": _bits(math.log2(perplexity), model),
+    }
+
+
+def static_metrics(model: NDimVQVAE) -> dict[str, float]:
+    """What the configuration alone decides; works on the meta device."""
+    return {
+        "bits_per_element": _bits(math.log2(model.n_codes), model),
+        "parameters": float(sum(parameter.numel() for parameter in model.parameters())),
+    }
+
+
+def _bits(bits_per_code: float, model: NDimVQVAE) -> float:
+    return bits_per_element(bits_per_code, math.prod(model.latent_shape), math.prod(model.input_shape[1:]))

@@ -1,0 +1,140 @@
+"""Training one model, epoch by epoch. Plain torch: it runs in a notebook, or on many ranks under DDP."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.data import Dataset, batches, batches_per_epoch
+from ndvq_tune.model import NDimVQVAE, build_model
+from ndvq_tune.training.evaluation import evaluate, to_float
+from ndvq_tune.training.memory import peak_bytes, reset_peak
+
+Report = dict[str, float]
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+WARMUP_SHARE = 0.05
+FINAL_SHARE = 0.1
+
+
+class Training:
+    """A model with its data and optimiser, as far as it has been trained.
+
+    Example:
+        >>> training = Training(config, open_dataset(config.data))
+        >>> reports = []
+        >>> training.fit(reports.append)
+
+    Args:
+        config: The complete configuration.
+        dataset: The data that ``config.data`` describes.
+        device: Where to train.
+        rank: This rank, in an initialised ``torch.distributed`` group if there are several.
+        world_size: How many ranks train this model together.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.config, self.dataset = config, dataset
+        self.device, self.rank, self.world_size = torch.device(device), rank, world_size
+        self.epoch, self.step = 0, 0
+        settings = config.training
+        self._rank_batch = max(1, settings.batch_size // world_size)
+        self._steps = batches_per_epoch(len(dataset.train), self._rank_batch, world_size) * settings.max_epochs
+        torch.manual_seed(settings.seed)
+        reset_peak(self.device)
+        self.model = _model(config, dataset).to(self.device)
+        self.optimizer = OPTIMIZERS[settings.optimizer](
+            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self._network: nn.Module = self.model
+        if world_size > 1:
+            # Codebook statistics are summed over ranks inside the codebook: broadcasting buffers would only cost time.
+            self._network = DistributedDataParallel(self.model, broadcast_buffers=False)
+            torch.manual_seed(settings.seed + rank)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.config.training.max_epochs
+
+    def fit(self, report: Callable[[Report], object]) -> None:
+        """Train to the last epoch, with one report after each."""
+        while not self.finished:
+            report(self.run_epoch())
+
+    def run_epoch(self) -> Report:
+        """Train one epoch, then validate.
+
+        Returns:
+            ``epoch``, counted from 1, and every metric of ``ndvq_tune.metrics``.
+        """
+        self.model.train()
+        start = time.perf_counter()
+        samples, recon_loss = 0, torch.zeros((), device=self.device)
+        for batch in self._batches():
+            recon_loss += self._step(to_float(batch, self.device)) * len(batch)
+            samples += len(batch)
+        train_recon_loss = recon_loss.item() / samples
+        seconds = time.perf_counter() - start
+        self.epoch += 1
+        validation = evaluate(
+            self.model, self.dataset.test, self.config.training.batch_size, self.rank, self.world_size
+        )
+        return {
+            "epoch": self.epoch,
+            **validation,
+            "train_recon_loss": train_recon_loss,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "samples_per_second": samples * self.world_size / seconds,
+            "peak_memory_bytes": peak_bytes(self.device),
+        }
+
+    def _batches(self) -> Iterator[torch.Tensor]:
+        return batches(
+            self.dataset.train,
+            self._rank_batch,
+            seed=self.config.training.seed,
+            epoch=self.epoch,
+            rank=self.rank,
+            world_size=self.world_size,
+        )
+
+    def _step(self, x: torch.Tensor) -> torch.Tensor:
+        """One optimiser step; the reconstruction loss, without waiting for the device."""
+        share = warmup_then_cosine(self.step, self._steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.training.learning_rate * share
+        recon_loss, _, vq_output = self._network(x)
+        self.optimizer.zero_grad(set_to_none=True)
+        (recon_loss + vq_output["commitment_loss"]).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.gradient_clip)
+        self.optimizer.step()
+        self.step += 1
+        return recon_loss.detach()
+
+
+def _model(config: RunConfig, dataset: Dataset) -> NDimVQVAE:
+    return build_model(config.model, dataset.train.shape, dataset.mean, dataset.variance)
+
+
+def warmup_then_cosine(step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step: a short linear warm-up, then half a cosine down to a tenth.
+
+    It depends on the step alone, so that the trials of a search compare at every epoch.
+    """
+    warmup = max(1, round(steps * WARMUP_SHARE))
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))

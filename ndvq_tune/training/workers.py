@@ -1,0 +1,215 @@
+"""The Ray Train side: a group of workers that outlives the trials it trains.
+
+A ``TorchTrainer`` takes tens of seconds to start on a small machine, so a lane starts one and keeps it. Its workers
+connect back over one socket each, ask nothing, and do what they are told: start a run, train an epoch, hand over a
+checkpoint. Stopping a trial early is therefore a message, not a kill.
+"""
+
+import gc
+import secrets
+import threading
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing.connection import Client, Connection, Listener, wait
+from typing import Any
+
+import ray
+import torch
+from ray import train
+from ray.train.torch import TorchTrainer, get_device
+
+from ndvq_tune.config import RunConfig, VideoData
+from ndvq_tune.data import Dataset, open_dataset
+from ndvq_tune.training.checkpoint import Files, pack, unpack
+from ndvq_tune.training.loop import Report, Training
+
+READY, OK, ERROR, GONE = "ready", "ok", "error", "gone"
+
+
+class WorkerGroupLost(RuntimeError):
+    """The group's processes are gone; a new group must take over from the last checkpoint."""
+
+
+class RunFailed(RuntimeError):
+    """The run raised an error; the group lives on and can start another run."""
+
+
+@dataclass(frozen=True)
+class GroupSize:
+    """What one group of workers takes.
+
+    Attributes:
+        workers: Ray Train workers; 0 is Ray Train's local mode, in the caller's own process.
+        cpus: CPUs, and threads, of each worker.
+        gpus: GPUs of each worker.
+        cpus_reserved: CPUs that Ray counts for a worker: a little less than ``cpus`` where the lane's own process
+            takes that little.
+        storage: Folder or URI where Ray Train may keep its own files.
+    """
+
+    workers: int
+    cpus: float
+    gpus: float
+    cpus_reserved: float
+    storage: str
+
+
+class WorkerGroup:
+    """A living Ray Train worker group. The constructor returns at once; the first command waits for the workers."""
+
+    def __init__(self, size: GroupSize) -> None:
+        self._size = size
+        self._key = secrets.token_bytes(32)
+        self._listener = Listener((ray.util.get_node_ip_address(), 0), authkey=self._key)
+        self._workers: list[Connection[Any, Any]] = []
+        threading.Thread(target=self._fit, daemon=True).start()
+
+    def start(self, config: Mapping[str, Any], checkpoint: Files | None = None) -> None:
+        """Begin a run, from a checkpoint if one is given. The run before it, if any, is dropped."""
+        self._command("start", config, checkpoint)
+
+    def train(self) -> Report:
+        """Train to the next report."""
+        report: Report = self._command("train")
+        return report
+
+    def save(self) -> Files:
+        """The run's state."""
+        files: Files = self._command("save")
+        return files
+
+    def close(self) -> None:
+        """Let the workers return; the group ends."""
+        for worker in self._workers:
+            worker.close()
+        self._workers = []
+        self._listener.close()
+
+    def _command(self, name: str, *arguments: Any) -> Any:
+        """Send a command to every worker; the answer of rank 0.
+
+        Raises:
+            RunFailed: If the run raised an error.
+            WorkerGroupLost: If a worker is gone, or if one of several failed and left the others waiting for it.
+        """
+        try:
+            if not self._workers:
+                self._workers = self._accept()
+            for worker in self._workers:
+                worker.send((name, arguments))
+            return self._answer()
+        except (EOFError, OSError) as error:
+            raise WorkerGroupLost(f"a training process ended unexpectedly ({type(error).__name__})") from error
+
+    def _answer(self) -> Any:
+        answers: dict[Connection[Any, Any], Any] = {}
+        while len(answers) < len(self._workers):
+            for worker in wait([worker for worker in self._workers if worker not in answers]):
+                status, answers[worker] = worker.recv()  # type: ignore[index, union-attr]
+                if status == ERROR and len(self._workers) > 1:
+                    raise WorkerGroupLost(answers[worker])  # type: ignore[index]
+                if status == ERROR:
+                    raise RunFailed(answers[worker])  # type: ignore[index]
+        return answers[self._workers[0]]
+
+    def _accept(self) -> list["Connection[Any, Any]"]:
+        """Wait until every worker has connected, or the trainer says that none will."""
+        connected: dict[int, Connection[Any, Any]] = {}
+        while len(connected) < max(1, self._size.workers):
+            connection = self._listener.accept()
+            status, value = connection.recv()
+            if status == GONE:
+                raise WorkerGroupLost(f"the workers could not start: {value}")
+            connected[value] = connection
+        return [connected[rank] for rank in sorted(connected)]
+
+    def _fit(self) -> None:
+        """Run the trainer until its workers return; say so over the socket, in case someone waits for them."""
+        address = self._listener.address
+        try:
+            _trainer(self._size, {"address": address, "key": self._key, "threads": self._size.cpus}).fit()
+            reason = "the trainer ended"
+        except Exception as error:  # whatever it is, the lane must hear of it instead of waiting for ever
+            reason = str(error)
+        try:
+            with Client(address, authkey=self._key) as connection:
+                connection.send((GONE, reason))
+        except OSError:
+            return  # the listener is closed: the group was ended on purpose
+
+
+def _trainer(size: GroupSize, channel: dict[str, Any]) -> TorchTrainer:
+    resources = {"CPU": size.cpus_reserved} | ({"GPU": size.gpus} if size.gpus else {})
+    scaling = train.ScalingConfig(
+        num_workers=size.workers, use_gpu=size.gpus > 0, resources_per_worker=resources if size.workers else None
+    )
+    return TorchTrainer(
+        serve,
+        train_loop_config=channel,
+        scaling_config=scaling,
+        run_config=train.RunConfig(name=f"group-{secrets.token_hex(4)}", storage_path=size.storage),
+    )
+
+
+def serve(channel: dict[str, Any]) -> None:
+    """What every worker runs: commands, one after the other, until the lane hangs up."""
+    context = train.get_context()
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    torch.set_num_threads(max(1, int(channel["threads"])))
+    with Client(tuple(channel["address"]), authkey=channel["key"]) as lane:
+        lane.send((READY, rank))
+        runs = _Runs(rank, world_size)
+        while True:
+            try:
+                name, arguments = lane.recv()
+            except (EOFError, OSError):
+                return
+            lane.send(runs.obey(name, arguments))
+
+
+class _Runs:
+    """The run that a worker trains at the moment."""
+
+    def __init__(self, rank: int, world_size: int) -> None:
+        self._rank, self._world_size = rank, world_size
+        self._training: Training | None = None
+
+    def obey(self, name: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+        """Carry out a command; its answer, or the error's text. No error of a run may end the worker."""
+        try:
+            return OK, getattr(self, name)(*arguments)
+        except Exception as error:
+            self._forget()
+            return ERROR, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
+
+    def start(self, config: Mapping[str, Any], checkpoint: Files | None) -> None:
+        self._forget()
+        run = RunConfig.model_validate(config)
+        training = Training(run, _dataset(run.data), get_device(), self._rank, self._world_size)
+        if checkpoint is not None:
+            unpack(training, checkpoint)
+        self._training = training
+
+    def train(self) -> Report:
+        assert self._training is not None
+        return self._training.run_epoch()
+
+    def save(self) -> Files | None:
+        assert self._training is not None
+        return pack(self._training) if self._rank == 0 else None
+
+    def _forget(self) -> None:
+        self._training = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+@lru_cache(maxsize=4)
+def _dataset(config: VideoData) -> Dataset:
+    """Opened once in the life of a worker, not once a trial."""
+    return open_dataset(config)
+
+
