@@ -37,9 +37,10 @@ p { margin: 0 0 10px; } .quiet { color: #6b7280; }
 .found { font-size: 20px; line-height: 1.45; margin: 18px 0 24px; }
 section { background: white; border: 1px solid #e3e6ea; border-radius: 8px; padding: 20px 24px; margin: 0 0 20px; }
 .scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: 6px 8px; border-bottom: 1px solid #eceef1; white-space: nowrap; }
-th { color: #6b7280; font-weight: 500; white-space: normal; vertical-align: bottom; } th:first-child, td:first-child { text-align: left; }
+th { color: #6b7280; font-weight: 500; white-space: normal; vertical-align: bottom; }
+th:first-child, td:first-child { text-align: left; }
 tr.best td { background: #fdf3f4; font-weight: 600; }
 img { max-width: 100%; image-rendering: pixelated; }
 code { background: #f0f1f4; border-radius: 4px; padding: 1px 5px; font-size: 14px; }

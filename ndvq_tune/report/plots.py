@@ -80,7 +80,7 @@ def _curve(trial: TrialRecord, reports: Sequence[Mapping[str, float]], metric: s
         y=[report[metric] for report in reports],
         mode="lines+markers" if len(reports) == 1 else "lines",
         line={"color": colour or _GREY, "width": 2.5 if colour else 1},
-        opacity=1 if colour else 0.7 if trial.state is TrialState.COMPLETED else 0.45,
+        opacity=1 if colour else 0.9 if trial.state is TrialState.COMPLETED else 0.6,
         name=trial.name,
         legendgroup=trial.name,
         hovertemplate=f"{trial.name} ({trial.stop_reason or state})<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",

@@ -1,0 +1,78 @@
+"""Searches to report on: an invented one of some size, and the smallest ones."""
+
+import math
+import random
+from typing import Any
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+
+OBJECTIVES = (("recon_loss", "min"), ("bits_per_element", "min"))
+
+
+def make_trial(number: int = 0, metrics: dict[str, float] | None = None, **changes: Any) -> TrialRecord:
+    reports = () if metrics is None else ({"epoch": 1, "seconds": 5.0, **metrics},)
+    fields: dict[str, Any] = {
+        "params": {"model.n_codes": 256},
+        "config": RunConfig().to_dict(),
+        "state": TrialState.COMPLETED,
+        "reports": reports,
+        "checkpoint": f"checkpoints/trial-{number:04d}",
+        "started": 1000.0,
+        "ended": 1005.0,
+    }
+    return TrialRecord(number, **(fields | changes))
+
+
+def invented_trial(number: int, rng: random.Random) -> TrialRecord:
+    n_codes, downsample = rng.choice([256, 512, 1024, 2048]), rng.choice([[2, 4, 4], [4, 4, 4], [4, 8, 8]])
+    attention = rng.choice(["none", "axial", "full"])
+    params = {
+        "model.n_codes": n_codes,
+        "model.embedding_dim": rng.choice([4, 8, 16, 32, 64]),
+        "model.codebook_beta": rng.uniform(0.05, 2),
+        "model.ema_decay": rng.uniform(0.8, 0.999),
+        "model.downsample": downsample,
+        "model.attention.type": attention,
+        **({} if attention == "none" else {"model.attention.n_head": rng.choice([1, 2, 4])}),
+        "training.learning_rate": 10 ** rng.uniform(-4, -2.5),
+    }
+    bits = math.log2(n_codes) / math.prod(downsample)
+    reason = rng.choice([None, None, StopReason.SCHEDULER, StopReason.SCHEDULER, StopReason.COLLAPSE])
+    floor, speed = 0.02 / bits**0.6 * rng.uniform(0.8, 2), rng.uniform(0.2, 0.6)
+    epochs = 12 if reason is None else rng.choice([2, 4, 6])
+    usage = 0.03 if reason is StopReason.COLLAPSE else rng.uniform(0.4, 0.95)
+    reports = []
+    for epoch in range(1, epochs + 1):
+        loss, alive = floor + math.exp(-speed * epoch), usage * (1 - math.exp(-epoch / 2))
+        reports.append({
+            "epoch": epoch,
+            "seconds": 20.0 * number + 2 * epoch,
+            "recon_loss": loss,
+            "psnr": 12 - 10 * math.log10(loss),
+            "perplexity": 1 + n_codes * alive * 0.7,
+            "codebook_usage": alive,
+            "bits_per_element": bits,
+            "entropy_bits_per_element": bits * 0.9,
+            "learning_rate": 1e-3,
+            "parameters": 250_000.0,
+        })  # fmt: skip
+    state = TrialState.COMPLETED if reason is None else TrialState.PRUNED
+    times = {"started": 1000.0 + 20 * number, "ended": 1000.0 + 20 * number + 2 * epochs}
+    return make_trial(number, params=params, reports=tuple(reports), state=state, stop_reason=reason, **times)
+
+
+def invented_search() -> SearchRecord:
+    """Two dozen trials of every kind."""
+    rng = random.Random(4)
+    trials = [invented_trial(number, rng) for number in range(22)]
+    lost = {"epoch": 1, "seconds": 460.0, "recon_loss": math.nan, "psnr": math.nan, "bits_per_element": 0.2}
+    trials.append(
+        make_trial(22, reports=(lost,), state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED, checkpoint=None)
+    )
+    error = "Traceback (most recent call last):\n  ...\nRuntimeError: out of <memory>"
+    trials.append(make_trial(23, state=TrialState.FAILED, error=error, checkpoint=None))
+    return SearchRecord(
+        "video3d", tuple(trials), OBJECTIVES, (("codebook_usage", "at_least", 0.1),), seed=7, wall_seconds=312.4,
+        skipped_files={"broken.mp4": "no video stream"},
+    )  # fmt: skip

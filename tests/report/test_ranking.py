@@ -1,0 +1,129 @@
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_examples import OBJECTIVES, make_trial
+
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.report.ranking import best, eligible, pareto, ranked
+
+
+def search_of(points: list[tuple[float, ...]], modes: tuple[str, ...] = ("min", "min")) -> SearchRecord:
+    names = [f"m{index}" for index in range(len(modes))]
+    trials = tuple(make_trial(n, dict(zip(names, point, strict=True))) for n, point in enumerate(points))
+    return SearchRecord("s", trials, tuple(zip(names, modes, strict=True)))
+
+
+def numbers(trials: list[TrialRecord]) -> list[int]:
+    return [trial.number for trial in trials]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state": TrialState.FAILED},
+        {"state": TrialState.PRUNED, "stop_reason": StopReason.DIVERGED},
+        {"checkpoint": None},
+        {"reports": ()},
+        {"reports": ({"epoch": 1, "seconds": 1.0, "recon_loss": math.nan, "bits_per_element": 0.1},)},
+        {"reports": ({"epoch": 1, "seconds": 1.0, "recon_loss": 0.1},)},
+    ],
+    ids=["failed", "diverged", "no checkpoint", "no report", "NaN", "an objective missing"],
+)
+def test_a_trial_without_a_usable_model_is_not_eligible(changes: dict[str, object]) -> None:
+    good = make_trial(0, {"recon_loss": 0.1, "bits_per_element": 0.1})
+    search = SearchRecord("s", (good, replace(good, number=1, **changes)), OBJECTIVES)
+    assert numbers(eligible(search)) == [0]
+
+
+def test_a_trial_stopped_early_is_eligible() -> None:
+    trial = make_trial(0, {"m0": 1.0}, state=TrialState.PRUNED, stop_reason=StopReason.SCHEDULER)
+    assert best(SearchRecord("s", (trial,), (("m0", "min"),))) is trial
+
+
+def test_ranking_follows_the_first_objective_and_its_mode() -> None:
+    points = [(1.0, 0.0), (3.0, 0.0), (2.0, 0.0)]
+    assert numbers(ranked(search_of(points))) == [0, 2, 1]
+    assert numbers(ranked(search_of(points, ("max", "min")))) == [1, 2, 0]
+
+
+def test_trials_that_keep_the_constraints_come_first() -> None:
+    search = search_of([(1.0, 9.0), (2.0, 5.0), (3.0, 1.0)])
+    assert numbers(ranked(replace(search, constraints=(("m1", "at_most", 5.0),)))) == [1, 2, 0]
+    assert numbers(ranked(replace(search, constraints=(("m1", "at_least", 5.0),)))) == [0, 1, 2]
+    assert numbers(ranked(replace(search, constraints=(("unknown", "at_most", 5.0),)))) == [0, 1, 2]
+
+
+def test_the_front_offers_what_breaks_a_constraint_only_if_all_do() -> None:
+    search = search_of([(1.0, 9.0), (2.0, 5.0), (3.0, 1.0)])
+    assert numbers(pareto(replace(search, constraints=(("m1", "at_most", 5.0),)))) == [2, 1]
+    assert numbers(pareto(replace(search, constraints=(("m1", "at_most", 0.0),)))) == [2, 1, 0]
+
+
+grid = st.integers(0, 4).map(float)
+
+
+@given(
+    points=st.integers(1, 3).flatmap(lambda n: st.lists(st.tuples(*[grid] * n), min_size=1, max_size=12)),
+    data=st.data(),
+)
+def test_front_is_what_brute_force_finds(points: list[tuple[float, ...]], data: st.DataObject) -> None:
+    modes = tuple(data.draw(st.sampled_from(["min", "max"])) for _ in points[0])
+
+    def better_or_equal(a: float, b: float, mode: str) -> bool:
+        return a <= b if mode == "min" else a >= b
+
+    def beaten(point: tuple[float, ...]) -> bool:
+        return any(
+            other != point and all(better_or_equal(a, b, mode) for a, b, mode in zip(other, point, modes, strict=True))
+            for other in points
+        )
+
+    front = pareto(search_of(points, modes))
+    assert set(numbers(front)) == {number for number, point in enumerate(points) if not beaten(point)}
+    last = [trial.metrics[f"m{len(modes) - 1}"] for trial in front]
+    assert last == sorted(last, reverse=modes[-1] == "max")
+    assert best(search_of(points, modes)) in front
+
+
+def distance_to_chord(point: tuple[float, float], start: tuple[float, float], end: tuple[float, float]) -> float:
+    """Positive on the side of the origin."""
+    (x, y), (x0, y0), (x1, y1) = point, start, end
+    return -((x1 - x0) * (y - y0) - (y1 - y0) * (x - x0)) / math.hypot(x1 - x0, y1 - y0)
+
+
+def test_knee_is_the_point_farthest_from_the_chord() -> None:
+    # Scaled to [0, 1] these are (0, 1), (.1, .3), (.3, .15), (1, 0): .6 and .55 below x + y = 1, over sqrt(2).
+    search = search_of([(10.0, 100.0), (20.0, 30.0), (40.0, 15.0), (110.0, 0.0)])
+    winner = best(search)
+    assert winner is not None
+    assert winner.number == 1
+    scaled = [(0.0, 1.0), (0.1, 0.3), (0.3, 0.15), (1.0, 0.0)]
+    distances = [distance_to_chord(point, scaled[0], scaled[-1]) for point in scaled]
+    assert distances[1] == pytest.approx(0.6 / math.sqrt(2))
+    assert max(range(4), key=distances.__getitem__) == winner.number
+
+
+def test_knee_turns_objectives_that_are_maximised() -> None:
+    winner = best(search_of([(10.0, -100.0), (20.0, -30.0), (110.0, 0.0)], ("min", "max")))
+    assert winner is not None
+    assert winner.number == 1
+
+
+def test_of_a_front_of_two_the_first_objective_decides() -> None:
+    winner = best(search_of([(2.0, 1.0), (1.0, 7.0)]))
+    assert winner is not None
+    assert winner.number == 1
+
+
+def test_one_objective_has_its_best_value() -> None:
+    winner = best(search_of([(2.0,), (1.0,), (3.0,)], ("min",)))
+    assert winner is not None
+    assert winner.number == 1
+
+
+def test_nothing_to_recommend(empty: SearchRecord) -> None:
+    assert best(empty) is None
+    assert pareto(empty) == ranked(empty) == []

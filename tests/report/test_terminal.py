@@ -1,0 +1,50 @@
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from ndvq_tune.records import SearchRecord
+from ndvq_tune.report.summary import write_summary
+from ndvq_tune.report.terminal import print_summary
+
+
+def printed(search: SearchRecord, folder: Path = Path("runs/video3d"), width: int = 80) -> str:
+    stream = io.StringIO()
+    print_summary(search, Console(file=stream, width=width), folder, "mlflow ui")
+    return stream.getvalue()
+
+
+def test_a_pipe_gets_plain_lines_of_80_columns(example: SearchRecord) -> None:
+    text = printed(example)
+    assert text.replace("\n", "").isprintable()
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_summary_names_the_best_the_front_and_the_places(example: SearchRecord, tmp_path: Path) -> None:
+    write_summary(example, tmp_path, space={}, mlflow=None)
+    text = printed(example, tmp_path)
+    assert "24 trials in 5 min 12 s" in text
+    assert "scheduler 9, collapse 3, diverged 1" in text
+    assert "1 file skipped: broken.mp4" in text
+    table = text.split("Best trials\n")[1].split("\n\n")[0].splitlines()
+    assert table[0].split() == [
+        "trial", "recon_loss", "bits", "psnr", "perplexity", "usage", "n_codes", "embedding_dim",
+    ]  # fmt: skip
+    assert len(table) == 6
+    assert "Rate-distortion front\n" in text
+    assert f"results  {tmp_path}\n         best.yaml, summary.json\n" in text
+    assert text.endswith("MLflow   mlflow ui\n")
+
+
+def test_a_wide_terminal_shows_more_parameters(example: SearchRecord) -> None:
+    assert "attention.type" in printed(example, width=200).split("front")[0]
+
+
+def test_a_long_path_is_not_broken(single: SearchRecord) -> None:
+    folder = Path("/a" * 80)
+    assert str(folder) in printed(single, folder)
+
+
+def test_one_trial_and_none(single: SearchRecord, empty: SearchRecord) -> None:
+    assert "trial-0000: reconstruction loss 0.100 (20.0 dB) at 0.250 bits per element" in printed(single)
+    assert "No trial has led to a model yet." in printed(empty)
