@@ -200,4 +200,4 @@ def _check_shapes(n_dims: int, downsample: Sequence[int], input_shape: Sequence[
     if len(input_shape) != n_dims + 1:
         raise ShapeError(f"input_shape needs channels and n_dims={n_dims} sizes (C, *S), but got {input_shape}")
     if min(*downsample, *input_shape) < 1:
-        raise ShapeError(f"downsample {downsample} and input_shape {input_shape} need positive integers")
+        raise ShapeError(f"sizes and factors must be positive integers, but got {downsample=} and {input_shape=}")

@@ -1,0 +1,119 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+
+from ndvq_tune.model.layers import (
+    Pointwise,
+    ResidualBlock,
+    decoder,
+    encoder,
+    prime_factors,
+    residual_stack,
+    strided_conv,
+    strided_transposed_conv,
+    strides,
+)
+
+sizes_and_strides = st.integers(1, 3).flatmap(
+    lambda n_dims: st.tuples(
+        st.lists(st.integers(1, 4), min_size=n_dims, max_size=n_dims).map(tuple),
+        st.lists(st.sampled_from([1, 2, 3, 5]), min_size=n_dims, max_size=n_dims).map(tuple),
+    )
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes_and_strides)
+def test_strided_convs_are_exact_there_and_back(sizes_and_stride):
+    sizes, stride = sizes_and_stride
+    full = tuple(size * factor for size, factor in zip(sizes, stride, strict=True))
+    x = torch.randn(1, 2, *full)
+    down = strided_conv(2, 3, stride)(x)
+    assert down.shape == (1, 3, *sizes)
+    assert strided_transposed_conv(3, 2, stride)(down).shape == x.shape
+
+
+def test_transposed_conv_reaches_every_output_evenly():
+    """With equal weights the way up adds the same number of windows everywhere inside: nothing is left out."""
+    up = strided_transposed_conv(1, 1, (2,))
+    nn.init.ones_(up.weight)
+    nn.init.zeros_(up.bias)
+    assert up(torch.ones(1, 1, 4)).squeeze().tolist() == [1, 2, 2, 2, 2, 2, 2, 1]
+
+
+@given(st.integers(1, 500))
+def test_prime_factors_multiply_to_the_number_and_are_prime(number):
+    factors = prime_factors(number)
+    assert math.prod(factors) == number
+    assert all(factor > 1 and all(factor % d for d in range(2, factor)) for factor in factors)
+    assert factors == sorted(factors)
+
+
+@pytest.mark.parametrize(
+    ("downsample", "expected"),
+    [
+        ((1, 4, 6), [(1, 2, 2), (1, 2, 3)]),
+        ((8,), [(2,), (2,), (2,)]),
+        ((3, 1), [(3, 1)]),
+        ((1, 1, 1), [(1, 1, 1)]),
+    ],
+)
+def test_strides_of_the_stages(downsample, expected):
+    assert strides(downsample) == expected
+
+
+def test_pointwise_is_a_convolution_of_kernel_one():
+    layer = Pointwise(3, 5)
+    x = torch.randn(2, 3, 4, 5, 6)
+    expected = F.conv3d(x, layer.weight[..., None, None, None], layer.bias)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    block = ResidualBlock(8, 2, None)
+    x = torch.randn(4, 8, 5, 5)
+    torch.testing.assert_close(block(x)[:1], block(x[:1]))
+
+
+@pytest.mark.parametrize("channels", [2, 3, 7])
+def test_any_width_of_a_residual_block_works(channels):
+    x = torch.randn(2, channels, 5)
+    assert ResidualBlock(channels, 1, None)(x).shape == x.shape
+
+
+def test_residual_block_adds_to_its_input():
+    block = ResidualBlock(4, 1, None)
+    for parameter in block.convs[-1].parameters():
+        nn.init.zeros_(parameter)
+    x = torch.randn(2, 4, 5)
+    assert torch.equal(block(x), x)
+
+
+@pytest.mark.parametrize("downsample", [(1, 1), (3, 6), (4, 1)])
+def test_decoder_mirrors_encoder(downsample):
+    residual = residual_stack(6, 2, 1, "none", 1, 0.0)
+    x = torch.randn(2, 3, 12, 12)
+    latents = encoder(3, downsample, 4, 6, residual)(x)
+    assert latents.shape == (2, 4, 12 // downsample[0], 12 // downsample[1])
+    assert decoder(3, downsample, 4, 6, residual)(latents).shape == x.shape
+
+
+@pytest.mark.parametrize("attention", ["none", "axial", "full"])
+def test_channels_last_memory_is_never_left(attention):
+    """A conversion back would cost a copy at every layer."""
+    formats = []
+
+    def record(module, args, output):
+        formats.append(output.is_contiguous(memory_format=torch.channels_last_3d))
+
+    net = encoder(3, (2, 4, 4), 4, 8, residual_stack(8, 3, 1, attention, 2, 0.0))
+    for module in net.modules():
+        module.register_forward_hook(record) if not list(module.children()) and module.__class__ != nn.Linear else None
+    net(torch.randn(2, 3, 4, 16, 16).contiguous(memory_format=torch.channels_last_3d))
+    assert len(formats) > 10
+    assert all(formats)

@@ -1,0 +1,56 @@
+"""Two ranks learn the codebook that one rank learns from the whole batch."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed as dist
+from torch import multiprocessing
+
+from ndvq_tune.model import EMACodebook
+
+STEPS = 6
+
+
+def _batches() -> torch.Tensor:
+    return torch.randn(STEPS, 8, 3, 20, generator=torch.Generator().manual_seed(7))
+
+
+def _codebook(restart_threshold: float) -> EMACodebook:
+    torch.manual_seed(0)
+    codebook = EMACodebook(16, 3, ema_decay=0.8, restart_threshold=restart_threshold)
+    codebook.sums.copy_(codebook.codes)
+    codebook.initialised.fill_(True)
+    return codebook
+
+
+def _learn(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    known, fresh = _codebook(restart_threshold=0.0), EMACodebook(16, 3, restart_threshold=0.5)
+    torch.manual_seed(rank)
+    perplexities = []
+    for batch in _batches():
+        half = batch[rank::2]
+        perplexities.append(known(half)["perplexity"])
+        fresh(half)
+    state = {"known": known.state_dict(), "fresh": fresh.state_dict(), "perplexities": torch.stack(perplexities)}
+    torch.save(state, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_ranks_learn_as_one(tmp_path):
+    multiprocessing.spawn(_learn, args=(str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+
+    alone = _codebook(restart_threshold=0.0)
+    perplexities = torch.stack([alone(batch)["perplexity"] for batch in _batches()])
+    for state in (first, second):
+        for name, value in alone.state_dict().items():
+            torch.testing.assert_close(state["known"][name], value)
+        torch.testing.assert_close(state["perplexities"], perplexities)
+
+    # Initial codes and restarts are drawn at random, and must be the same everywhere.
+    for name, value in first["fresh"].items():
+        assert torch.equal(second["fresh"][name], value), name

@@ -1,0 +1,250 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ndvq_tune.config import AttentionConfig, ModelConfig
+from ndvq_tune.errors import ShapeError
+from ndvq_tune.model import NDimVQVAE, build_model
+
+SAMPLES = {1: ((2, 48), (4,)), 2: ((3, 16, 12), (4, 2)), 3: ((1, 4, 8, 8), (2, 4, 4))}
+
+
+def model_of(input_shape, downsample, **settings) -> NDimVQVAE:
+    defaults = {"embedding_dim": 4, "n_codes": 16, "n_hiddens": 8, "n_res_layers": 1, "codebook_beta": 0.25}
+    return NDimVQVAE(n_dims=len(downsample), downsample=downsample, input_shape=input_shape, **{**defaults, **settings})
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(params=[1, 2, 3], ids=["1d", "2d", "3d"])
+def model(request) -> NDimVQVAE:
+    return model_of(*SAMPLES[request.param], data_mean=0.4, data_variance=0.09)
+
+
+def data_for(model: NDimVQVAE, batch: int = 2) -> torch.Tensor:
+    return torch.rand(batch, *model.input_shape)
+
+
+shapes = st.integers(1, 3).flatmap(
+    lambda n_dims: st.tuples(
+        st.lists(st.integers(1, 9), min_size=n_dims, max_size=n_dims).map(tuple),
+        st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=n_dims, max_size=n_dims).map(tuple),
+        st.integers(1, 4),
+    )
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes)
+def test_any_size_channels_and_factors_make_a_round_trip(shape):
+    sizes, downsample, channels = shape
+    model = model_of((channels, *sizes), downsample, n_hiddens=2).eval()
+    x = data_for(model)
+    recon_loss, x_recon, output = model(x)
+    assert x_recon.shape == x.shape
+    assert recon_loss.isfinite()
+    assert output["encodings"].shape[1:] == model.latent_shape
+    assert model.latent_shape == tuple(math.ceil(s / f) for s, f in zip(sizes, downsample, strict=True))
+    assert torch.equal(model.encode(x), output["encodings"])
+    assert model.decode(output["encodings"]).shape == x.shape
+
+
+def test_decoding_the_encodings_is_the_reconstruction(model):
+    model.eval()
+    x = data_for(model)
+    _, x_recon, output = model(x)
+    torch.testing.assert_close(model.decode(output["encodings"]), x_recon)
+    assert torch.equal(model.encode(x), output["encodings"])
+
+
+def test_recon_loss_is_the_mean_squared_error_over_the_variance(model):
+    x = data_for(model)
+    recon_loss, x_recon, _ = model(x)
+    expected = ((x_recon.double() - x.double()) ** 2).mean() / 0.09
+    assert recon_loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_data_are_normalised_inside_and_given_back_in_their_units():
+    """The same weights on data of another scale and offset do the same work."""
+    plain = model_of((1, 16), (4,), data_mean=0.0, data_variance=1.0).eval()
+    scaled = model_of((1, 16), (4,), data_mean=50.0, data_variance=25.0).eval()
+    state = plain.state_dict()
+    scaled.load_state_dict({**scaled.state_dict(), **{k: v for k, v in state.items() if not k.startswith("data_")}})
+    x = torch.randn(2, 1, 16)
+    loss, x_recon, _ = plain(x)
+    scaled_loss, scaled_recon, _ = scaled(50 + 5 * x)
+    torch.testing.assert_close(scaled_recon, 50 + 5 * x_recon)
+    torch.testing.assert_close(scaled_loss, loss, rtol=1e-4, atol=1e-5)
+
+
+def test_padding_repeats_the_edge():
+    """A size that does not divide gives the codes of the same sample with its edge repeated by hand."""
+    model = model_of((2, 5, 7), (4, 3)).eval()
+    x = data_for(model)
+    rows = torch.tensor([0, 1, 2, 3, 4, 4, 4, 4])
+    columns = torch.tensor([0, 1, 2, 3, 4, 5, 6, 6, 6])
+    assert torch.equal(model.encode(x), model.encode(x[:, :, rows][..., columns]))
+
+
+def test_other_sizes_than_the_input_shape_work():
+    model = model_of((1, 8, 8), (4, 4)).eval()
+    x = torch.rand(2, 1, 12, 10)
+    _, x_recon, output = model(x)
+    assert x_recon.shape == x.shape
+    assert output["encodings"].shape == (2, 3, 3)
+    assert model.decode(output["encodings"]).shape == (2, 1, 12, 12)
+
+
+@pytest.mark.parametrize("attention", ["none", "axial", "full"])
+def test_gradients_reach_every_parameter(model, attention):
+    model = model_of(model.input_shape, model.downsample, attention=attention)
+    recon_loss, _, output = model(data_for(model))
+    (recon_loss + output["commitment_loss"]).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
+
+
+def test_evaluation_moves_no_buffer_and_training_does(model):
+    x = data_for(model)
+    model(x)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    model.eval()
+    model(x)
+    model.encode(x)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    model.train()
+    model.encode(x)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    model(data_for(model))
+    assert not torch.equal(model.codebook.codes, before["codebook.codes"])
+
+
+def test_state_dict_alone_restores_the_model(model):
+    x = data_for(model)
+    model(x)
+    other = model_of(model.input_shape, model.downsample)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.eval()(x)[1], model.eval()(x)[1])
+
+
+def test_parameters_are_contiguous_as_safetensors_needs_them(model):
+    assert all(value.is_contiguous() for value in model.state_dict().values())
+
+
+def test_channels_last_model_and_data_give_the_same():
+    model = model_of((3, 4, 8, 8), (2, 2, 2), attention="axial").eval()
+    x = data_for(model)
+    expected = model(x)[1]
+    model = model.to(memory_format=torch.channels_last_3d)
+    x_recon = model(x.contiguous(memory_format=torch.channels_last_3d))[1]
+    assert x_recon.is_contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(x_recon, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("attention", ["none", "axial"])
+def test_bfloat16_autocast_trains(model, attention):
+    model = model_of(model.input_shape, model.downsample, attention=attention)
+    x = data_for(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        recon_loss, x_recon, output = model(x)
+    (recon_loss + output["commitment_loss"]).backward()
+    assert x_recon.dtype == output["embeddings"].dtype == recon_loss.dtype == torch.float32
+
+
+def test_build_model_passes_every_setting_on():
+    config = ModelConfig(
+        n_dims=2,
+        n_codes=32,
+        embedding_dim=5,
+        downsample=(2, 6),
+        n_hiddens=6,
+        n_res_layers=3,
+        codebook_beta=0.7,
+        ema_decay=0.9,
+        codebook_init="sample",
+        restart_threshold=0.1,
+        attention=AttentionConfig(type="axial", n_head=3, dropout=0.2),
+    )
+    model = build_model(config, (1, 10, 12), data_mean=0.5, data_variance=0.04)
+    assert (model.n_dims, model.downsample, model.input_shape) == (2, (2, 6), (1, 10, 12))
+    assert model.latent_shape == (5, 2)
+    assert model.codebook.codes.shape == (32, 5)
+    codebook = model.codebook
+    assert (codebook.codebook_beta, codebook.ema_decay) == (0.7, 0.9)
+    assert (codebook.codebook_init, codebook.restart_threshold) == ("sample", 0.1)
+    assert (model.data_mean.item(), model.data_variance.item()) == pytest.approx((0.5, 0.04))
+    attentions = [m for m in model.modules() if hasattr(m, "n_head")]
+    assert len(attentions) == 2 * 3 * 2
+    assert all((m.n_head, m.dropout) == (3, 0.2) for m in attentions)
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"n_dims": 4, "downsample": (2, 2, 2, 2)}, "n_dims must be 1, 2 or 3, but got 4"),
+            ({"downsample": (2, 2, 2)}, r"downsample needs a factor for each of n_dims=2 dimensions.*\(2, 2, 2\)"),
+            ({"input_shape": (8, 8)}, r"input_shape needs channels and n_dims=2 sizes \(C, \*S\).*\(8, 8\)"),
+            ({"downsample": (2, 0)}, r"positive integers, but got downsample=\(2, 0\)"),
+        ],
+    )
+    def test_settings_that_do_not_fit(self, settings, message):
+        fitting = {"n_dims": 2, "downsample": (2, 2), "input_shape": (3, 8, 8)}
+        others = {"embedding_dim": 4, "n_codes": 8, "n_hiddens": 4, "n_res_layers": 0, "codebook_beta": 0.25}
+        with pytest.raises(ShapeError, match=message):
+            NDimVQVAE(**{**fitting, **others, **settings})
+
+    @pytest.mark.parametrize("shape", [(2, 3, 8), (3, 8, 8), (2, 3, 8, 8, 8), (2, 4, 8, 8), (2, 8, 8, 3)])
+    def test_data_that_do_not_fit(self, shape):
+        model = model_of((3, 8, 8), (2, 2))
+        for call in (model, model.encode):
+            with pytest.raises(ShapeError, match=r"\(B, 3, S1, S2\), but got"):
+                call(torch.zeros(shape))
+
+    def test_encodings_that_do_not_fit(self):
+        with pytest.raises(ShapeError, match=r"\(B, \*L\), but got \(2, 4\)"):
+            model_of((3, 8, 8), (2, 2)).decode(torch.zeros(2, 4, dtype=torch.int64))
+
+
+def structured(model: NDimVQVAE) -> torch.Tensor:
+    """Smooth waves, different in each sample and channel, in [0, 1]."""
+    grids = torch.meshgrid(*(torch.linspace(0, 1, size) for size in model.input_shape[1:]), indexing="ij")
+    waves = [
+        sum(
+            torch.sin(2 * math.pi * (freq * grid + phase))
+            for grid, freq, phase in zip(grids, freqs, phases, strict=True)
+        )
+        for freqs, phases in zip(
+            1 + 2 * torch.rand(4 * model.input_shape[0], model.n_dims),
+            torch.rand(4 * model.input_shape[0], model.n_dims),
+            strict=True,
+        )
+    ]
+    x = torch.stack(waves).view(4, *model.input_shape)
+    return (x - x.min()) / (x.max() - x.min())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attention", ["none", "axial", "full"])
+@pytest.mark.parametrize("n_dims", [1, 2, 3])
+def test_one_batch_is_learned(n_dims, attention):
+    input_shape, downsample = {1: ((1, 128), (4,)), 2: ((3, 32, 32), (4, 4)), 3: ((3, 8, 16, 16), (2, 4, 4))}[n_dims]
+    model = model_of(input_shape, downsample, n_codes=128, n_hiddens=32, attention=attention)
+    x = structured(model)
+    model.data_mean.copy_(x.mean())
+    model.data_variance.copy_(x.var())
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    for _ in range(150):
+        recon_loss, _, output = model(x)
+        optimizer.zero_grad()
+        (recon_loss + output["commitment_loss"]).backward()
+        optimizer.step()
+    model.eval()
+    recon_loss, _, output = model(x)
+    assert recon_loss < 0.05
+    assert output["perplexity"] > 30
