@@ -18,6 +18,8 @@ from ndvq_tune.errors import TrackingError
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER_WITHIN = 15.0
 _SQLITE = "sqlite:///"
+# Without it the pages for agents and traces are what MLflow shows first.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 T = TypeVar("T")
 
 
@@ -37,11 +39,19 @@ def database(uri: str) -> Path:
     return Path(uri.removeprefix(_SQLITE))
 
 
-def ui_command(uri: str, experiment_id: str) -> str:
-    """What to type in the current folder to see an experiment; of a server, the address to open."""
+def ui_command(uri: str) -> str | None:
+    """What to type in the current folder to see a store in a browser; nothing where a server does that already."""
     if uri.startswith("http"):
-        return f"{uri.rstrip('/')}/#/experiments/{experiment_id}"
-    return "mlflow ui" if uri == resolve_uri(DEFAULT_URI) else f"mlflow ui --backend-store-uri {uri}"
+        return None
+    return (
+        "mlflow ui" if uri == f"{_SQLITE}{database(DEFAULT_URI).resolve()}" else f"mlflow ui --backend-store-uri {uri}"
+    )
+
+
+def ui_address(uri: str, experiment_id: str) -> str:
+    """The page of an experiment's runs, on the server or where ``mlflow ui`` serves it."""
+    server = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
 
 
 def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
@@ -107,7 +117,7 @@ def _create_experiment(client: MlflowClient, uri: str, experiment: str) -> str:
         # Beside the database: MLflow would take the current folder, which on a cluster is gone after the job.
         location = str(database(uri).parent / "mlruns" / re.sub(r"[^\w.-]+", "-", experiment))
     try:
-        return str(client.create_experiment(experiment, artifact_location=location))
+        return str(client.create_experiment(experiment, location, _EXPERIMENT_TAGS))
     except MlflowException:
         found = client.get_experiment_by_name(experiment)  # another search was faster
         if found is None:

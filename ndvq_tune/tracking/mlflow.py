@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
-from ndvq_tune.tracking.client import connect, first_line, resolve_uri, ui_command
+from ndvq_tune.tracking.client import connect, first_line, resolve_uri, ui_address, ui_command
 from ndvq_tune.tracking.values import flat, metrics_of, milliseconds, params_of, summary_of, tags_of, times_of
 
 SEARCH_TAG = "ndvq_tune.search_id"
@@ -85,9 +85,14 @@ class MlflowTracker:
         return cls(client, uri, experiment_id, search_id, search_name)
 
     @property
-    def ui_command(self) -> str:
-        """What to type in the current folder to see the search; of a server, the address to open."""
-        return ui_command(self.uri, self.experiment_id)
+    def ui_command(self) -> str | None:
+        """What to type in the current folder to see the search; nothing where a server shows it already."""
+        return ui_command(self.uri)
+
+    @property
+    def ui_address(self) -> str:
+        """The page to open then."""
+        return ui_address(self.uri, self.experiment_id)
 
     def start(self, config_text: str, params: Mapping[str, Any]) -> None:
         """Marks the search as running, and describes it.

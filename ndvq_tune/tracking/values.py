@@ -32,10 +32,13 @@ def tags_of(trial: TrialRecord) -> dict[str, str]:
 
 
 def metrics_of(report: Mapping[str, float]) -> dict[str, float]:
-    """A report's metrics and its epoch; NaN for infinities, which MLflow would draw as 1.8e308."""
-    return {
-        name: float(value) if math.isfinite(value) else math.nan for name, value in report.items() if name != "seconds"
-    }
+    """A report's metrics, then its epoch; NaN for infinities, which MLflow would draw as 1.8e308.
+
+    The epoch says, when the runs are read again, how far they got. It is last because MLflow's compare view opens with
+    the first.
+    """
+    names = [name for name in report if name not in ("epoch", "seconds")]
+    return {name: float(report[name]) if math.isfinite(report[name]) else math.nan for name in [*names, "epoch"]}
 
 
 def times_of(trial: TrialRecord) -> list[float]:

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.tracking import client
-from ndvq_tune.tracking.client import connect, resolve_uri, ui_command
+from ndvq_tune.tracking.client import connect, resolve_uri, ui_address, ui_command
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_default_is_the_store_that_a_plain_mlflow_ui_opens(tmp_path: Path, monke
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     uri = resolve_uri(None)
     assert uri == f"sqlite:///{tmp_path}/mlflow.db"
-    assert ui_command(uri, "1") == "mlflow ui"
+    assert ui_command(uri) == "mlflow ui"
 
 
 def test_environment_names_the_store_unless_one_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,11 +38,12 @@ def test_environment_names_the_store_unless_one_is_given(monkeypatch: pytest.Mon
     assert resolve_uri("http://other") == "http://other"
 
 
-def test_ui_command_of_other_stores(tmp_path: Path) -> None:
-    assert ui_command(f"sqlite:///{tmp_path}/mlflow.db", "1") == (
-        f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db"
-    )
-    assert ui_command("http://host:5000/", "3") == "http://host:5000/#/experiments/3"
+def test_how_to_see_other_stores(tmp_path: Path) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/mlflow.db"
+    assert ui_command(elsewhere) == f"mlflow ui --backend-store-uri {elsewhere}"
+    assert ui_address(elsewhere, "3").startswith("http://127.0.0.1:5000/#/experiments/3/runs")
+    assert ui_command("http://host:8000/") is None
+    assert ui_address("http://host:8000/", "3").startswith("http://host:8000/#/experiments/3/runs")
 
 
 def test_refused_connection_is_an_error_at_once() -> None:
