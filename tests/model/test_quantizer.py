@@ -25,11 +25,6 @@ def as_latents(tokens: torch.Tensor) -> torch.Tensor:
     return tokens.T[None]
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 class TestNearest:
     @pytest.mark.parametrize("offset", [0.0, 100.0])
     def test_nearest_code_agrees_with_float64(self, offset):

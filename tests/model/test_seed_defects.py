@@ -16,11 +16,6 @@ def model_of(input_shape=(3, 8, 8), downsample=(2, 2), **settings) -> NDimVQVAE:
     return NDimVQVAE(n_dims=len(downsample), downsample=downsample, input_shape=input_shape, **{**defaults, **settings})
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 def test_1_attention_reads_positions_not_runs_of_memory():
     """Defect 1: channels-first tensors were read as channels-last, so a token mixed channels and positions."""
     module = FullAttention(8, n_head=2, dropout=0.0)

@@ -17,11 +17,6 @@ def model_of(input_shape, downsample, **settings) -> NDimVQVAE:
     return NDimVQVAE(n_dims=len(downsample), downsample=downsample, input_shape=input_shape, **{**defaults, **settings})
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 @pytest.fixture(params=[1, 2, 3], ids=["1d", "2d", "3d"])
 def model(request) -> NDimVQVAE:
     return model_of(*SAMPLES[request.param], data_mean=0.4, data_variance=0.09)
