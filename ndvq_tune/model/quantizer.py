@@ -12,6 +12,8 @@ CodebookInit = Literal["kmeans", "sample"]
 _KMEANS_STEPS = 10
 # Scores of all tokens against all codes can take gigabytes. 4 MiB of them at a time is also faster on a CPU.
 _SCORES_AT_ONCE = 2**20
+# Memory of the use of codes, apart from ema_decay: however slowly codes move, a dead one is noticed in some 70 steps.
+_USAGE_DECAY = 0.95
 # Below this a moving average has faded: nothing is divided by it, and the code stays where it is.
 _FADED = 1e-6
 
@@ -36,8 +38,9 @@ class EMACodebook(nn.Module):
     """Codebook learned by exponential moving averages (van den Oord et al., 2017, appendix A.1).
 
     See https://arxiv.org/abs/1711.00937. Each training step moves the buffers ``counts`` and ``sums`` by equations 6
-    and 7, and equation 8 makes the codes their ratio. Statistics are summed over the ranks of the default process
-    group, so that all ranks hold the same codebook. Evaluation moves nothing.
+    and 7, and equation 8 makes the codes their ratio. The first steps, in which the latents move fast, use a shorter
+    memory: a decay of ``(1 + t) / (10 + t)`` while that is less than ``ema_decay``. Statistics are summed over the
+    ranks of the default process group, so that all ranks hold the same codebook. Evaluation moves nothing.
 
     Codes that fall out of use are restarted at random latents of the batch (Dhariwal et al., 2020, section 3;
     https://arxiv.org/abs/2005.00341). A code counts as dead below ``restart_threshold`` of an even share of the
@@ -47,7 +50,7 @@ class EMACodebook(nn.Module):
         n_codes: Codes.
         embedding_dim: Dimensions of a code.
         codebook_beta: Weight of the commitment loss (beta in equation 3).
-        ema_decay: Decay of the moving averages (gamma).
+        ema_decay: Decay of the moving averages (gamma), once the first steps are over.
         codebook_init: How the first training batch gives the first codes: k-means, or a sample of its latents.
         restart_threshold: Share of an even use below which a code is restarted; 0 for never.
     """
@@ -55,7 +58,8 @@ class EMACodebook(nn.Module):
     codes: torch.Tensor
     counts: torch.Tensor
     sums: torch.Tensor
-    initialised: torch.Tensor
+    usage: torch.Tensor
+    updates: torch.Tensor
 
     def __init__(
         self,
@@ -78,7 +82,13 @@ class EMACodebook(nn.Module):
         self.register_buffer("codes", codes)
         self.register_buffer("counts", torch.ones(n_codes))
         self.register_buffer("sums", codes.clone())
-        self.register_buffer("initialised", torch.tensor(False))
+        self.register_buffer("usage", torch.ones(n_codes))
+        self.register_buffer("updates", torch.tensor(0))
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the codes come from data; part of the state dict through ``updates``."""
+        return bool(self.updates > 0)
 
     def forward(self, latents: torch.Tensor) -> VQOutput:
         """Quantise latents ``(B, D, *L)``; in training also learn from them."""
@@ -87,13 +97,14 @@ class EMACodebook(nn.Module):
             latents = latents.float()
             channels_last = latents.movedim(1, -1)
             tokens = channels_last.detach().flatten(0, -2)
-            if self.training and not self.initialised:
+            learning = self.training and self.initialised
+            if self.training and not learning:
                 self._initialise(tokens)
             nearest = self.nearest(tokens)
             encodings = nearest.view(channels_last.shape[:-1])
             quantised = self.lookup(encodings)
             counts, sums = self._statistics(tokens, nearest)
-            if self.training:
+            if learning:
                 self._learn(tokens, counts, sums)
             return VQOutput(
                 # Written this way round, the value is exactly the code, as decoding from encodings finds it.
@@ -129,12 +140,16 @@ class EMACodebook(nn.Module):
         counts, _ = self._statistics(tokens, self.nearest(tokens))
         self.counts.copy_(counts)
         self.sums.copy_(self.codes * counts[:, None])
-        self.initialised.fill_(True)
+        self.usage.copy_(counts)
+        self.updates.fill_(1)
 
     @torch.no_grad()
     def _learn(self, tokens: torch.Tensor, counts: torch.Tensor, sums: torch.Tensor) -> None:
-        self.counts.lerp_(counts, 1 - self.ema_decay)
-        self.sums.lerp_(sums, 1 - self.ema_decay)
+        decay = ((1 + self.updates) / (10 + self.updates)).clamp_max(self.ema_decay)
+        self.counts.lerp_(counts, 1 - decay)
+        self.sums.lerp_(sums, 1 - decay)
+        self.usage.lerp_(counts, 1 - _USAGE_DECAY)
+        self.updates += 1
         if self.restart_threshold > 0:
             self._restart_dead(tokens, even_use=counts.sum() / self.n_codes)
         self._set_codes(self.counts, self.sums)
@@ -145,7 +160,8 @@ class EMACodebook(nn.Module):
         So they neither die again at once nor drift back. There is no branch on any being dead: asking would make a
         GPU wait.
         """
-        dead = self.counts < self.restart_threshold * even_use
+        dead = self.usage < self.restart_threshold * even_use
+        self.usage.copy_(torch.where(dead, even_use, self.usage))
         self.counts.copy_(torch.where(dead, even_use, self.counts))
         self.sums.copy_(torch.where(dead[:, None], even_use * self._draw(tokens), self.sums))
 

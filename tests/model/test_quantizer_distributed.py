@@ -20,7 +20,7 @@ def _codebook(restart_threshold: float) -> EMACodebook:
     torch.manual_seed(0)
     codebook = EMACodebook(16, 3, ema_decay=0.8, restart_threshold=restart_threshold)
     codebook.sums.copy_(codebook.codes)
-    codebook.initialised.fill_(True)
+    codebook.updates.fill_(1_000_000)
     return codebook
 
 

@@ -118,7 +118,7 @@ def test_7_a_restarted_code_does_not_drift_back():
     far = torch.full((2,), 1000.0)
     codebook.codes.copy_(torch.stack([torch.zeros(2), far]))
     codebook.sums.copy_(codebook.codes)
-    codebook.initialised.fill_(True)
+    codebook.updates.fill_(1_000_000)
     steps_near = 0
     for _ in range(80):
         codebook(torch.randn(1, 2, 10))
@@ -130,12 +130,12 @@ def test_8_few_tokens_a_step_do_not_replace_the_codebook():
     """Defect 8: with 1,024 codes and 128 tokens a step, 99.5% of the codes were replaced at every step."""
     codebook = EMACodebook(1024, 8)
     codebook(torch.randn(16, 8, 128))
-    replaced = []
-    for _ in range(30):
+    for _ in range(60):
         before = codebook.codes.clone()
-        codebook(torch.randn(1, 8, 128))
-        replaced.append(((codebook.codes - before).norm(dim=1) > 1.0).float().mean().item())
-    assert sum(replaced) / len(replaced) < 0.02
+        encodings = codebook(torch.randn(1, 8, 128))["encodings"]
+        moved = (codebook.codes - before).norm(dim=1) > 1e-3
+        moved[encodings] = False
+        assert moved.float().mean() < 0.05
 
 
 def test_11_nearest_codes_are_exact_under_bfloat16_autocast():
@@ -154,7 +154,7 @@ def test_11_moving_averages_are_float32_under_autocast():
     plain, autocast = (EMACodebook(4, 3, restart_threshold=0.0) for _ in range(2))
     autocast.load_state_dict(plain.state_dict())
     for codebook in (plain, autocast):
-        codebook.initialised.fill_(True)
+        codebook.updates.fill_(1_000_000)
     latents = torch.randn(4, 3, 50)
     plain(latents)
     with torch.autocast("cpu", torch.bfloat16):
