@@ -219,8 +219,11 @@ class MlflowTracker:
             if self._runs is None:
                 self._runs = self._find()
             yield self._runs
-        except Exception as error:  # whatever the store's own libraries raise: tracking must not end a search
-            self._runs = None
+        except BaseException as error:
+            self._runs = None  # also after Ctrl-C: who knows what arrived
+            if not isinstance(error, Exception):
+                raise
+            # Whatever the store's own libraries raise: tracking must not end a search.
             self._silent_until = time.monotonic() + PAUSE_SECONDS
             raise TrackingError(f"MLflow at {self.uri} failed: {first_line(error)}") from error
 

@@ -53,14 +53,17 @@ def milliseconds(seconds: float) -> int:
 
 
 def summary_of(search: SearchRecord) -> dict[str, float]:
-    """Counts by state, time, and the best value of each objective."""
+    """Counts by state, time, and the best value of each objective.
+
+    The prefix gives them a section of their own among MLflow's charts, apart from the trials' metrics.
+    """
     counts = {f"trials_{state}": float(search.count(state)) for state in TrialState if state.final}
     summary = {"trials": float(len(search.trials)), **counts, "wall_seconds": search.wall_seconds}
     for name, mode in search.objectives:
         values = [trial.metrics[name] for trial in search.trials if _sound(trial) and trial.finite(name)]
         if values:
             summary[f"best_{name}"] = float(min(values) if mode == "min" else max(values))
-    return summary
+    return {f"search/{name}": value for name, value in summary.items()}
 
 
 def _sound(trial: TrialRecord) -> bool:

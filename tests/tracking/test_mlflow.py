@@ -195,13 +195,13 @@ def test_finish_catches_up_and_summarises(uri: str) -> None:
     assert len(runs) == 5
     assert runs["video"].info.status == "FINISHED"
     assert runs["video"].data.metrics == {
-        "trials": 4,
-        "trials_completed": 1,
-        "trials_pruned": 2,
-        "trials_failed": 1,
-        "wall_seconds": 12.5,
-        "best_recon_loss": 1 / 3,
-        "best_perplexity": 30.0,
+        "search/trials": 4,
+        "search/trials_completed": 1,
+        "search/trials_pruned": 2,
+        "search/trials_failed": 1,
+        "search/wall_seconds": 12.5,
+        "search/best_recon_loss": 1 / 3,
+        "search/best_perplexity": 30.0,
     }
 
 
@@ -278,6 +278,26 @@ def test_a_failing_store_raises_pauses_and_is_caught_up_with(
     run = stored(tracker)["trial-0000"]
     history = MlflowClient(tracker.uri).get_metric_history(run.info.run_id, "recon_loss")
     assert sorted(m.step for m in history) == [1, 2, 3]
+
+
+def test_what_ctrl_c_cut_off_is_sent_once(
+    counted: tuple[MlflowTracker, Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, counting = counted
+    tracker.sync(trial(epochs=1))
+
+    def arrives_but_never_returns(*args: Any, **kwargs: Any) -> None:
+        counting.client.log_batch(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(counting, "log_batch", arrives_but_never_returns, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.sync(trial(epochs=2))
+    monkeypatch.undo()
+    tracker.sync(trial(epochs=2))
+    run = stored(tracker)["trial-0000"]
+    history = MlflowClient(tracker.uri).get_metric_history(run.info.run_id, "recon_loss")
+    assert sorted(m.step for m in history) == [1, 2]
 
 
 def test_finish_does_not_wait_out_the_pause(counted: tuple[MlflowTracker, Counting]) -> None:
