@@ -17,7 +17,7 @@ def label(metric: str) -> str:
 def metric_text(metric: str, value: float | None) -> str:
     """A metric's value as a reader wants it."""
     if value is None or not math.isfinite(value):
-        return "–"  # noqa: RUF001
+        return "-"
     match metric:
         case "psnr":
             return f"{value:.1f}"

@@ -13,7 +13,7 @@ from ndvq_tune.search.progress import Progress
 from ndvq_tune.search.scheduler import EarlyStopping
 from ndvq_tune.search.searcher import final_result
 from ndvq_tune.search.study import Study
-from ndvq_tune.tracking import MlflowTracker
+from ndvq_tune.tracking.mlflow import MlflowTracker
 
 
 class SearchCallback(tune.Callback):

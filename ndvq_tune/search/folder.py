@@ -33,21 +33,18 @@ def claim(folder: Path) -> Iterator[None]:
         raise ResultsError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
-def new_space(folder: Path, space: SearchSpace) -> SearchSpace:
-    """Put a space into a folder that holds no search yet.
+def check_new(folder: Path) -> None:
+    """Make sure that a folder is free for a new search.
 
     Raises:
-        ResultsError: If it holds one.
+        ResultsError: If it holds a search, or anything else.
     """
     if (folder / JOURNAL).exists():
         raise ResultsError(
             f"{folder}: already holds a search; go on with it with --resume, or give another --name or --output"
         )
-    if folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
+    if folder.exists() and any(path.name not in (".lock", SPACE) for path in folder.iterdir()):
         raise ResultsError(f"{folder}: is not empty and holds no search; give another --name or --output")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / SPACE).write_text(space.to_yaml(), encoding="utf-8")
-    return space
 
 
 def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
@@ -58,8 +55,7 @@ def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
     """
     if not (folder / JOURNAL).exists():
         raise ResultsError(f"{folder}: holds no search to resume")
-    kept = SearchSpace.load(folder / SPACE)
-    space = SearchSpace.load(folder / SPACE, overrides)
+    kept, space = SearchSpace.load(folder / SPACE), SearchSpace.load(folder / SPACE, overrides)
     before, after = flatten(kept.source), flatten(space.source)
     changed = [key for key in after if after[key] != before.get(key) and key not in MAY_CHANGE]
     if changed:
@@ -67,5 +63,9 @@ def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
             f"{folder}: a search that goes on keeps its space, but {', '.join(changed)} would change; "
             f"only {' and '.join(MAY_CHANGE)} may"
         )
-    (folder / SPACE).write_text(space.to_yaml(), encoding="utf-8")
     return space
+
+
+def write_space(folder: Path, space: SearchSpace) -> None:
+    """Keep the space as run, overrides included."""
+    (folder / SPACE).write_text(space.to_yaml(), encoding="utf-8")

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
@@ -79,6 +80,7 @@ class StudySearch(SearchAlgorithm):
             },
             trial_id=record.name,
             evaluated_params=dict(record.params),
+            placement_group_factory=PlacementGroupFactory([self._plan.trial_resources]),
             storage=self._experiment.storage,
             checkpoint_config=spec["checkpoint_config"],
             max_failures=spec["max_failures"],

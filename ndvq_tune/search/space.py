@@ -95,9 +95,15 @@ class SearchSpace:
         current = flatten(self.complete(chosen).to_dict()) if parameter.when else {}
         return all(current[key] in allowed for key, allowed in parameter.when.items())
 
+    @property
+    def max_epochs(self) -> int:
+        """Most epochs that a trial of this space can have."""
+        searched = [p.distribution.probes for p in self.searched if p.key == "training.max_epochs"]
+        return max(map(int, searched[0])) if searched else self.complete({}).training.max_epochs
+
     def to_yaml(self) -> str:
         """The space as YAML, overrides included."""
-        return yaml.safe_dump(dict(self.source), sort_keys=False)
+        return yaml.safe_dump(dict(self.source), sort_keys=False, default_flow_style=None, width=120)
 
 
 def _distributions(sections: Mapping[str, Any]) -> tuple[list[Searched], list[Problem]]:

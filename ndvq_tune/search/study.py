@@ -48,10 +48,10 @@ class Study:
     def __init__(self, folder: Path, space: SearchSpace) -> None:
         """Open the study of a results folder, or begin one there."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        journal = folder / JOURNAL
-        _drop_torn_line(journal)
+        self._journal = folder / JOURNAL
+        _drop_torn_line(self._journal)
         self._space = space
-        self._storage = JournalStorage(JournalFileBackend(str(journal)))
+        self._storage = JournalStorage(JournalFileBackend(str(self._journal)))
         optuna.create_study(
             storage=self._storage,
             study_name=space.name,
@@ -73,7 +73,6 @@ class Study:
         self._study.sampler = optuna.samplers.TPESampler(
             seed=space.search.seed + len(self._records),
             n_startup_trials=space.search.startup_trials,
-            warn_independent_sampling=False,
         )
 
     @property
@@ -139,8 +138,11 @@ class Study:
         return record
 
     def close(self) -> None:
-        """Note how long the search has run."""
-        self._study.set_user_attr("wall_seconds", self.seconds)
+        """Note how long the search has run. A study without a trial is no search yet, and leaves no journal."""
+        if self._records:
+            self._study.set_user_attr("wall_seconds", self.seconds)
+        else:
+            self._journal.unlink(missing_ok=True)
 
     def to_record(self, skipped_files: Mapping[str, str]) -> SearchRecord:
         """The whole search as it is now."""

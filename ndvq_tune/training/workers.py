@@ -25,6 +25,7 @@ from ndvq_tune.data import Dataset, open_dataset
 from ndvq_tune.training.checkpoint import Files, pack, unpack
 from ndvq_tune.training.loop import Report, Training
 
+START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank would keep a lane waiting for ever
 READY, OK, ERROR, GONE = "ready", "ok", "error", "gone"
 
 
@@ -149,7 +150,11 @@ def _trainer(size: GroupSize, channel: dict[str, Any]) -> TorchTrainer:
         serve,
         train_loop_config=channel,
         scaling_config=scaling,
-        run_config=train.RunConfig(name=f"group-{secrets.token_hex(4)}", storage_path=size.storage),
+        run_config=train.RunConfig(
+            name=f"group-{secrets.token_hex(4)}",
+            storage_path=size.storage,
+            failure_config=train.FailureConfig(controller_failure_limit=START_ATTEMPTS),
+        ),
     )
 
 

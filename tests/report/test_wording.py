@@ -18,13 +18,13 @@ def test_duration(seconds: float, text: str) -> None:
     [
         ("recon_loss", 0.07, "0.0700"),
         ("recon_loss", 123.4, "123"),
-        ("recon_loss", math.nan, "–"),  # noqa: RUF001
+        ("recon_loss", math.nan, "-"),
         ("psnr", 24.04, "24.0"),
         ("perplexity", 340.2, "340"),
         ("perplexity", 1.04, "1.0"),
         ("codebook_usage", 0.456, "46%"),
         ("parameters", 1234567.0, "1,234,567"),
-        ("psnr", None, "–"),  # noqa: RUF001
+        ("psnr", None, "-"),
     ],
 )
 def test_metric_text(metric: str, value: float | None, text: str) -> None:

@@ -1,0 +1,147 @@
+"""``python -m ndvq_tune.search``: the command."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ndvq_tune.data import open_dataset
+from ndvq_tune.errors import NdvqError
+from ndvq_tune.report.ranking import best
+from ndvq_tune.report.terminal import print_summary
+from ndvq_tune.search.cluster import local_node
+from ndvq_tune.search.dry_run import print_dry_run
+from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
+from ndvq_tune.search.lanes import plan_lanes
+from ndvq_tune.search.progress import data_progress
+from ndvq_tune.search.runner import run_search
+from ndvq_tune.search.space import SearchSpace
+
+RUNS = Path("runs")
+INTERRUPTED = 130
+USER_ERROR = 2
+NOTHING_FOUND = 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of a duration such as ``90``, ``90s``, ``10m`` or ``1h30m``."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
+    seconds = sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    if not seconds:
+        raise typer.BadParameter(f"{text!r} given; needs a duration such as 90s, 10m or 1h30m")
+    return float(seconds)
+
+
+@app.command(epilog="Results: runs/NAME with report.html, best.yaml, summary.json and checkpoints; compare with mlflow ui.")
+def search(
+    space: Annotated[Path | None, typer.Option(help="Search space, a YAML file. Optional with --resume --output.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials, in place of the space's.")] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(parser=parse_seconds, metavar="DURATION", help="End after this time, such as 90s, 10m or 1h30m."),
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Your data: a folder with train/ and test/ inside.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Results folder; runs/NAME if not given.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the search, in place of the space's.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search in the results folder, with the space kept there.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the space: model.n_hiddens=64. Repeatable."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the space, the lanes and the smallest and largest models; start nothing.")
+    ] = False,
+    address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster: auto, or host:port. A local Ray is started if not given.")
+    ] = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store; sqlite:///mlflow.db in the current folder if not given.")
+    ] = None,
+) -> None:
+    """Search the best VQ-VAE for your data: reconstruction against bit rate, with a codebook that is alive.
+
+    Weak trials are stopped early. Ctrl-C saves everything, and --resume goes on.
+    """
+    options = {
+        "search.trials": trials,
+        "data.path": data,
+        "name": name,
+        "search.seed": seed,
+        "tracking.uri": tracking_uri,
+    }
+    overrides = [*(set_ or ()), *(f"{key}={value}" for key, value in options.items() if value is not None)]
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    try:
+        raise typer.Exit(_search(space, overrides, output, resume, dry_run, address, time_budget, console))
+    except NdvqError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
+        raise typer.Exit(USER_ERROR) from None
+
+
+def _search(
+    path: Path | None,
+    overrides: list[str],
+    output: Path | None,
+    resume: bool,
+    dry_run: bool,
+    address: str | None,
+    time_budget: float | None,
+    console: Console,
+) -> int:
+    """The exit code."""
+    space, folder = _resumed(path, overrides, output) if resume else _new(path, overrides, output)
+    if dry_run:
+        plan = plan_lanes([local_node()], space.search.trials, space.search.resources, str(folder))
+        print_dry_run(space, plan, console)
+        return 0
+    with claim(folder):
+        with data_progress(console) as progress:
+            dataset = open_dataset(space.complete({}).data, progress)
+        for file, reason in dataset.skipped.items():
+            console.print(f"skipped {file}: {reason}", markup=False, highlight=False)
+        write_space(folder, space)
+        outcome = run_search(space, dataset, folder, console, address, time_budget)
+    if not outcome.finished:
+        command = f"python -m ndvq_tune.search --resume --output {shown(folder)}"
+        console.print(f"Interrupted; everything so far is saved. Go on with: {command}", markup=False, highlight=False)
+        return INTERRUPTED
+    print_summary(outcome.search, console, shown(folder), outcome.mlflow_command)
+    return 0 if best(outcome.search) else NOTHING_FOUND
+
+
+def _new(path: Path | None, overrides: list[str], output: Path | None) -> tuple[SearchSpace, Path]:
+    if path is None:
+        raise typer.BadParameter("is needed, unless --resume --output FOLDER names a search", param_hint="--space")
+    space = SearchSpace.load(path, overrides)
+    folder = (output or RUNS / space.name).resolve()
+    check_new(folder)
+    return space, folder
+
+
+def _resumed(path: Path | None, overrides: list[str], output: Path | None) -> tuple[SearchSpace, Path]:
+    if output is None and path is None:
+        raise typer.BadParameter("needs --output FOLDER, the results folder to go on in", param_hint="--resume")
+    folder = (output or RUNS / SearchSpace.load(path, overrides).name).resolve()
+    return kept_space(folder, overrides), folder
+
+
+def shown(folder: Path) -> Path:
+    """A folder as one would type it here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def main() -> None:
+    """Entry point."""
+    app(prog_name="python -m ndvq_tune.search")
+
+
+if __name__ == "__main__":
+    main()

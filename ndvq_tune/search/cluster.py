@@ -1,0 +1,50 @@
+"""The Ray cluster that a search runs on: one of its own, or one that is there already."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+import torch
+
+from ndvq_tune.errors import ClusterError
+from ndvq_tune.search.lanes import Node
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[list[Node]]:
+    """Attach to a cluster, or start a local one; leave it, or end it, afterwards.
+
+    Args:
+        address: The cluster's address. Without one, that of the Ray job that this process belongs to
+            (``RAY_ADDRESS``), or else a local Ray of our own.
+
+    Yields:
+        ``CPU`` and ``GPU`` of each node.
+
+    Raises:
+        ClusterError: If no cluster answers at the address.
+    """
+    for name in ("ray", "ray.tune", "ray.train"):  # its logs are in Ray's log files
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    address = address or os.environ.get("RAY_ADDRESS")
+    try:
+        ray.init(address=address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **_local(address))
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ClusterError(f"no Ray cluster can be used at {address or 'this machine'}: {reason}") from None
+    try:
+        yield [
+            {name: node["Resources"].get(name, 0.0) for name in ("CPU", "GPU")} for node in ray.nodes() if node["Alive"]
+        ]
+    finally:
+        ray.shutdown()
+
+
+def _local(address: str | None) -> dict[str, object]:
+    return {} if address else {"include_dashboard": False}
+
+
+def local_node() -> Node:
+    """This machine as a node, without starting Ray."""
+    return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}

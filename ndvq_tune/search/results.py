@@ -1,0 +1,93 @@
+"""What a search leaves behind in its folder."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from ndvq_tune.data import Dataset
+from ndvq_tune.errors import TrackingError
+from ndvq_tune.records import SearchRecord, TrialRecord
+from ndvq_tune.report.html import write_html
+from ndvq_tune.report.pictures import reconstructions
+from ndvq_tune.report.ranking import best, pareto
+from ndvq_tune.report.summary import write_summary
+from ndvq_tune.report.tables import write_tables
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.tracking.mlflow import MlflowTracker
+from ndvq_tune.training.checkpoint import load_model
+from ndvq_tune.training.evaluation import to_float
+
+PICTURED_TRIALS = 4
+PICTURED_SAMPLES = 4
+
+
+def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> SearchRecord:
+    """Put the checkpoints of the front under ``checkpoints/``; at the end, drop those of all other trials.
+
+    Returns:
+        The search with the checkpoints where they are now.
+    """
+    kept = {trial.number: Path("checkpoints") / trial.name for trial in pareto(search)}
+    for trial in search.trials:
+        if trial.checkpoint is None:
+            continue
+        source = folder / trial.checkpoint
+        if trial.number in kept and source.exists():
+            shutil.copytree(source, folder / kept[trial.number], ignore=_tune_files, dirs_exist_ok=True)
+        if final and trial.state.final:
+            shutil.rmtree(source.parent, ignore_errors=True)
+    return replace(
+        search,
+        trials=tuple(
+            replace(trial, checkpoint=kept[trial.number].as_posix()) if trial.number in kept else trial
+            for trial in search.trials
+        ),
+    )
+
+
+def _tune_files(folder: str, names: list[str]) -> set[str]:
+    """What Ray Tune adds to a checkpoint: pickles, of no use to anyone else."""
+    return {name for name in names if name.startswith(".")}
+
+
+def write_tables_and_summary(search: SearchRecord, space: SearchSpace, folder: Path, tracker: MlflowTracker) -> None:
+    """The files that programs read; quick enough for an interrupted search."""
+    write_tables(search, folder)
+    mlflow = {
+        "tracking_uri": tracker.uri,
+        "experiment_id": tracker.experiment_id,
+        "parent_run_id": tracker.parent_run_id,
+    }
+    write_summary(search, folder, space=space.source, mlflow=mlflow)
+
+
+def write_outcome(
+    search: SearchRecord, dataset: Dataset, folder: Path, tracker: MlflowTracker, console: Console
+) -> None:
+    """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report."""
+    winner = best(search)
+    shown = ([winner] if winner else []) + [trial for trial in pareto(search) if trial is not winner]
+    pictures: dict[str, Path] = {}
+    for trial in shown[:PICTURED_TRIALS]:
+        pictures[trial.name] = _picture(trial, dataset, folder)
+        try:
+            tracker.picture(trial, pictures[trial.name])
+        except TrackingError as error:
+            console.print(f"MLflow: {error}", markup=False)
+    write_html(search, folder, pictures)
+
+
+def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
+    model = load_model(folder / str(trial.checkpoint))
+    count = min(PICTURED_SAMPLES, len(dataset.test))
+    spread = [round(index * (len(dataset.test) - 1) / max(1, count - 1)) for index in range(count)]
+    x = to_float(dataset.test[spread], torch.device("cpu"))
+    with torch.no_grad():
+        x_recon = model(x)[1]
+    path = folder / "pictures" / f"{trial.name}.png"
+    path.parent.mkdir(exist_ok=True)
+    reconstructions(x, x_recon, path)
+    return path
