@@ -14,6 +14,8 @@ _KMEANS_STEPS = 10
 _SCORES_AT_ONCE = 2**20
 # Memory of the use of codes, apart from ema_decay: however slowly codes move, a dead one is noticed in some 70 steps.
 _USAGE_DECAY = 0.95
+# That memory spans at least so many tokens of an evenly used code: with fewer, none seen would mean nothing.
+_USAGE_TOKENS = 5
 # Below this a moving average has faded: nothing is divided by it, and the code stays where it is.
 _FADED = 1e-6
 
@@ -145,13 +147,15 @@ class EMACodebook(nn.Module):
 
     @torch.no_grad()
     def _learn(self, tokens: torch.Tensor, counts: torch.Tensor, sums: torch.Tensor) -> None:
-        decay = ((1 + self.updates) / (10 + self.updates)).clamp_max(self.ema_decay)
+        early_decay = (1 + self.updates) / (10 + self.updates)
+        decay = early_decay.clamp_max(self.ema_decay)
         self.counts.lerp_(counts, 1 - decay)
         self.sums.lerp_(sums, 1 - decay)
-        self.usage.lerp_(counts, 1 - _USAGE_DECAY)
+        even_use = counts.sum() / self.n_codes
+        self.usage.lerp_(counts, (1 - early_decay.clamp_max(_USAGE_DECAY)).minimum(even_use / _USAGE_TOKENS))
         self.updates += 1
         if self.restart_threshold > 0:
-            self._restart_dead(tokens, even_use=counts.sum() / self.n_codes)
+            self._restart_dead(tokens, even_use)
         self._set_codes(self.counts, self.sums)
 
     def _restart_dead(self, tokens: torch.Tensor, even_use: torch.Tensor) -> None:
