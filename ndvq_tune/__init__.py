@@ -1,0 +1,30 @@
+"""Hyperparameter tuning for N-dimensional VQ-VAEs on Ray.
+
+The public names are loaded when they are used, so that a tokenizer can be loaded without Ray, Optuna and MLflow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ndvq_tune.config import RunConfig
+    from ndvq_tune.model import NDimVQVAE
+    from ndvq_tune.search.runner import run_search
+    from ndvq_tune.search.space import SearchSpace
+    from ndvq_tune.training.checkpoint import load_model
+
+__all__ = ["NDimVQVAE", "RunConfig", "SearchSpace", "load_model", "run_search"]
+
+_HOMES = {
+    "NDimVQVAE": "ndvq_tune.model",
+    "RunConfig": "ndvq_tune.config",
+    "SearchSpace": "ndvq_tune.search.space",
+    "load_model": "ndvq_tune.training.checkpoint",
+    "run_search": "ndvq_tune.search.runner",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

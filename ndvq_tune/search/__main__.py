@@ -1,5 +1,6 @@
 """``python -m ndvq_tune.search``: the command."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -31,15 +32,21 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def parse_seconds(text: str) -> float:
     """Seconds of a duration such as ``90``, ``90s``, ``10m`` or ``1h30m``."""
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    seconds = sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    seconds = (
+        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
+    )
     if not seconds:
         raise typer.BadParameter(f"{text!r} given; needs a duration such as 90s, 10m or 1h30m")
     return float(seconds)
 
 
-@app.command(epilog="Results: runs/NAME with report.html, best.yaml, summary.json and checkpoints; compare with mlflow ui.")
+@app.command(
+    epilog="Results: runs/NAME with report.html, best.yaml, summary.json and checkpoints; compare with mlflow ui."
+)
 def search(
-    space: Annotated[Path | None, typer.Option(help="Search space, a YAML file. Optional with --resume --output.")] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="Search space, a YAML file. Optional with --resume --output.")
+    ] = None,
     trials: Annotated[int | None, typer.Option(min=1, help="Number of trials, in place of the space's.")] = None,
     time_budget: Annotated[
         float | None,
@@ -54,13 +61,17 @@ def search(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the space: model.n_hiddens=64. Repeatable."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace a value of the space: model.n_hiddens=64. Repeatable."
+        ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the space, the lanes and the smallest and largest models; start nothing.")
+        bool,
+        typer.Option("--dry-run", help="Show the space, the lanes and the smallest and largest models; start nothing."),
     ] = False,
     address: Annotated[
-        str | None, typer.Option(help="An existing Ray cluster: auto, or host:port. A local Ray is started if not given.")
+        str | None,
+        typer.Option(help="An existing Ray cluster: auto, or host:port. A local Ray is started if not given."),
     ] = None,
     tracking_uri: Annotated[
         str | None, typer.Option(help="MLflow store; sqlite:///mlflow.db in the current folder if not given.")
@@ -72,36 +83,40 @@ def search(
     """
     options = {
         "search.trials": trials,
-        "data.path": data,
+        "data.path": data and str(data),
         "name": name,
         "search.seed": seed,
         "tracking.uri": tracking_uri,
     }
-    overrides = [*(set_ or ()), *(f"{key}={value}" for key, value in options.items() if value is not None)]
+    overrides = [*(set_ or ()), *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
     console = Console(soft_wrap=not sys.stdout.isatty())
     try:
-        raise typer.Exit(_search(space, overrides, output, resume, dry_run, address, time_budget, console))
+        plan, folder = _plan(space, overrides, output, resume)
+        if dry_run:
+            print_dry_run(plan, plan_lanes([local_node()], plan.search.trials, plan.search.resources, ""), console)
+        else:
+            raise typer.Exit(_run(plan, folder, address, time_budget, console))
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
     except NdvqError as error:
         Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
         raise typer.Exit(USER_ERROR) from None
 
 
-def _search(
-    path: Path | None,
-    overrides: list[str],
-    output: Path | None,
-    resume: bool,
-    dry_run: bool,
-    address: str | None,
-    time_budget: float | None,
-    console: Console,
-) -> int:
-    """The exit code."""
-    space, folder = _resumed(path, overrides, output) if resume else _new(path, overrides, output)
-    if dry_run:
-        plan = plan_lanes([local_node()], space.search.trials, space.search.resources, str(folder))
-        print_dry_run(space, plan, console)
-        return 0
+def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: bool) -> tuple[SearchSpace, Path]:
+    """The space to search, and the results folder to do it in."""
+    if path is None and not (resume and output):
+        raise typer.BadParameter("is needed, unless --resume --output FOLDER names a search", param_hint="--space")
+    given = SearchSpace.load(path, overrides) if path else None
+    folder = (output or RUNS / (given.name if given else "")).resolve()
+    if given is None or resume:
+        return kept_space(folder, overrides), folder
+    check_new(folder)
+    return given, folder
+
+
+def _run(space: SearchSpace, folder: Path, address: str | None, time_budget: float | None, console: Console) -> int:
+    """Search; the exit code."""
     with claim(folder):
         with data_progress(console) as progress:
             dataset = open_dataset(space.complete({}).data, progress)
@@ -110,30 +125,14 @@ def _search(
         write_space(folder, space)
         outcome = run_search(space, dataset, folder, console, address, time_budget)
     if not outcome.finished:
-        command = f"python -m ndvq_tune.search --resume --output {shown(folder)}"
+        command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
         console.print(f"Interrupted; everything so far is saved. Go on with: {command}", markup=False, highlight=False)
         return INTERRUPTED
-    print_summary(outcome.search, console, shown(folder), outcome.mlflow_command)
+    print_summary(outcome.search, console, _typed(folder), outcome.mlflow_command)
     return 0 if best(outcome.search) else NOTHING_FOUND
 
 
-def _new(path: Path | None, overrides: list[str], output: Path | None) -> tuple[SearchSpace, Path]:
-    if path is None:
-        raise typer.BadParameter("is needed, unless --resume --output FOLDER names a search", param_hint="--space")
-    space = SearchSpace.load(path, overrides)
-    folder = (output or RUNS / space.name).resolve()
-    check_new(folder)
-    return space, folder
-
-
-def _resumed(path: Path | None, overrides: list[str], output: Path | None) -> tuple[SearchSpace, Path]:
-    if output is None and path is None:
-        raise typer.BadParameter("needs --output FOLDER, the results folder to go on in", param_hint="--resume")
-    folder = (output or RUNS / SearchSpace.load(path, overrides).name).resolve()
-    return kept_space(folder, overrides), folder
-
-
-def shown(folder: Path) -> Path:
+def _typed(folder: Path) -> Path:
     """A folder as one would type it here."""
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 

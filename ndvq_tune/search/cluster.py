@@ -11,6 +11,7 @@ import torch
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.lanes import Node
 
+
 @contextmanager
 def cluster(address: str | None) -> Iterator[list[Node]]:
     """Attach to a cluster, or start a local one; leave it, or end it, afterwards.

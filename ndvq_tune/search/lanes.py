@@ -86,7 +86,8 @@ def _even_share(nodes: Sequence[Node], workers: int, gpus: float) -> int:
 
 def _slots(nodes: Sequence[Node], cpus: int, gpus: float) -> int:
     """Workers that fit; one never spans two nodes."""
-    return sum(
-        min(math.floor(node.get("CPU", 0) / cpus), math.floor(node.get("GPU", 0) / gpus) if gpus else math.inf)
-        for node in nodes
-    )
+    slots = 0
+    for node in nodes:
+        fit = math.floor(node.get("CPU", 0) / cpus)
+        slots += min(fit, math.floor(node.get("GPU", 0) / gpus)) if gpus else fit
+    return slots

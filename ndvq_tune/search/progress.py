@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
@@ -121,7 +121,7 @@ class LiveTable:
     def _bar(self) -> Bar:
         done = sum(record.state.final for record in self._records.values())
         elapsed = time.monotonic() - self._started
-        bar = Bar(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[time]}"))
+        bar = Bar("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[time]}")
         left = seconds_left(done - self._done_before, self._trials - done, elapsed, self._budget)
         times = f"{clock(elapsed)} passed" + (f", about {clock(left)} left" if left is not None else "")
         bar.add_task("trials", total=self._trials, completed=done, time=times)

@@ -99,7 +99,7 @@ def run_search(
         tracker.finish(record, "completed" if finished else "interrupted")
     except TrackingError as error:
         console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
-    return Outcome(record, finished, tracker.ui_command)
+    return Outcome(record, finished, tracker.ui_command or tracker.ui_address)
 
 
 def _tracker(study: Study, space: SearchSpace, folder: Path) -> MlflowTracker:
@@ -108,6 +108,8 @@ def _tracker(study: Study, space: SearchSpace, folder: Path) -> MlflowTracker:
     uri = space.tracking.uri or (f"sqlite:///{folder / 'mlflow.db'}" if in_ray_job else None)
     tracker = MlflowTracker.open(space.name, study.search_id, space.tracking.experiment or space.name, uri)
     tracker.start(space.to_yaml(), {"trials": space.search.trials, "seed": space.search.seed})
+    for record in study.records:  # what a driver that was killed could not tell
+        tracker.sync(record)
     return tracker
 
 

@@ -67,7 +67,7 @@ class Study:
         if "search_id" not in attributes:
             self._study.set_user_attr("search_id", uuid.uuid4().hex)
         latest = max((report["seconds"] for record in self.records for report in record.reports), default=0.0)
-        self._seconds_before = max(latest, attributes.get("wall_seconds", 0.0))
+        self._seconds_before: float = max(latest, attributes.get("wall_seconds", 0.0))
         self._opened = time.monotonic()
         # Seeded anew in each session: a resumed search must not draw the points of its first session again.
         self._study.sampler = optuna.samplers.TPESampler(

@@ -9,7 +9,7 @@ from ray import tune
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from ndvq_tune.training.checkpoint import Files, read, write
-from ndvq_tune.training.workers import GroupSize, RunFailed, WorkerGroup
+from ndvq_tune.training.workers import GroupSize, RunError, WorkerGroup
 
 
 class TrialActor(tune.Trainable):
@@ -18,6 +18,11 @@ class TrialActor(tune.Trainable):
     The configuration of a trial holds ``run`` (a complete run configuration), ``group`` (a ``GroupSize``) and
     ``checkpoint`` (a folder to go on from, or ``None``).
     """
+
+    _group: WorkerGroup
+    _run: dict[str, Any]
+    _checkpoint: Files | None
+    _started: bool
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the lane; called once in its life."""
@@ -37,7 +42,7 @@ class TrialActor(tune.Trainable):
                 self._group.start(self._run, self._checkpoint)
                 self._started, self._checkpoint = True, None
             report = self._group.train()
-        except RunFailed as error:
+        except RunError as error:
             return {"error": str(error)}
         return {**report, SHOULD_CHECKPOINT: math.isfinite(report["recon_loss"])}
 
@@ -45,7 +50,7 @@ class TrialActor(tune.Trainable):
         """Write the run's state."""
         write(Path(checkpoint_dir), self._group.save())
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:  # type: ignore[override]
+    def load_checkpoint(self, checkpoint_dir: str) -> None:
         """Go on from a state; called when the lane before was lost."""
         self._started, self._checkpoint = False, read(Path(checkpoint_dir))
 
@@ -56,5 +61,5 @@ class TrialActor(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         folder = config["checkpoint"]
         self._run = config["run"]
-        self._checkpoint: Files | None = read(Path(folder)) if folder else None
+        self._checkpoint = read(Path(folder)) if folder else None
         self._started = False

@@ -115,6 +115,7 @@ class Training:
         share = warmup_then_cosine(self.step, self._steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.training.learning_rate * share
+        recon_loss: torch.Tensor
         recon_loss, _, vq_output = self._network(x)
         self.optimizer.zero_grad(set_to_none=True)
         (recon_loss + vq_output["commitment_loss"]).backward()

@@ -29,11 +29,11 @@ START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank wo
 READY, OK, ERROR, GONE = "ready", "ok", "error", "gone"
 
 
-class WorkerGroupLost(RuntimeError):
+class WorkerGroupError(RuntimeError):
     """The group's processes are gone; a new group must take over from the last checkpoint."""
 
 
-class RunFailed(RuntimeError):
+class RunError(RuntimeError):
     """The run raised an error; the group lives on and can start another run."""
 
 
@@ -64,7 +64,7 @@ class WorkerGroup:
         self._size = size
         self._key = secrets.token_bytes(32)
         self._listener = Listener((ray.util.get_node_ip_address(), 0), authkey=self._key)
-        self._workers: list[Connection[Any, Any]] = []
+        self._workers: list[Connection] = []
         threading.Thread(target=self._fit, daemon=True).start()
 
     def start(self, config: Mapping[str, Any], checkpoint: Files | None = None) -> None:
@@ -92,8 +92,8 @@ class WorkerGroup:
         """Send a command to every worker; the answer of rank 0.
 
         Raises:
-            RunFailed: If the run raised an error.
-            WorkerGroupLost: If a worker is gone, or if one of several failed and left the others waiting for it.
+            RunError: If the run raised an error.
+            WorkerGroupError: If a worker is gone, or if one of several failed and left the others waiting for it.
         """
         try:
             if not self._workers:
@@ -102,27 +102,29 @@ class WorkerGroup:
                 worker.send((name, arguments))
             return self._answer()
         except (EOFError, OSError) as error:
-            raise WorkerGroupLost(f"a training process ended unexpectedly ({type(error).__name__})") from error
+            raise WorkerGroupError(f"a training process ended unexpectedly ({type(error).__name__})") from error
 
     def _answer(self) -> Any:
-        answers: dict[Connection[Any, Any], Any] = {}
-        while len(answers) < len(self._workers):
-            for worker in wait([worker for worker in self._workers if worker not in answers]):
-                status, answers[worker] = worker.recv()  # type: ignore[index, union-attr]
-                if status == ERROR and len(self._workers) > 1:
-                    raise WorkerGroupLost(answers[worker])  # type: ignore[index]
+        """What rank 0 answers, as soon as all have answered."""
+        answers: dict[int, Any] = {}
+        waiting = dict(enumerate(self._workers))
+        while waiting:
+            ready = wait(waiting.values())
+            for rank, worker in [(rank, worker) for rank, worker in waiting.items() if worker in ready]:
+                status, answers[rank] = worker.recv()
                 if status == ERROR:
-                    raise RunFailed(answers[worker])  # type: ignore[index]
-        return answers[self._workers[0]]
+                    raise RunError(answers[rank]) if len(self._workers) == 1 else WorkerGroupError(answers[rank])
+                del waiting[rank]
+        return answers[0]
 
-    def _accept(self) -> list["Connection[Any, Any]"]:
+    def _accept(self) -> list[Connection]:
         """Wait until every worker has connected, or the trainer says that none will."""
-        connected: dict[int, Connection[Any, Any]] = {}
+        connected: dict[int, Connection] = {}
         while len(connected) < max(1, self._size.workers):
             connection = self._listener.accept()
             status, value = connection.recv()
             if status == GONE:
-                raise WorkerGroupLost(f"the workers could not start: {value}")
+                raise WorkerGroupError(f"the workers could not start: {value}")
             connected[value] = connection
         return [connected[rank] for rank in sorted(connected)]
 
@@ -216,5 +218,3 @@ class _Runs:
 def _dataset(config: VideoData) -> Dataset:
     """Opened once in the life of a worker, not once a trial."""
     return open_dataset(config)
-
-
