@@ -1,34 +1,50 @@
 """Encoder and decoder for 1, 2 and 3 dimensions, and the blocks they are made of."""
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from ndvq_tune.model.attention import AttentionType, build_attention
 
-_CONV: dict[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED_CONV: dict[int, Callable[..., nn.Module]] = {
+_CONV: dict[int, Callable[..., _ConvNd]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED_CONV: dict[int, Callable[..., _ConvNd]] = {
     1: nn.ConvTranspose1d,
     2: nn.ConvTranspose2d,
     3: nn.ConvTranspose3d,
 }
 
 
-def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -> nn.Module:
+def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -> _ConvNd:
     """Convolution from ``(B, C, *(n * s))`` to ``(B, C', *n)`` for strides ``s``; a stride of 1 keeps a size.
 
     With ``kernel = stride + 2`` and ``padding = 1`` neighbouring windows overlap by two, and sizes are exact.
     """
     kernel = tuple(s + 2 for s in stride)
-    return _CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
+    conv = _CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
+    _he_normal(conv, fan_in=in_channels * math.prod(kernel))
+    return conv
 
 
-def strided_transposed_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -> nn.Module:
+def strided_transposed_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -> _ConvNd:
     """Transposed convolution from ``(B, C, *n)`` to ``(B, C', *(n * s))``: the way back of ``strided_conv``."""
     kernel = tuple(s + 2 for s in stride)
-    return _TRANSPOSED_CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
+    conv = _TRANSPOSED_CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
+    _he_normal(conv, fan_in=in_channels * math.prod(kernel) / math.prod(stride))
+    return conv
+
+
+def _he_normal(conv: _ConvNd, fan_in: float) -> None:
+    """Weights that keep the variance through a ReLU (He et al., 2015, equation 10; https://arxiv.org/abs/1502.01852).
+
+    With PyTorch's own, a few stages shrink the signal so far that all samples get the same codes at first.
+    """
+    nn.init.normal_(conv.weight, std=math.sqrt(2 / fan_in))
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
 
 
 class Pointwise(nn.Linear):
@@ -134,9 +150,8 @@ def decoder(
     stages: list[nn.Module] = []
     for stride in inner:
         stages += [strided_transposed_conv(n_hiddens, n_hiddens, stride), nn.ReLU()]
-    return nn.Sequential(
-        strided_conv(embedding_dim, n_hiddens, (1,) * n_dims),
-        residual,
-        *stages,
-        strided_transposed_conv(n_hiddens, channels, last),
-    )
+    to_data = strided_transposed_conv(n_hiddens, channels, last)
+    # Training starts near the mean of the data, and not with noise to unlearn.
+    with torch.no_grad():
+        to_data.weight.mul_(0.1)
+    return nn.Sequential(strided_conv(embedding_dim, n_hiddens, (1,) * n_dims), residual, *stages, to_data)

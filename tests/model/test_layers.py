@@ -46,6 +46,14 @@ def test_transposed_conv_reaches_every_output_evenly():
     assert up(torch.ones(1, 1, 4)).squeeze().tolist() == [1, 2, 2, 2, 2, 2, 2, 1]
 
 
+@pytest.mark.parametrize("conv", [strided_conv, strided_transposed_conv])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
+def test_weights_keep_the_variance_through_a_relu(conv, stride):
+    x = torch.randn(4, 64, 24, 24).relu()
+    y = conv(64, 64, stride)(x)[:, :, 2:-2, 2:-2]
+    assert y.relu().square().mean().item() == pytest.approx(x.square().mean().item(), rel=0.2)
+
+
 @given(st.integers(1, 500))
 def test_prime_factors_multiply_to_the_number_and_are_prime(number):
     factors = prime_factors(number)
