@@ -9,21 +9,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ndvq_tune.command import INTERRUPTED, data_progress, plain_errors, print_skipped
 from ndvq_tune.data import open_dataset
-from ndvq_tune.errors import NdvqError
 from ndvq_tune.report.ranking import best
 from ndvq_tune.report.terminal import print_summary
 from ndvq_tune.search.cluster import local_node
 from ndvq_tune.search.dry_run import print_dry_run
 from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
 from ndvq_tune.search.lanes import plan_lanes
-from ndvq_tune.search.progress import data_progress
 from ndvq_tune.search.runner import run_search
 from ndvq_tune.search.space import SearchSpace
 
 RUNS = Path("runs")
-INTERRUPTED = 130
-USER_ERROR = 2
 NOTHING_FOUND = 1
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -90,17 +87,12 @@ def search(
     }
     overrides = [*(set_ or ()), *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
     console = Console(soft_wrap=not sys.stdout.isatty())
-    try:
+    with plain_errors():
         plan, folder = _plan(space, overrides, output, resume)
         if dry_run:
             print_dry_run(plan, plan_lanes([local_node()], plan.search.trials, plan.search.resources, ""), console)
         else:
             raise typer.Exit(_run(plan, folder, address, time_budget, console))
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    except NdvqError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
-        raise typer.Exit(USER_ERROR) from None
 
 
 def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: bool) -> tuple[SearchSpace, Path]:
@@ -120,8 +112,7 @@ def _run(space: SearchSpace, folder: Path, address: str | None, time_budget: flo
     with claim(folder):
         with data_progress(console) as progress:
             dataset = open_dataset(space.complete({}).data, progress)
-        for file, reason in dataset.skipped.items():
-            console.print(f"skipped {file}: {reason}", markup=False, highlight=False)
+        print_skipped(console, dataset.skipped)
         write_space(folder, space)
         outcome = run_search(space, dataset, folder, console, address, time_budget)
     if not outcome.finished:

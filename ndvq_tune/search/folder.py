@@ -9,7 +9,7 @@ import filelock
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import JOURNAL
-from ndvq_tune.search.yaml_file import flatten
+from ndvq_tune.yaml_file import flatten
 
 SPACE = "space.yaml"
 MAY_CHANGE = ("search.trials", "tracking.uri")

@@ -1,18 +1,16 @@
 """What a person sees while a search runs: a live table on a terminal, one line a report anywhere else."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID
+from rich.progress import BarColumn, MofNCompleteColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from ndvq_tune.data import Progress as DataProgress
 from ndvq_tune.records import TrialRecord, TrialState
 
 STYLES = {
@@ -126,20 +124,6 @@ class LiveTable:
         times = f"{clock(elapsed)} passed" + (f", about {clock(left)} left" if left is not None else "")
         bar.add_task("trials", total=self._trials, completed=done, time=times)
         return bar
-
-
-@contextmanager
-def data_progress(console: Console) -> Iterator[DataProgress]:
-    """A bar for each piece of work on data, while it lasts; on a terminal only."""
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def show(description: str, done: int, total: int) -> None:
-            if description not in tasks:
-                tasks[description] = bar.add_task(description, total=total)
-            bar.update(tasks[description], completed=done)
-
-        yield show
 
 
 def seconds_left(done: int, waiting: int, elapsed: float, budget: float | None) -> float | None:

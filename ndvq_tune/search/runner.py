@@ -137,6 +137,8 @@ def _tune(
     searcher = StudySearch(study, plan, space.search.trials, folder, scheduler)
     # Tune asks for one lane at a time unless told otherwise: lanes would start one after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.lanes)
+    for stale in (folder / RAY_FOLDER).glob("experiment_state-*.json"):
+        stale.unlink()  # of an earlier session; this one's trial table holds those trials, too
     with search_progress(console, space.search.trials, study.records, time_budget) as progress:
         try:
             # Not Tuner: that pickles all of this for a restore of its own, which the study makes needless.

@@ -14,11 +14,11 @@ from pydantic import Field
 
 from ndvq_tune.config import Frozen, RunConfig
 from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.problems import is_section, nearest, validate
 from ndvq_tune.search import distributions
 from ndvq_tune.search.distributions import Searched
-from ndvq_tune.search.problems import is_section, nearest, validate
 from ndvq_tune.search.settings import SearchSettings, TrackingSettings
-from ndvq_tune.search.yaml_file import Document, flatten, read
+from ndvq_tune.yaml_file import Document, flatten, read
 
 SEARCHED_SECTIONS = ("model", "training")
 

@@ -1,0 +1,47 @@
+"""What all commands share: where they print, how they fail, and how they show work on data."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import TaskID
+
+from ndvq_tune.data import Progress
+from ndvq_tune.errors import NdvqError
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Print a user's mistake without a traceback and exit with code 2; with 130 on Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except NdvqError as error:
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
+        raise typer.Exit(USER_ERROR) from None
+
+
+@contextmanager
+def data_progress(console: Console) -> Iterator[Progress]:
+    """A bar for each piece of work on data, while it lasts; on a terminal only."""
+    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(description: str, done: int, total: int) -> None:
+            if description not in tasks:
+                tasks[description] = bar.add_task(description, total=total)
+            bar.update(tasks[description], completed=done)
+
+        yield show
+
+
+def print_skipped(console: Console, skipped: dict[str, str]) -> None:
+    """Name the files that a data set left out, with the reason."""
+    for file, reason in skipped.items():
+        console.print(f"skipped {file}: {reason}", markup=False, highlight=False)
