@@ -1,0 +1,103 @@
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from ndvq_tune.config import AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
+
+
+def errors(**sections) -> dict[str, str]:
+    with pytest.raises(ValidationError) as error:
+        RunConfig.model_validate(sections)
+    return {".".join(map(str, details["loc"])): details["msg"] for details in error.value.errors()}
+
+
+def test_an_empty_run_is_complete():
+    run = RunConfig()
+    assert run.data.sample_shape == (3, 16, 64, 64)
+    assert run.model.n_dims == len(run.model.downsample) == len(run.data.sample_shape) - 1
+    assert run.model.attention.type == "none"
+    assert (run.model.ema_decay, run.model.codebook_beta) == (0.95, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("extra", {}),
+        ("data", {"clip_lenght": 4}),
+        ("model", {"n_code": 4}),
+        ("model", {"attention": {"heads": 2}}),
+        ("training", {"lr": 0.1}),
+    ],
+)
+def test_an_unknown_key_is_refused_at_every_depth(section, value):
+    (message,) = errors(**{section: value}).values()
+    assert message == "Extra inputs are not permitted"
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (RunConfig(), "model"),
+        (VideoData(), "path"),
+        (ModelConfig(), "n_codes"),
+        (AttentionConfig(), "dropout"),
+        (TrainingConfig(), "seed"),
+    ],
+)
+def test_configurations_are_immutable(config, name):
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(config, name, None)
+
+
+@pytest.mark.parametrize("downsample", [[4], [4, 4], [2, 2, 2, 2], []])
+def test_downsample_needs_a_factor_a_dimension(downsample):
+    assert errors(model={"n_dims": 3, "downsample": downsample}) == {
+        "model.downsample": "Value error, needs one factor for each of n_dims=3 dimensions"
+    }
+
+
+@pytest.mark.parametrize(("n_dims", "downsample"), [(1, [4]), (2, [4, 4])])
+def test_a_model_needs_as_many_dimensions_as_its_data(n_dims, downsample):
+    assert ModelConfig(n_dims=n_dims, downsample=downsample).n_dims == n_dims
+    (message,) = errors(model={"n_dims": n_dims, "downsample": downsample}).values()
+    assert "data.type video has 3 dimensions" in message
+    assert f"n_dims is {n_dims}" in message
+
+
+def test_all_errors_come_at_once():
+    found = errors(
+        data={"clip_length": 0},
+        model={"n_codes": 1, "ema_decay": 1.0, "downsample": [2, 0, 2], "attention": {"type": "fulll", "dropout": 1}},
+        training={"learning_rate": 0, "batch_size": "many"},
+    )
+    assert set(found) == {
+        "data.clip_length",
+        "model.n_codes",
+        "model.ema_decay",
+        "model.downsample.1",
+        "model.attention.type",
+        "model.attention.dropout",
+        "training.learning_rate",
+        "training.batch_size",
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [("training", "learning_rate"), ("training", "weight_decay"), ("model", "codebook_beta")],
+)  # fmt: skip
+def test_numbers_are_finite(section, name, value):
+    assert set(errors(**{section: {name: value}})) == {f"{section}.{name}"}
+
+
+def test_plain_values_make_the_same_run_again():
+    run = RunConfig(
+        data=VideoData(path="clips", clip_stride=4),
+        model=ModelConfig(downsample=(1, 3, 5), attention=AttentionConfig(type="full", n_head=3)),
+    )
+    plain = run.to_dict()
+    assert plain["model"]["downsample"] == [1, 3, 5]
+    assert plain["data"]["path"] == "clips"
+    assert RunConfig.model_validate(plain) == run

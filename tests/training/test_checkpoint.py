@@ -1,0 +1,154 @@
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from training_examples import config, dataset, timeless
+
+from ndvq_tune.errors import CheckpointError
+from ndvq_tune.training.checkpoint import CONFIG, MODEL, TRAINING, load_model, pack, read, unpack, write
+from ndvq_tune.training.evaluation import to_float
+from ndvq_tune.training.loop import Training
+
+RESTARTING = {"restart_threshold": 0.5}
+
+
+def trained(epochs: int = 1, **settings) -> Training:
+    training = Training(config(RESTARTING, **settings), dataset())
+    for _ in range(epochs):
+        training.run_epoch()
+    return training
+
+
+def rest_of(training: Training) -> list[dict[str, float]]:
+    reports: list[dict[str, float]] = []
+    training.fit(reports.append)
+    return [timeless(report) for report in reports]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+def test_going_on_from_a_checkpoint_is_as_if_never_stopped(tmp_path, optimizer):
+    """With dropout and code restarts, both of which draw random numbers."""
+    expected = rest_of(trained(0, optimizer=optimizer, weight_decay=0.01))
+
+    write(tmp_path / "checkpoint", pack(trained(2, optimizer=optimizer, weight_decay=0.01)))
+    torch.rand(1000)
+    continued = trained(0, optimizer=optimizer, weight_decay=0.01)
+    unpack(continued, read(tmp_path / "checkpoint"))
+    assert rest_of(continued) == expected[2:]
+
+
+def test_random_numbers_matter_in_that_test():
+    """Dropout and restarts are really on there: other random numbers give another run."""
+    continued = trained(2)
+    files = pack(continued)
+    expected = rest_of(continued)
+    state = load(files[TRAINING])
+    state["random.cpu"] = torch.Generator().manual_seed(99).get_state()
+    other = trained(0)
+    unpack(other, files | {TRAINING: save(state)})
+    assert rest_of(other) != expected
+
+
+def test_saving_does_not_disturb_the_run():
+    expected = rest_of(trained(1))
+    saved = trained(1)
+    pack(saved)
+    assert rest_of(saved) == expected
+
+
+def test_a_loaded_model_gives_the_same_codes_and_reconstructions_bit_for_bit(tmp_path):
+    training = trained(2)
+    write(tmp_path, pack(training))
+    loaded = load_model(tmp_path)
+    model = training.model.eval()
+    x = to_float(dataset().test[:], torch.device("cpu"))
+    with torch.no_grad():
+        assert torch.equal(loaded.encode(x), model.encode(x))
+        assert torch.equal(loaded(x)[1], model(x)[1])
+        assert torch.equal(loaded(x)[0], model(x)[0])  # the loss, so the data's variance came along
+    assert not loaded.training
+
+
+def test_nothing_is_pickled(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a pickle was read or written")
+
+    for module, name in ((pickle, "dumps"), (pickle, "dump"), (pickle, "loads"), (pickle, "load"), (torch, "load")):
+        monkeypatch.setattr(module, name, refuse)
+    training = trained(1)
+    write(tmp_path, pack(training))
+    assert {path.name for path in tmp_path.iterdir()} == {MODEL, CONFIG, TRAINING}
+    for name in (MODEL, TRAINING):
+        assert load((tmp_path / name).read_bytes())
+    assert json.loads((tmp_path / CONFIG).read_text())["epoch"] == 1
+    load_model(tmp_path)
+    unpack(trained(0), read(tmp_path))
+
+
+@pytest.mark.parametrize("missing", [MODEL, CONFIG, TRAINING])
+def test_a_missing_file_is_named(tmp_path, missing):
+    write(tmp_path, pack(trained()))
+    (tmp_path / missing).unlink()
+    with pytest.raises(CheckpointError, match=missing) as error:
+        read(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    if missing != TRAINING:
+        with pytest.raises(CheckpointError, match=missing):
+            load_model(tmp_path)
+
+
+def without(content: bytes, *keys: str) -> bytes:
+    return save({name: tensor for name, tensor in load(content).items() if name not in keys})
+
+
+def changed(content: bytes, **values) -> bytes:
+    return json.dumps(json.loads(content) | values).encode()
+
+
+DAMAGES = {
+    "truncated model": (MODEL, lambda content: content[: len(content) // 2]),
+    "empty model": (MODEL, lambda content: b""),
+    "no safetensors": (MODEL, lambda content: b"\x80\x04}q\x00." * 20),
+    "model without codes": (MODEL, lambda content: without(content, "codebook.codes")),
+    "truncated config": (CONFIG, lambda content: content[:40]),
+    "config that is a list": (CONFIG, lambda content: b"[]"),
+    "config of another format": (CONFIG, lambda content: changed(content, format=99)),
+    "config that is not text": (CONFIG, lambda content: b"\xff\xfe\x00"),
+}
+TRAINING_DAMAGES = {
+    "no epoch": (CONFIG, lambda content: json.dumps({"format": 1, "config": {}}).encode()),
+    "truncated optimiser": (TRAINING, lambda content: content[:-10]),
+    "no random state": (TRAINING, lambda content: without(content, "random.cpu")),
+}
+MODEL_DAMAGES = {
+    "no config": (CONFIG, lambda content: json.dumps({"format": 1, "input_shape": [3, 2, 8, 8]}).encode()),
+    "unknown setting": (CONFIG, lambda content: changed(content, config={"model": {"n_code": 3}})),
+    "shape that is none": (CONFIG, lambda content: changed(content, input_shape=None)),
+    "shape of a picture": (CONFIG, lambda content: changed(content, input_shape=[3, 8, 8])),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES | TRAINING_DAMAGES)
+def test_a_damaged_checkpoint_does_not_go_on(damage):
+    name, spoil = (DAMAGES | TRAINING_DAMAGES)[damage]
+    files = pack(trained())
+    with pytest.raises(CheckpointError) as error:
+        unpack(trained(0), files | {name: spoil(files[name])})
+    assert len(str(error.value)) > 20
+
+
+@pytest.mark.parametrize("damage", DAMAGES | MODEL_DAMAGES)
+def test_a_damaged_checkpoint_gives_no_model(tmp_path, damage):
+    name, spoil = (DAMAGES | MODEL_DAMAGES)[damage]
+    files = pack(trained())
+    write(tmp_path, files | {name: spoil(files[name])})
+    with pytest.raises(CheckpointError):
+        load_model(tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_refused():
+    other = Training(config({"n_codes": 32}), dataset())
+    with pytest.raises(CheckpointError, match="does not fit"):
+        unpack(other, pack(trained()))

@@ -1,0 +1,166 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from training_examples import clips, config, dataset, values
+
+from ndvq_tune.data import ClipSet
+from ndvq_tune.data.cache import CachedVideo
+from ndvq_tune.model import NDimVQVAE, build_model
+from ndvq_tune.training import evaluation
+from ndvq_tune.training.evaluation import codebook_metrics, evaluate, static_metrics, to_float
+from ndvq_tune.training.loop import Training
+
+
+@pytest.fixture
+def model() -> NDimVQVAE:
+    """A model with codes from data, off the values that it is tested on."""
+    data = dataset()
+    model = build_model(config().model, data.train.shape, data.mean, data.variance)
+    model.train()
+    model(to_float(data.train[:], torch.device("cpu")))
+    return model
+
+
+class OneCodeAClip(nn.Module):
+    """Stands in for a model: a clip of one pixel, whose value is the number of its only code."""
+
+    latent_shape, input_shape = (1, 1, 1), (1, 1, 1, 1)
+
+    def __init__(self, n_codes: int) -> None:
+        super().__init__()
+        self.n_codes = n_codes
+        self.register_buffer("data_mean", torch.tensor(0.0))
+        self.register_buffer("data_variance", torch.tensor(1.0))
+
+    def forward(self, x):
+        encodings = (x * 255).round().long()[:, 0]
+        return torch.tensor(0.0), x, {"commitment_loss": torch.tensor(0.0), "encodings": encodings}
+
+
+def pixels(numbers: list[int]) -> ClipSet:
+    frames = np.array(numbers, dtype=np.uint8)[:, None, None, None]
+    return ClipSet(frames, [CachedVideo("pixels", 0, len(numbers), 0, 0)], 1, 1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_9_code_use_is_pooled_over_the_whole_validation_set(batch_size):
+    """Defect 9: with 4 clips a batch, an even use of 64 codes read as a perplexity of 4."""
+    metrics = evaluate(OneCodeAClip(n_codes=128), pixels(list(range(64))), batch_size)
+    assert metrics["perplexity"] == pytest.approx(64)
+    assert metrics["codebook_usage"] == 0.5
+    assert metrics["entropy_bits_per_element"] == pytest.approx(6)
+    assert metrics["bits_per_element"] == pytest.approx(7)
+
+
+def test_9_uneven_use_is_pooled_before_the_entropy():
+    """Mean of the batches' perplexities: (1 + 2) / 2. Pooled: 3 of 4 uses are code 0."""
+    metrics = evaluate(OneCodeAClip(n_codes=8), pixels([0, 0, 0, 5]), batch_size=2)
+    assert metrics["perplexity"] == pytest.approx(math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25))))
+    assert metrics["codebook_usage"] == 0.25
+
+
+def test_all_numbers_agree_with_numpy_in_float64(model):
+    data = dataset()
+    metrics = evaluate(model, data.test, batch_size=4)
+
+    model.eval()
+    x = to_float(data.test[:], torch.device("cpu"))
+    with torch.no_grad():
+        x_recon, encodings = model(x)[1], model.encode(x).numpy().ravel()
+        latents = model._latents(x).double().numpy()
+    codes = model.codebook.codes.double().numpy()[encodings].reshape(*np.moveaxis(latents, 1, -1).shape)
+    mse = np.square(x_recon.double().numpy() - values(data.test)).mean()
+    shares = np.unique(encodings, return_counts=True)[1] / encodings.size
+    perplexity = np.exp(-(shares * np.log(shares)).sum())
+    positions_per_code = 1 * 2 * 2
+    assert metrics == pytest.approx(
+        {
+            "recon_loss": mse / values(data.train).var(),
+            "psnr": 10 * np.log10(1 / mse),
+            "commitment_loss": 0.25 * np.square(np.moveaxis(latents, 1, -1) - codes).mean(),
+            "perplexity": perplexity,
+            "codebook_usage": len(shares) / 16,
+            "bits_per_element": 4 / positions_per_code,
+            "entropy_bits_per_element": np.log2(perplexity) / positions_per_code,
+            "parameters": sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        },
+        rel=1e-4,
+    )
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 5, 6, 100])
+def test_batch_size_does_not_change_the_numbers(model, batch_size):
+    test = dataset().test
+    assert evaluate(model, test, batch_size) == pytest.approx(evaluate(model, test, 2), rel=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_moves_no_buffer_and_leaves_the_mode_as_it_was(model, training):
+    model.train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    evaluate(model, dataset().test, batch_size=2)
+    assert model.training is training
+    assert all(module.training is training for module in model.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_10_reporting_runs_no_second_forward_in_training_mode():
+    """Defect 10: logging ran the model once more in training mode, and the codebook moved twice a step."""
+    training = Training(config(), dataset(train=16, test=6))
+    modes, codebook_modes = [], []
+    training.model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
+    training.model.codebook.register_forward_pre_hook(lambda module, _: codebook_modes.append(module.training))
+    training.run_epoch()
+    assert modes == codebook_modes == [True] * 4 + [False] * 2
+    assert training.model.codebook.updates == 4
+
+
+def test_ranks_sum_up_to_what_one_rank_measures(model, monkeypatch):
+    test = clips(7, seed=3)
+    alone = evaluate(model, test, batch_size=2)
+    totals: list[list[torch.Tensor]] = []
+
+    class Others:
+        """A process group in which rank 2 reduces last, when all others have told their totals."""
+
+        @staticmethod
+        def is_initialized() -> bool:
+            return True
+
+        @staticmethod
+        def all_reduce(total: torch.Tensor) -> None:
+            totals[-1].append(total.clone())
+            if len(totals) == 3:
+                total += sum(others[len(totals[-1]) - 1] for others in totals[:-1])
+
+    monkeypatch.setattr(evaluation, "dist", Others)
+    for rank in range(3):
+        totals.append([])
+        together = evaluate(model, test, batch_size=2, rank=rank, world_size=3)
+    assert together == pytest.approx(alone, rel=1e-6)
+
+
+def test_a_model_that_uses_one_code_has_perplexity_one_and_no_entropy():
+    counts = torch.tensor([0, 7, 0, 0])
+    assert codebook_metrics(counts, OneCodeAClip(4)) == {
+        "perplexity": 1.0,
+        "codebook_usage": 0.25,
+        "entropy_bits_per_element": 0.0,
+    }
+
+
+def test_static_metrics_need_no_memory_and_are_those_of_the_real_model():
+    data = dataset()
+    with torch.device("meta"):
+        meta = build_model(config().model, data.train.shape)
+    assert static_metrics(meta) == static_metrics(build_model(config().model, data.train.shape))
+
+
+def test_a_model_that_gives_nan_is_measured_as_nan(model):
+    nn.init.constant_(next(model.decoder.parameters()), math.nan)
+    metrics = evaluate(model, dataset().test, batch_size=4)
+    assert math.isnan(metrics["recon_loss"])
+    assert math.isnan(metrics["psnr"])

@@ -1,0 +1,128 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from training_examples import config, dataset, timeless
+
+from ndvq_tune.metrics import METRICS
+from ndvq_tune.training import loop
+from ndvq_tune.training.loop import Training, warmup_then_cosine
+
+
+def fit(**settings) -> list[dict[str, float]]:
+    reports: list[dict[str, float]] = []
+    Training(config(**settings), dataset()).fit(reports.append)
+    return reports
+
+
+def test_a_report_an_epoch_with_every_metric():
+    reports = fit(max_epochs=3)
+    assert [report["epoch"] for report in reports] == [1, 2, 3]
+    for report in reports:
+        assert set(report) == {"epoch", *METRICS}
+        assert all(math.isfinite(value) for value in report.values())
+
+
+def test_training_learns_a_few_clips():
+    few = dataset(train=4)
+    reports: list[dict[str, float]] = []
+    Training(config(max_epochs=60, batch_size=4, learning_rate=1e-2), few).fit(reports.append)
+    assert reports[-1]["train_recon_loss"] < 0.3 * reports[0]["train_recon_loss"]
+    assert reports[-1]["train_recon_loss"] < 0.5
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+    first, again, other = ([timeless(report) for report in fit(max_epochs=2, seed=seed)] for seed in (3, 3, 4))
+    assert first == again
+    assert first[0]["recon_loss"] != other[0]["recon_loss"]
+
+
+def test_training_loss_is_the_mean_over_the_epochs_samples():
+    training = Training(config(max_epochs=1), dataset())
+    losses = []
+    training.model.register_forward_hook(
+        lambda module, _, output: losses.append(output[0].item()) if module.training else None
+    )
+    report = training.run_epoch()
+    assert report["train_recon_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
+
+
+def test_the_schedule_warms_up_and_falls_to_a_tenth():
+    shares = [warmup_then_cosine(step, 42) for step in range(43)]
+    assert shares[:2] == [0.5, 1.0]  # a warm-up of 5% of 42 steps, which is 2
+    assert shares[2] == 1.0
+    assert shares[12] == pytest.approx(0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2)
+    assert shares[22] == pytest.approx(0.55)
+    assert shares[42] == pytest.approx(0.1)
+    assert all(later < earlier for earlier, later in zip(shares[2:], shares[3:], strict=False))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_the_schedule_of_a_very_short_run_stays_in_bounds(steps):
+    assert all(0.1 <= warmup_then_cosine(step, steps) <= 1 for step in range(steps + 1))
+
+
+def test_learning_rate_reported_is_that_of_the_last_step():
+    reports = fit(max_epochs=3, learning_rate=2e-3)  # 16 clips in batches of 4: 4 steps an epoch, 12 in all
+    expected = [2e-3 * warmup_then_cosine(step, 12) for step in (3, 7, 11)]
+    assert [report["learning_rate"] for report in reports] == pytest.approx(expected)
+
+
+def test_gradients_are_clipped_at_the_given_norm(monkeypatch):
+    norms = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def noting(parameters, limit):
+        parameters = list(parameters)
+        clip(parameters, limit)
+        norms.append(math.sqrt(sum(p.grad.double().square().sum().item() for p in parameters if p.grad is not None)))
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", noting)
+    fit(max_epochs=1, gradient_clip=0.01)
+    assert norms == pytest.approx([0.01] * 4, rel=1e-3)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_the_optimizer_is_the_configured_one(name, kind):
+    optimizer = Training(config(optimizer=name, weight_decay=0.25), dataset()).optimizer
+    assert type(optimizer) is kind
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.25}
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "world_size", "rank_batch", "steps"), [(8, 2, 4, 2), (8, 4, 2, 2), (6, 4, 1, 4), (2, 4, 1, 4)]
+)
+def test_ranks_share_the_batch(monkeypatch, batch_size, world_size, rank_batch, steps):
+    """``batch_size`` is that of all workers together, and never less than one sample each."""
+    monkeypatch.setattr(loop, "DistributedDataParallel", lambda model, **_: model)
+    training = Training(config(batch_size=batch_size, max_epochs=2), dataset(), rank=1, world_size=world_size)
+    sizes = []
+    training.model.register_forward_pre_hook(
+        lambda module, args: sizes.append(len(args[0])) if module.training else None
+    )
+    training.run_epoch()
+    assert sizes == [rank_batch] * steps
+    assert training.step == steps
+    assert training.optimizer.param_groups[0]["lr"] == pytest.approx(3e-3 * warmup_then_cosine(steps - 1, 2 * steps))
+
+
+def test_ranks_start_from_the_same_weights_and_drop_out_differently(monkeypatch):
+    monkeypatch.setattr(loop, "DistributedDataParallel", lambda model, **_: model)
+    weights, draws = [], []
+    for rank in range(2):
+        training = Training(config(), dataset(), rank=rank, world_size=2)
+        weights.append(torch.cat([parameter.flatten() for parameter in training.model.parameters()]))
+        draws.append(torch.rand(4))
+    assert torch.equal(*weights)
+    assert not torch.equal(*draws)
+
+
+def test_a_finished_training_trains_no_further():
+    training = Training(config(max_epochs=1), dataset())
+    assert not training.finished
+    reports: list[dict[str, float]] = []
+    training.fit(reports.append)
+    training.fit(reports.append)
+    assert training.finished
+    assert len(reports) == 1

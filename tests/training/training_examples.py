@@ -1,0 +1,54 @@
+"""A data set in memory and a configuration that trains on it in milliseconds."""
+
+from typing import Any
+
+import numpy as np
+
+from ndvq_tune.config import AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
+from ndvq_tune.data import ClipSet, Dataset
+from ndvq_tune.data.cache import CachedVideo
+
+CLIP_LENGTH, SIZE = 2, 8
+TIMING = ("samples_per_second", "peak_memory_bytes")
+
+
+def clips(count: int, seed: int) -> ClipSet:
+    """Clips of coloured bars that move, so that there is something to learn."""
+    rng = np.random.default_rng(seed)
+    phase, speed = rng.uniform(0, 6, (count, 1, 1, 1, 3)), rng.uniform(0.5, 1.5, (count, 1, 1, 1, 3))
+    time, x = np.arange(CLIP_LENGTH)[:, None, None, None], np.arange(SIZE)[:, None]
+    bars = 0.5 + 0.4 * np.sin(speed * (x + time) + phase) + 0 * np.arange(SIZE)[:, None, None]
+    frames = np.round(255 * bars).astype(np.uint8).reshape(count * CLIP_LENGTH, SIZE, SIZE, 3)
+    return ClipSet(frames, [CachedVideo("bars", 0, len(frames), 0, 0)], CLIP_LENGTH, CLIP_LENGTH)
+
+
+def values(clip_set: ClipSet) -> np.ndarray:
+    """All clips ``(N, C, T, H, W)`` in float64, in [0, 1]."""
+    return clip_set[:].numpy().astype(np.float64) / 255
+
+
+def dataset(train: int = 16, test: int = 6) -> Dataset:
+    training = clips(train, seed=1)
+    pixels = values(training)
+    return Dataset(training, clips(test, seed=2), float(pixels.mean()), float(pixels.var()), {})
+
+
+def config(model: dict[str, Any] | None = None, **training: Any) -> RunConfig:
+    defaults = {
+        "n_codes": 16,
+        "embedding_dim": 4,
+        "downsample": (1, 2, 2),
+        "n_hiddens": 8,
+        "n_res_layers": 1,
+        "attention": AttentionConfig(type="axial", n_head=2, dropout=0.2),
+    }
+    return RunConfig(
+        data=VideoData(clip_length=CLIP_LENGTH, resolution=SIZE),
+        model=ModelConfig(**(defaults | (model or {}))),
+        training=TrainingConfig(**({"batch_size": 4, "max_epochs": 4, "learning_rate": 3e-3} | training)),
+    )
+
+
+def timeless(report: dict[str, float]) -> dict[str, float]:
+    """A report without what differs from run to run."""
+    return {name: value for name, value in report.items() if name not in TIMING}
