@@ -96,12 +96,12 @@ def test_other_sizes_than_the_input_shape_work():
     assert model.decode(output["encodings"]).shape == (2, 1, 12, 12)
 
 
-def test_samples_get_their_own_codes_before_any_training():
-    """Even through many stages: a signal that fades on the way would give all samples the same codes."""
-    model = model_of((1, 64, 64), (16, 16), n_codes=64)
-    x = torch.rand(8, 1, 8, 8).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    model(x)
-    assert len({tuple(encodings.flatten().tolist()) for encodings in model.encode(x)}) == 8
+def test_samples_differ_in_their_latents_before_any_training():
+    """Even through many stages: if the signal fades on the way, position alone decides the codes."""
+    model = model_of((1, 64, 64), (16, 16))
+    latents = model.encoder(torch.randn(16, 1, 64, 64))
+    # With PyTorch's own initialisation this share is 0.01.
+    assert latents.var(0).mean() / latents.var() > 0.05
 
 
 def test_training_starts_near_the_mean_of_the_data(model):
