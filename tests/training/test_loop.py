@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_the_schedule_warms_up_and_falls_to_a_tenth():
     assert shares[12] == pytest.approx(0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2)
     assert shares[22] == pytest.approx(0.55)
     assert shares[42] == pytest.approx(0.1)
-    assert all(later < earlier for earlier, later in zip(shares[2:], shares[3:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(shares[2:]))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

@@ -1,0 +1,91 @@
+import io
+from itertools import product
+
+import pytest
+from rich.console import Console
+from search_examples import space_of
+
+from ndvq_tune.model import build_model
+from ndvq_tune.search.dry_run import EXTREMES, extreme, print_dry_run
+from ndvq_tune.search.lanes import plan_lanes
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.training.evaluation import static_metrics
+
+SPACE = space_of(
+    model={
+        "codebook_beta": 0.25,
+        "embedding_dim": {"choice": [8, 2]},
+        "n_hiddens": {"int_uniform": [4, 8]},
+        "downsample": {"choice": [[2, 2, 2], [1, 4, 4], [1, 2, 2]]},
+        "n_codes": {"choice": [32, 16]},
+        "attention": {"type": {"choice": ["axial", "none"]}, "n_head": 2},
+    }
+)
+CONDITIONAL = space_of(
+    model={
+        "codebook_beta": 0.25,
+        "downsample": [1, 2, 2],
+        "n_hiddens": 8,
+        "n_res_layers": {"choice": [1, 6], "when": {"model.attention.type": "none"}},
+        "attention": {"type": {"choice": ["none", "full"]}, "n_head": 2},
+    }
+)
+
+
+def all_points(space: SearchSpace) -> list[dict]:
+    keys = [parameter.key for parameter in space.searched]
+    points = product(*(parameter.distribution.probes for parameter in space.searched))
+    return [dict(zip(keys, values, strict=True)) for values in points]
+
+
+def measured(space: SearchSpace, chosen: dict) -> dict[str, float]:
+    config = space.complete(chosen)
+    return static_metrics(build_model(config.model, config.data.sample_shape))
+
+
+@pytest.fixture(scope="module")
+def everything() -> list[dict[str, float]]:
+    return [measured(SPACE, chosen) for chosen in all_points(SPACE)]
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extremes_are_those_of_all_models_in_the_space(everything, name):
+    measure = EXTREMES[name]
+    assert measure(measured(SPACE, extreme(SPACE, measure))) == min(map(measure, everything))
+
+
+def test_an_extreme_names_only_what_makes_it_one():
+    assert extreme(SPACE, EXTREMES["highest rate"]) == {"model.n_codes": 32, "model.downsample": [1, 2, 2]}
+    assert extreme(SPACE, EXTREMES["fewest parameters"])["model.attention.type"] == "none"
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_an_extreme_is_a_model_that_the_search_can_draw(name):
+    """Six residual layers come without attention only."""
+    chosen = extreme(CONDITIONAL, EXTREMES[name])
+    if chosen.get("model.attention.type", "none") == "full":
+        assert "model.n_res_layers" not in chosen
+
+
+def printed(space: SearchSpace) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    print_dry_run(space, plan_lanes([{"CPU": 2.0}], space.search.trials, space.search.resources, "storage"), console)
+    return console.file.getvalue()
+
+
+def test_the_print_has_the_space_the_lanes_and_the_extremes(everything, tmp_path):
+    text = printed(SPACE)
+    assert text.startswith(SPACE.to_yaml().rstrip())
+    assert "6 trials on 2 lanes, each with 1 worker of 1 CPU" in text
+    rows = {name: next(line for line in text.splitlines() if line.startswith(name)) for name in EXTREMES}
+    most = max(metrics["parameters"] for metrics in everything)
+    assert f"{most:,.0f}" in rows["most parameters"]
+    assert "4 x 8 x 8" in rows["highest rate"]  # 4 x 16 x 16 downsampled by 1, 2 and 2
+    assert "1.2500" in rows["highest rate"]  # 5 bits a code, 4 pixels a code
+    assert "0.2500" in rows["lowest rate"]  # 4 bits a code, 16 pixels a code
+    assert "n_codes 16, downsample [1, 4, 4]" in rows["lowest rate"]
+
+
+def test_a_space_without_anything_to_search_prints_its_one_model():
+    fixed = {"n_codes": 16, "downsample": [1, 2, 2], "codebook_beta": 1, "attention": {"type": "none", "n_head": 1}}
+    assert printed(space_of(model=fixed)).count("4 x 8 x 8") == len(EXTREMES)

@@ -1,0 +1,142 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from search_examples import SMALL, write_yaml
+
+from ndvq_tune.errors import ConfigError, ResultsError
+from ndvq_tune.search.folder import SPACE, check_new, claim, kept_space, write_space
+from ndvq_tune.search.space import SearchSpace
+
+HOLD = """
+import filelock, sys
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other_driver(tmp_path):
+    """Another process that holds the folder."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / ".lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def results(tmp_path, open_study) -> Path:
+    """A folder with a search in it."""
+    space = SearchSpace.load(write_yaml(tmp_path / "given.yaml", SMALL), ["search.trials=4"])
+    write_space(tmp_path, space)
+    open_study(space).ask()
+    return tmp_path
+
+
+def test_a_folder_belongs_to_one_driver(other_driver, tmp_path):
+    with pytest.raises(ResultsError, match="another driver runs a search in this folder"), claim(tmp_path):
+        pytest.fail("two drivers in one folder")
+
+
+def test_a_killed_driver_leaves_its_folder_free(other_driver, tmp_path):
+    other_driver.send_signal(signal.SIGKILL)
+    other_driver.wait()
+    with claim(tmp_path):
+        pass
+
+
+def test_a_folder_is_made_claimed_and_free_again(tmp_path):
+    folder = tmp_path / "runs" / "new"
+    for _ in range(2):
+        with claim(folder):
+            assert folder.is_dir()
+            with pytest.raises(ResultsError, match="another driver"), claim(folder):
+                pytest.fail("claimed twice")
+    check_new(folder)
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(ResultsError, match="file/run: cannot be written: Not a directory"),
+        claim(tmp_path / "file/run"),
+    ):
+        pytest.fail("claimed a file")
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError("MLflow"), FileNotFoundError("data"), TimeoutError("Ray")])
+def test_errors_of_the_search_are_not_taken_for_those_of_the_folder(tmp_path, error):
+    with pytest.raises(type(error)) as caught, claim(tmp_path):
+        raise error
+    assert caught.value is error
+
+
+def test_a_new_search_needs_a_new_folder(tmp_path, results):
+    check_new(tmp_path / "none")
+    with pytest.raises(ResultsError, match="already holds a search; go on with it with --resume"):
+        check_new(results)
+
+
+def test_what_a_start_that_failed_has_left_is_in_nobodys_way(tmp_path):
+    folder = tmp_path / "run"
+    with claim(folder):
+        write_space(folder, SearchSpace.load(write_yaml(tmp_path / "a.yaml", SMALL)))
+    check_new(folder)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(ResultsError, match="is not empty and holds no search"):
+        check_new(tmp_path)
+
+
+def test_a_search_goes_on_with_the_space_it_ran_with(results):
+    space = kept_space(results, [])
+    assert space == SearchSpace.load(results / SPACE)
+    assert space.search.trials == 4
+
+
+def test_a_search_may_go_on_with_more_trials_and_another_mlflow(results):
+    space = kept_space(results, ["search.trials=9", "tracking.uri=http://elsewhere:5000"])
+    assert space.search.trials == 9
+    assert space.tracking.uri == "http://elsewhere:5000"
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("model.n_codes=64", "model.n_codes"),
+        ("model.n_codes={choice: [16]}", "model.n_codes.choice"),
+        ("training.batch_size=16", "training.batch_size"),
+        ("data.path=elsewhere", "data.path"),
+        ("name=other", "name"),
+        ("search.seed=3", "search.seed"),
+        ("search={trials: 9}", "search.stop.plateau"),
+        ("training={}", "training.max_epochs"),
+    ],
+)
+def test_what_its_trials_mean_may_not_change(results, override, named):
+    with pytest.raises(ResultsError, match=r"only search\.trials and tracking\.uri may") as error:
+        kept_space(results, ["search.trials=9", override])
+    assert named in str(error.value)
+
+
+def test_an_override_that_changes_nothing_is_no_change(results):
+    assert kept_space(results, ["name=small", "training.max_epochs=9"]).name == "small"
+
+
+def test_a_bad_override_is_a_problem_of_the_space(results):
+    with pytest.raises(ConfigError, match="'none' given"):
+        kept_space(results, ["search.trials=none"])
+
+
+def test_a_folder_without_a_search_cannot_go_on(tmp_path):
+    with pytest.raises(ResultsError, match="holds no search to resume"):
+        kept_space(tmp_path, [])

@@ -1,0 +1,203 @@
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import typer
+from search_examples import SMALL, report, write_yaml
+from typer.testing import CliRunner, Result
+
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.search import __main__ as command
+from ndvq_tune.search.folder import claim, write_space
+from ndvq_tune.search.runner import Outcome
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.study import Study
+
+OPTIONS = {
+    "--space", "--trials", "--time-budget", "--data", "--output", "--name", "--resume", "--seed", "--set", "--dry-run",
+    "--address", "--tracking-uri",
+}  # fmt: skip
+
+
+@pytest.fixture
+def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A space file, in an empty current folder."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("NDVQ_TUNE_CACHE", str(tmp_path / "cache"))
+    return write_yaml(tmp_path / "space.yaml", SMALL)
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Searches that the command begins; each completes one trial at once, without Ray."""
+    searches: list[tuple] = []
+
+    def run_search(space, dataset, folder, console, address, time_budget):
+        searches.append((space, folder, address, time_budget))
+        trial = TrialRecord(0, {}, space.complete({}).to_dict(), TrialState.COMPLETED, (report(),), checkpoint="x")
+        return Outcome(SearchRecord(space.name, (trial,), (("recon_loss", "min"),)), True, "mlflow ui")
+
+    monkeypatch.setattr(command, "run_search", run_search)
+    monkeypatch.setattr(command, "open_dataset", lambda *_: SimpleNamespace(skipped={"train/bad.mp4": "is cut off"}))
+    return searches
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(command.app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+
+
+def failure(*arguments: object) -> str:
+    """What a user's mistake prints."""
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    return result.stderr
+
+
+def test_no_such_file(space):
+    assert failure("--space", space.with_name("spce.yaml")) == (
+        f"{space.parent}/spce.yaml: cannot be read: No such file or directory; {space.parent} has space.yaml\n"
+    )
+
+
+def test_bad_keys_are_all_told_with_file_and_line(space):
+    text = "name: a\nmodel:\n  n_code: 3\nsearch: {trails: 4}\n"
+    lines = failure("--space", write_yaml(space, text)).splitlines()
+    assert [line.split(";")[0] for line in lines] == [
+        f"{space}:3: model.n_code: unknown key",
+        f"{space}:4: search.trails: unknown key",
+    ]
+
+
+def test_a_bad_value_on_the_command_line(space):
+    message = failure("--space", space, "--set", "model.n_hidens=4")
+    assert "model.n_hidens: unknown key; did you mean 'n_hiddens'?" in message
+    assert "needs the form key.path=value" in failure("--space", space, "--set", "model.n_hiddens")
+    assert "--trials" in failure("--space", space, "--trials", 0)
+    assert "--seed" in failure("--space", space, "--seed", "one")
+
+
+def test_data_that_is_missing(space, tmp_path):
+    message = failure("--space", space, "--data", tmp_path / "films")
+    assert f"{tmp_path}/films: no such folder" in message
+
+
+def test_data_without_a_test_split(space, tmp_path):
+    (tmp_path / "films" / "train").mkdir(parents=True)
+    assert "there is no folder test/ in it" in failure("--space", space, "--data", tmp_path / "films")
+
+
+def test_a_start_that_failed_does_not_block_the_next(space, tmp_path, monkeypatch):
+    failure("--space", space, "--data", tmp_path / "films")
+    (tmp_path / "films").mkdir()
+    assert "there is no folder train/ in it" in failure("--space", space, "--data", tmp_path / "films")
+
+
+def test_an_output_that_holds_another_search(space, tmp_path):
+    study = Study(tmp_path, SearchSpace.load(space))
+    study.ask()
+    message = failure("--space", space, "--output", tmp_path)
+    assert f"{tmp_path}: already holds a search; go on with it with --resume" in message
+
+
+def test_an_output_that_another_driver_uses(space, tmp_path):
+    with claim(tmp_path / "out"):
+        assert "another driver" in failure("--space", space, "--output", tmp_path / "out")
+
+
+@pytest.mark.parametrize("budget", ["", "0", "0m", "10 minutes", "1.5h", "-3", "m", "1m1h"])
+def test_a_bad_time_budget(space, budget):
+    message = failure("--space", space, "--time-budget", budget)
+    assert f"{budget!r} given; needs a duration such as 90s, 10m or 1h30m" in message
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("1h1s", 3601)])
+def test_durations(text, seconds):
+    assert command.parse_seconds(text) == seconds
+
+
+def test_a_duration_that_is_none():
+    with pytest.raises(typer.BadParameter, match="'soon' given"):
+        command.parse_seconds("soon")
+
+
+def test_no_space_at_all(space):
+    assert "--space" in failure()
+    assert "--space" in failure("--resume")
+
+
+def test_nothing_to_resume(space, tmp_path):
+    assert f"{tmp_path}/none: holds no search to resume" in failure("--resume", "--output", tmp_path / "none")
+
+
+def test_help_names_every_option_and_says_what_it_is_for():
+    text = run("--help").output
+    assert set(re.findall(r"--[a-z-]+", text)) >= OPTIONS
+    assert "Ctrl-C saves everything, and --resume goes on" in text
+
+
+def test_a_dry_run_starts_nothing_and_leaves_nothing(space, begun):
+    result = run("--space", space, "--dry-run", "--set", "model.n_hiddens=8")
+    assert result.exit_code == 0
+    assert "n_hiddens: 8" in result.output
+    assert "6 trials on" in result.output
+    assert "most parameters" in result.output
+    assert begun == []
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_options_take_the_place_of_what_the_space_says(space, begun, tmp_path):
+    options = ["--trials", 3, "--seed", 9, "--name", "2024", "--data", "my clips #1: best", "--time-budget", "2m"]
+    options += ["--address", "auto", "--tracking-uri", "http://localhost:5000", "--set", "training.batch_size=2"]
+    result = run("--space", space, *options)
+    assert result.exit_code == 0, result.output
+    ((searched, folder, address, budget),) = begun
+    assert (searched.name, searched.search.trials, searched.search.seed) == ("2024", 3, 9)
+    assert searched.complete({}).data.path == Path("my clips #1: best")
+    assert searched.complete({}).training.batch_size == 2
+    assert (searched.tracking.uri, address, budget) == ("http://localhost:5000", "auto", 120)
+    assert folder == Path("runs/2024").absolute()
+    assert SearchSpace.load(folder / "space.yaml") == searched
+
+
+def test_skipped_files_and_results_are_named(space, begun):
+    output = run("--space", space).output
+    assert "skipped train/bad.mp4: is cut off" in output
+    assert "runs/small" in output
+    assert "mlflow ui" in output
+
+
+def test_resume_goes_on_with_the_space_kept_in_the_folder(space, begun, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    kept = SearchSpace.load(space, ["model.n_hiddens=8"])
+    write_space(folder, kept)
+    Study(folder, kept).ask()
+    space.unlink()
+    assert run("--resume", "--output", folder, "--trials", 9).exit_code == 0
+    ((searched, where, _, _),) = begun
+    assert searched.complete({}).model.n_hiddens == 8
+    assert searched.search.trials == 9
+    assert where == folder
+    assert "only search.trials and tracking.uri may" in failure("--resume", "--output", folder, "--seed", 4)
+
+
+def outcome(*, finished: bool, **trial: object) -> Outcome:
+    record = TrialRecord(0, {}, {}, **trial)
+    return Outcome(SearchRecord("small", (record,), (("recon_loss", "min"),)), finished, "mlflow ui")
+
+
+def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):
+    monkeypatch.setattr(command, "run_search", lambda *_: outcome(finished=False))
+    result = run("--space", space)
+    assert result.exit_code == 130
+    assert "Go on with: python -m ndvq_tune.search --resume --output runs/small" in result.output
+
+
+def test_a_search_without_a_model_to_show_ends_with_an_error_code(space, begun, monkeypatch):
+    diverged = outcome(finished=True, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED)
+    monkeypatch.setattr(command, "run_search", lambda *_: diverged)
+    assert run("--space", space).exit_code == 1

@@ -1,0 +1,186 @@
+"""Everything that can be wrong in a space, and what the person who wrote it is told."""
+
+import pytest
+from search_examples import SMALL, merged, problems_of, space_of, write_yaml
+
+from ndvq_tune.errors import ConfigError
+from ndvq_tune.search.space import SearchSpace
+
+MANY = """\
+name: has spaces
+data: {type: video, resolutoin: 32}
+model:
+  n_code: 4
+  n_hiddens: wide
+  downsample: [4, 4]
+  embedding_dim: {choice: []}
+  ema_decay: {uniform: [0.9, 0.5]}
+  codebook_beta: {log_uniform: [0, 1]}
+  n_codes: {chioce: [1, 2]}
+  attention:
+    n_head: {choice: [1, two], when: {model.attention.typ: full}}
+training:
+  max_epochs: 0
+  learning_rate: {uniform: [-1, 1]}
+search:
+  trails: 4
+  objectives: [{metric: loss, mode: down}]
+  scheduler: {type: median}
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "space.yaml"
+
+
+def test_all_errors_of_a_file_come_at_once_each_with_line_key_value_and_what_is_allowed(path):
+    problems = problems_of(path, MANY)
+    expected = {
+        "name": (1, "'has spaces' given"),
+        "data.resolutoin": (2, "did you mean 'resolution'?; allowed: type, path, clip_length"),
+        "model.n_code": (4, "did you mean 'n_codes'?; allowed: n_dims, n_codes"),
+        "model.n_hiddens": (5, "'wide' given; allowed: a valid integer"),
+        "model.downsample": (6, "[4, 4] given; allowed: needs one factor for each of n_dims=3 dimensions"),
+        "model.embedding_dim": (7, "[] given; needs a list that is not empty"),
+        "model.ema_decay": (8, "[0.9, 0.5] given; low may not be above high"),
+        "model.codebook_beta": (9, "[0, 1] given; a logarithmic range needs low above 0"),
+        "model.n_codes": (10, "needs a value or one of choice, uniform, log_uniform, int_uniform, log_int_uniform"),
+        "model.attention.n_head": (12, "'two' given; allowed: a valid integer"),
+        "model.attention.n_head.when": (12, "no parameter 'model.attention.typ'; did you mean 'model.attention.type'?"),
+        "training.max_epochs": (14, "0 given; allowed: greater than or equal to 1"),
+        "training.learning_rate": (15, "-1.0 given; allowed: greater than 0"),
+        "search.trails": (17, "did you mean 'trials'?"),
+        "search.objectives.0.metric": (18, "'loss' given; allowed: no metric of that name; there are recon_loss, psnr"),
+        "search.objectives.0.mode": (18, "'down' given; allowed: 'min' or 'max'"),
+        "search.scheduler.type": (19, "'median' given; allowed: 'asha' or 'none'"),
+    }
+    assert set(problems) == set(expected)
+    for key, (line, message) in expected.items():
+        assert problems[key].line == line, key
+        assert message in problems[key].message
+    with pytest.raises(ConfigError) as error:
+        SearchSpace.load(path)
+    lines = str(error.value).splitlines()
+    assert len(lines) == len(expected)
+    assert lines[2] == f"{path}:4: model.n_code: {problems['model.n_code'].message}"
+    assert [problem.line for problem in error.value.problems] == sorted(line for line, _ in expected.values())
+
+
+def test_a_kind_of_distribution_with_a_typo_gets_a_hint(path):
+    (problem,) = problems_of(path, merged(SMALL, {"model": {"n_codes": {"chioce": [16, 32]}}})).values()
+    assert "did you mean 'choice'?" in problem.message
+    assert "{'chioce': [16, 32]} given" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "message"),
+    [
+        ({"modle": {}}, "modle", "did you mean 'model'?"),
+        ({"name": None}, "name", "None given; allowed: a valid string"),
+        ({"model": None}, "model", "None given; needs a mapping"),
+        ({"model": [1]}, "model", "[1] given; needs a mapping"),
+        ({"search": 3}, "search", "3 given; needs a mapping"),
+        ({"model": {"attention": "full"}}, "model.attention", "'full' given; needs a mapping"),
+        ({"model": {"attention": {"type": "fulll"}}}, "model.attention.type", "allowed: 'none', 'axial' or 'full'"),
+        ({"model": {"n_codes": {"choice": [16, 1]}}}, "model.n_codes", "1 given; allowed: greater than or equal to 2"),
+        ({"model": {"n_codes": {"choice": [16], "uniform": [1, 2]}}}, "model.n_codes", "needs a value or one of"),
+        ({"model": {"n_codes": {"choice": [16], "when": 3}}}, "model.n_codes", "when: 3 given; needs a mapping"),
+        ({"model": {"n_codes": {"when": {}}}}, "model.n_codes", "needs a value or one of"),
+        ({"model": {"ema_decay": {"uniform": [0.5, 1.0]}}}, "model.ema_decay", "1.0 given; allowed: less than 1"),
+        ({"data": {"resolution": {"choice": [16]}}}, "data.resolution", "given; allowed: a valid integer"),
+        ({"data": {"type": "sound"}}, "data.type", "'sound' given; allowed: 'video'"),
+        ({"search": {"trials": {"choice": [1]}}}, "search.trials", "allowed: a valid integer"),
+        ({"search": {"objectives": []}}, "search.objectives", "[] given"),
+        ({"search": {"constraints": [{"metric": "psnr"}]}}, "search.constraints.0", "exactly one of at_most"),
+        ({"search": {"stop": {"collapse": {"usage": 1}}}}, "search.stop.collapse.usage", "did you mean 'usage_below'?"),
+        ({"search": {"resources": {"workers_per_trial": -1}}}, "search.resources.workers_per_trial", "-1 given"),
+    ],
+)  # fmt: skip
+def test_one_thing_wrong_is_one_problem(path, changes, key, message):
+    problems = problems_of(path, merged(SMALL, changes))
+    assert list(problems) == [key]
+    assert message in problems[key].message
+
+
+def test_a_name_is_needed(path):
+    assert problems_of(path, {"model": {}})["name"].message == "is missing"
+
+
+def test_every_value_of_a_choice_is_tried_where_it_stands(path):
+    problem = problems_of(path, merged(SMALL, {"model": {"downsample": {"choice": [[1, 2, 2], [2, 2]]}}}))
+    assert "[2, 2] given" in problem["model.downsample"].message
+
+
+def test_a_value_that_does_not_fit_other_keys_is_found_before_the_search(path):
+    """Two dimensions would fail in the middle of a search, with three factors and three-dimensional data."""
+    assert problems_of(path, merged(SMALL, {"model": {"n_dims": {"choice": [3, 2]}}}))
+
+
+def test_a_range_of_fractions_for_a_whole_number_is_found_before_the_search(path):
+    """Both of its ends are whole, almost nothing between them is."""
+    assert "model.n_codes" in problems_of(path, merged(SMALL, {"model": {"n_codes": {"uniform": [128, 256]}}}))
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_a_model_for_other_data_is_told_so_in_a_few_words(path, dimensions):
+    model = {"n_dims": dimensions, "downsample": [2] * dimensions}
+    (problem,) = problems_of(path, {"name": "x", "model": model}).values()
+    assert problem.line is not None
+    assert f"data.type video has 3 dimensions, but n_dims is {dimensions}" in problem.message
+    assert "{" not in problem.message  # not the whole section
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ({"model.attention.typ": "full"}, "did you mean 'model.attention.type'?"),
+        ({"attention.type": "full"}, "no parameter 'attention.type'"),
+        ({"model.attention": "full"}, "no parameter 'model.attention'"),
+        ({"search.trials": 3}, "no parameter 'search.trials'"),
+    ],
+)
+def test_a_condition_on_an_unknown_key(path, when, message):
+    problems = problems_of(path, merged(SMALL, {"model": {"n_codes": {"choice": [16], "when": when}}}))
+    assert message in problems["model.n_codes.when"].message
+
+
+@pytest.mark.parametrize(
+    "circle", [{"n_codes": "model.n_codes"}, {"n_codes": "model.n_hiddens", "n_hiddens": "model.n_codes"}]
+)
+def test_conditions_in_a_circle(path, circle):
+    model = {name: {"choice": [16, 32], "when": {key: 16}} for name, key in circle.items()}
+    (problem,) = problems_of(path, merged(SMALL, {"model": model})).values()
+    assert "circle" in problem.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"name": "x", "model": {"attention.type": {"choice": ["none", "full"]}}},
+        {"name": "x", "model": {"n_codes": {"choice": [16]}, 3: {"choice": [16]}}},
+        {"name": "x", 3: 4},
+        {"name": "x", None: {}},
+        "name: x\nmodel: {n_codes: {choice: [2020-01-01, 16]}}\n",
+        "name: x\nmodel: {n_codes: {choice: [{a: 1}]}}\n",
+    ],
+    ids=["dotted key", "number as key", "number as section", "nothing as section", "date", "mapping"],
+)
+def test_odd_keys_and_values_are_problems_of_the_file(path, content):
+    assert problems_of(path, content)
+
+
+def test_an_override_is_checked_like_the_file(path):
+    problems = problems_of(path, SMALL, "model.n_hidens=64", "training.batch_size=many")
+    assert "did you mean 'n_hiddens'?" in problems["model.n_hidens"].message
+    assert "'many' given" in problems["training.batch_size"].message
+
+
+def test_lines_are_those_of_the_nearest_key_that_the_file_has(path):
+    write_yaml(path, "name: x\nmodel:\n  n_codes: 4\n")
+    with pytest.raises(ConfigError, match=rf"{path}:2: model.n_hidens: unknown key"):
+        SearchSpace.load(path, ["model.n_hidens=64"])
+
+
+def test_a_good_space_has_no_problems():
+    assert space_of().name == "small"

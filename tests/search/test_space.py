@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import optuna
+import pytest
+from search_examples import SMALL, merged, space_of, write_yaml
+
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.yaml_file import Document
+
+SHIPPED = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+
+
+def draws(space: SearchSpace, count: int = 60):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(count):
+        trial = study.ask()
+        yield *space.suggest(trial), trial.params
+
+
+def test_every_shipped_space_is_there_to_be_tested():
+    assert "video3d.yaml" in [path.name for path in SHIPPED]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_space_loads_and_gives_complete_runs(path):
+    space = SearchSpace.load(path)
+    assert space.name == path.stem
+    for chosen, config, _ in draws(space, 20):
+        assert chosen
+        assert 1 <= config.training.max_epochs <= space.max_epochs
+
+
+def test_conditional_parameters_are_drawn_only_when_they_count():
+    types = set()
+    for chosen, config, suggested in draws(space_of()):
+        types.add(config.model.attention.type)
+        active = config.model.attention.type != "none"
+        assert ("model.attention.n_head" in chosen) is active
+        assert set(suggested) == set(chosen)
+        assert config.model.attention.n_head in ((1, 4) if active else (2,))  # 2 is the default
+    assert types == {"none", "axial", "full"}
+
+
+def test_conditions_hold_for_fixed_values_and_chains_in_any_order_of_the_file():
+    space = space_of(
+        model={
+            "attention": {
+                "dropout": {"uniform": [0.1, 0.2], "when": {"model.attention.n_head": 4}},
+                "n_head": {"choice": [1, 4], "when": {"model.attention.type": "axial", "model.n_hiddens": 32}},
+                "type": {"choice": ["none", "axial"]},
+            }
+        }
+    )
+    assert [parameter.key for parameter in space.searched][-2:] == ["model.attention.n_head", "model.attention.dropout"]
+    for _, config, _ in draws(space):
+        attention = config.model.attention
+        assert (attention.dropout > 0) == (attention.type == "axial" and attention.n_head == 4)
+
+
+def test_a_condition_on_a_list():
+    space = space_of(model={"n_res_layers": {"choice": [7], "when": {"model.downsample": [[2, 4, 4]]}}})
+    for _, config, _ in draws(space):
+        assert (config.model.n_res_layers == 7) == (config.model.downsample == (2, 4, 4))
+
+
+def test_what_was_chosen_is_what_runs():
+    for chosen, config, suggested in draws(space_of()):
+        plain = config.to_dict()["model"]
+        assert chosen["model.n_codes"] == plain["n_codes"]
+        assert chosen["model.downsample"] == plain["downsample"]
+        assert isinstance(suggested["model.downsample"], str)  # Optuna keeps scalars only
+        assert chosen["model.codebook_beta"] == plain["codebook_beta"]
+        assert config.data.clip_length == 4
+
+
+def test_a_space_without_anything_to_search_gives_the_same_run_every_time():
+    space = space_of(
+        model={"n_codes": 16, "downsample": [1, 2, 2], "codebook_beta": 1, "attention": {"type": "none", "n_head": 1}}
+    )
+    assert [chosen for chosen, _, _ in draws(space, 2)] == [{}, {}]
+
+
+def test_a_section_may_be_left_out():
+    content = {key: SMALL[key] for key in ("name", "model")}
+    space = SearchSpace.from_document(Document("test.yaml", content, {}))
+    assert space.max_epochs == 20
+    assert space.search.trials == 24
+    assert space.complete({}).data.clip_length == 16
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "most"),
+    [(7, 7), ({"choice": [4, 12, 8]}, 12), ({"int_uniform": [2, 5]}, 5), ({"log_int_uniform": [1, 64]}, 64)],
+)
+def test_most_epochs_of_any_trial(max_epochs, most):
+    assert space_of(training={"max_epochs": max_epochs}).max_epochs == most
+
+
+def test_a_space_as_run_is_the_same_space_again(tmp_path):
+    overrides = ["model.n_codes=8", "search.seed=5", "model.attention.dropout={uniform: [0, 0.5]}"]
+    space = SearchSpace.load(write_yaml(tmp_path / "a.yaml", SMALL), overrides)
+    assert space.fixed["model"]["n_codes"] == 8
+    assert space.search.seed == 5
+    again = SearchSpace.load(write_yaml(tmp_path / "b.yaml", space.to_yaml()))
+    assert again == space
+    assert again.to_yaml() == space.to_yaml()
+
+
+def test_drawing_changes_nothing_in_the_space():
+    space = space_of()
+    before = space.to_yaml(), merged({}, dict(space.fixed))
+    list(draws(space, 5))
+    assert (space.to_yaml(), space.fixed) == before
