@@ -10,9 +10,11 @@ import secrets
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.connection import Client, Connection, Listener, wait
+from queue import SimpleQueue
 from typing import Any
 
 import ray
@@ -26,6 +28,8 @@ from ndvq_tune.training.checkpoint import Files, pack, unpack
 from ndvq_tune.training.loop import Report, Training
 
 START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank would keep a lane waiting for ever
+CLOSE_SECONDS = 5.0
+CLOSE = ("close", ())
 READY, OK, ERROR, GONE = "ready", "ok", "error", "gone"
 
 
@@ -65,7 +69,8 @@ class WorkerGroup:
         self._key = secrets.token_bytes(32)
         self._listener = Listener((ray.util.get_node_ip_address(), 0), authkey=self._key)
         self._workers: list[Connection] = []
-        threading.Thread(target=self._fit, daemon=True).start()
+        self._trainer = threading.Thread(target=self._fit, daemon=True)
+        self._trainer.start()
 
     def start(self, config: Mapping[str, Any], checkpoint: Files | None = None) -> None:
         """Begin a run, from a checkpoint if one is given. The run before it, if any, is dropped."""
@@ -84,8 +89,9 @@ class WorkerGroup:
     def close(self) -> None:
         """Let the workers return; the group ends."""
         for worker in self._workers:
-            worker.close()
-        self._workers = []
+            with suppress(OSError):  # it is gone already
+                worker.send(CLOSE)
+        self._trainer.join(timeout=CLOSE_SECONDS)
         self._listener.close()
 
     def _command(self, name: str, *arguments: Any) -> Any:
@@ -161,19 +167,34 @@ def _trainer(size: GroupSize, channel: dict[str, Any]) -> TorchTrainer:
 
 
 def serve(channel: dict[str, Any]) -> None:
-    """What every worker runs: commands, one after the other, until the lane hangs up."""
+    """What every worker runs: commands, one after the other, until the lane says goodbye."""
     context = train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(1, int(channel["threads"])))
+    commands: SimpleQueue[tuple[str, tuple[Any, ...]]] = SimpleQueue()
     with Client(tuple(channel["address"]), authkey=channel["key"]) as lane:
+        threading.Thread(target=_listen, args=(lane, commands), daemon=True).start()
         lane.send((READY, rank))
         runs = _Runs(rank, world_size)
-        while True:
-            try:
-                name, arguments = lane.recv()
-            except (EOFError, OSError):
-                return
-            lane.send(runs.obey(name, arguments))
+        while (command := commands.get()) != CLOSE:
+            lane.send(runs.obey(*command))
+
+
+def _listen(lane: Connection, commands: "SimpleQueue[tuple[str, tuple[Any, ...]]]") -> None:
+    """Receive commands, also while the worker trains, so that the end of a lane is noticed at once.
+
+    A lane that is killed takes Ray Train's controller with it, and Ray would keep the workers' placement group, and
+    so their CPUs and GPUs, until the whole search ends. Whoever is in the group can give it back.
+    """
+    try:
+        while (command := lane.recv()) != CLOSE:
+            commands.put(command)
+        commands.put(CLOSE)
+    except (EOFError, OSError):
+        group = ray.util.get_current_placement_group()
+        if group is not None:
+            ray.util.remove_placement_group(group)
+        commands.put(CLOSE)
 
 
 class _Runs:
