@@ -1,0 +1,32 @@
+# make check runs what CI runs. Another interpreter than the active one: make check PYTHON=.venv/bin/python
+PYTHON ?= python
+
+.PHONY: check lint format test test-ray test-cluster test-real
+
+check: lint test test-real
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+
+format:
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+# Unit tests: no Ray, no servers.
+test:
+	$(PYTHON) -m pytest
+
+# One tiny search from end to end.
+test-ray:
+	$(PYTHON) -m pytest -m ray
+
+# A Ray head, and a search submitted to it.
+test-cluster:
+	$(PYTHON) -m pytest -m cluster
+
+# Everything beside the unit tests that needs neither a GPU nor a browser.
+test-real:
+	$(PYTHON) -m pytest -m '(ray or slow or chaos or cluster) and not gpu and not browser'
