@@ -14,7 +14,7 @@ Positive = Annotated[int, Field(ge=1)]
 class Frozen(BaseModel):
     """Base of all configuration: immutable, and no unknown key passes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class VideoData(Frozen):

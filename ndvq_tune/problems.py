@@ -60,6 +60,8 @@ def _problem(model: type[BaseModel], details: ErrorDetails, also_allowed: Sequen
         return Problem(".".join(path), "is missing")
     if details["type"] == "model_type":
         return Problem(".".join(path), f"{details['input']!r} given; needs a mapping")
+    if details["type"] == "value_error" and isinstance(details["input"], dict):  # a whole section, too long to repeat
+        return Problem(".".join(path), details["msg"].removeprefix("Value error, "))
     allowed = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     return Problem(".".join(path), f"{details['input']!r} given; allowed: {allowed}")
 

@@ -52,7 +52,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Document:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise ConfigError(str(path), [Problem("", f"is not valid YAML: {error.problem}", line)]) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that there is not
         raise ConfigError(str(path), [Problem("", f"is not valid YAML: {error}")]) from None
     if not isinstance(content, dict):
         raise ConfigError(str(path), [Problem("", "needs a mapping with `name` and at least `model` or `training`")])
@@ -103,7 +103,7 @@ def _override(content: dict[str, Any], override: str) -> list[Problem]:
         return [Problem(f"--set {override}", "needs the form key.path=value, such as model.n_hiddens=64")]
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return [Problem(f"--set {override}", "the value is not valid YAML")]
     *parents, name = key.split(".")
     node = content

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import ray
 import torch
+from ray._private import worker
+from ray.exceptions import AuthenticationError
 
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.lanes import Node
@@ -31,9 +33,11 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
     address = address or os.environ.get("RAY_ADDRESS")
     try:
         ray.init(address=address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **_local(address))
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ClusterError(f"no Ray cluster can be used at {address or 'this machine'}: {reason}") from None
+    # The raylet's messages bypass log_to_driver, and are coloured even in a file. We say ourselves when a lane is lost.
+    worker._worker_logs_enabled = False
     try:
         yield [
             {name: node["Resources"].get(name, 0.0) for name in ("CPU", "GPU")} for node in ray.nodes() if node["Alive"]

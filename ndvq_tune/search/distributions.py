@@ -1,6 +1,7 @@
 """The distributions of a search space, and how each asks Optuna for a value."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ class Choice:
 
     def suggest(self, trial: Trial, name: str) -> Any:
         """Ask Optuna; a list goes in as text, because Optuna keeps scalars only."""
-        labels = {value if _is_scalar(value) else json.dumps(value): value for value in self.values}
+        labels = {_label(value): value for value in self.values}
         return labels[trial.suggest_categorical(name, tuple(labels))]
 
 
@@ -47,8 +48,10 @@ class Range:
 
     @property
     def probes(self) -> tuple[Any, ...]:
-        """Both ends."""
-        return (self.low, self.high)
+        """Both ends; and a fraction between them, which a setting of whole numbers refuses."""
+        if self.integer or self.low == self.high:
+            return (self.low, self.high)
+        return (self.low, self.high, self.low + (self.high - self.low) / math.pi)
 
     def suggest(self, trial: Trial, name: str) -> Any:
         """Ask Optuna."""
@@ -89,7 +92,11 @@ def parse(kind: str, value: Any) -> Distribution:
 
 
 def _choice(values: Sequence[Any]) -> Choice:
-    if len({json.dumps(value) for value in values}) < len(values):
+    try:
+        labels = {_label(value) for value in values}
+    except TypeError:
+        raise ValueError(f"{values!r} given; allowed are numbers, words, null, and lists of those") from None
+    if len(labels) < len(values):
         raise ValueError(f"{values!r} given; each value may stand there once")
     return Choice(tuple(values))
 
@@ -99,6 +106,8 @@ def _range(bounds: Sequence[Any], *, log: bool, integer: bool) -> Range:
         low, high = (float(bound) for bound in bounds)
     except (TypeError, ValueError):
         raise ValueError(f"{bounds!r} given; needs two numbers [low, high]") from None
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"{bounds!r} given; needs two numbers [low, high], both finite")
     if low > high:
         raise ValueError(f"{bounds!r} given; low may not be above high")
     if log and low <= 0:
@@ -108,5 +117,10 @@ def _range(bounds: Sequence[Any], *, log: bool, integer: bool) -> Range:
     return Range(int(low), int(high), log, True) if integer else Range(low, high, log)
 
 
-def _is_scalar(value: Any) -> bool:
-    return value is None or isinstance(value, bool | int | float | str)
+def _label(value: Any) -> Any:
+    """What Optuna keeps of a value; equal for values that it cannot tell apart.
+
+    Raises:
+        TypeError: If it is of a kind that JSON does not have.
+    """
+    return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)

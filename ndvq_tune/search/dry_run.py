@@ -51,6 +51,8 @@ def extreme(space: SearchSpace, measure: Measure) -> dict[str, Any]:
     """
     chosen: dict[str, Any] = {}
     for parameter in space.searched:
+        if not space.active(parameter, chosen):
+            continue
         values = parameter.distribution.probes
         measured = [
             measure(static_metrics(_meta_model(space.complete(chosen | {parameter.key: value})))) for value in values

@@ -22,15 +22,18 @@ def claim(folder: Path) -> Iterator[None]:
     Raises:
         ResultsError: If the folder cannot be written, or another driver runs a search in it.
     """
+    lock = filelock.FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        with lock.acquire(timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except filelock.Timeout:
         raise ResultsError(f"{folder}: another driver runs a search in this folder") from None
     except OSError as error:
         raise ResultsError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_new(folder: Path) -> None:
@@ -57,7 +60,7 @@ def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
         raise ResultsError(f"{folder}: holds no search to resume")
     kept, space = SearchSpace.load(folder / SPACE), SearchSpace.load(folder / SPACE, overrides)
     before, after = flatten(kept.source), flatten(space.source)
-    changed = [key for key in after if after[key] != before.get(key) and key not in MAY_CHANGE]
+    changed = [key for key in before | after if after.get(key, ...) != before.get(key, ...) and key not in MAY_CHANGE]
     if changed:
         raise ResultsError(
             f"{folder}: a search that goes on keeps its space, but {', '.join(changed)} would change; "

@@ -89,5 +89,12 @@ def _slots(nodes: Sequence[Node], cpus: int, gpus: float) -> int:
     slots = 0
     for node in nodes:
         fit = math.floor(node.get("CPU", 0) / cpus)
-        slots += min(fit, math.floor(node.get("GPU", 0) / gpus)) if gpus else fit
+        slots += min(fit, _gpu_slots(node.get("GPU", 0), gpus)) if gpus else fit
     return slots
+
+
+def _gpu_slots(available: float, share: float) -> int:
+    """Shares of GPUs that fit; a share of one GPU never spans two."""
+    if share < 1:
+        return math.floor(available) * math.floor(1 / share)
+    return math.floor(available / share)

@@ -143,7 +143,7 @@ def clock(seconds: float) -> str:
 
 def _outcome(record: TrialRecord) -> str:
     if record.state is TrialState.FAILED:
-        return f"failed: {(record.error or '').splitlines()[0][:60]}"
+        return f"failed: {(record.error or 'unknown error').splitlines()[0][:60]}"
     if record.state is TrialState.PRUNED:
         return f"pruned ({record.stop_reason})"
     return str(record.state) if record.state.final else ""

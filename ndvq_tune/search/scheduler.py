@@ -49,7 +49,10 @@ class EarlyStopping(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Put a trial on ASHA's rungs, with the reports that it has."""
         self._asha.on_trial_add(tune_controller, trial)
-        for report in self._study.record(number_of(trial.trial_id)).reports:
+        record = self._study.record(number_of(trial.trial_id))
+        # A report that ended its trial by another rule never came to ASHA.
+        judged = record.reports[:-1] if record.reports and self._ended(record) else record.reports
+        for report in judged:
             self._asha.on_trial_result(tune_controller, trial, dict(report))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:

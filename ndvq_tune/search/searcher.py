@@ -34,7 +34,8 @@ class StudySearch(SearchAlgorithm):
     def __init__(self, study: Study, plan: LanePlan, trials: int, folder: Path, scheduler: EarlyStopping) -> None:
         self._study, self._plan, self._trials, self._folder = study, plan, trials, folder
         self._scheduler = scheduler
-        self._known = deque(study.records)
+        # What has ended comes first: the scheduler must know all results before a trial goes on.
+        self._known = deque(sorted(study.records, key=lambda record: not record.state.final))
         self._running: set[str] = set()
 
     @property

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ndvq_tune.config import Frozen, Positive
 from ndvq_tune.metrics import METRICS, Mode
@@ -87,6 +87,13 @@ class ResourceSettings(Frozen):
     cpus_per_worker: Positive | None = Field(None, description="an even share of the cluster if not given")
     gpus_per_worker: float | None = Field(None, ge=0, description="1 where the cluster has GPUs if not given")
     lanes: Positive | None = Field(None, description="concurrent trials; what the cluster holds if not given")
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _whole_above_one(cls, value: float | None) -> float | None:
+        if value is not None and value > 1 and not value.is_integer():
+            raise ValueError("a share of one GPU (0.5), or a whole number of GPUs")
+        return value
 
 
 class SearchSettings(Frozen):

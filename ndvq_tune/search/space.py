@@ -16,7 +16,7 @@ from ndvq_tune.config import Frozen, RunConfig
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.problems import is_section, nearest, validate
 from ndvq_tune.search import distributions
-from ndvq_tune.search.distributions import Searched
+from ndvq_tune.search.distributions import Range, Searched
 from ndvq_tune.search.settings import SearchSettings, TrackingSettings
 from ndvq_tune.yaml_file import Document, flatten, read
 
@@ -73,7 +73,7 @@ class SearchSpace:
         found, problems = _distributions(sections)
         file, more = validate(SpaceFile, rest, also_allowed=tuple(RunConfig.model_fields))
         fixed = _without(sections, [parameter.key for parameter in found] + [problem.key for problem in problems])
-        problems += more + _invalid_values(fixed, found) + _unknown_conditions(found)
+        problems += more + _invalid_values(fixed, found) + _wrong_conditions(fixed, found)
         if problems or file is None:
             located = [document.locate(problem) for problem in problems]
             raise ConfigError(document.name, sorted(located, key=lambda problem: problem.line or 0))
@@ -83,7 +83,7 @@ class SearchSpace:
         """One point of the space: what was chosen, by key path, and the complete configuration."""
         chosen: dict[str, Any] = {}
         for parameter in self.searched:
-            if self._active(parameter, chosen):
+            if self.active(parameter, chosen):
                 chosen[parameter.key] = parameter.distribution.suggest(trial, parameter.key)
         return chosen, self.complete(chosen)
 
@@ -91,7 +91,8 @@ class SearchSpace:
         """The complete configuration for chosen values; parameters that do not count get their defaults."""
         return RunConfig.model_validate(_with(self.fixed, chosen))
 
-    def _active(self, parameter: Searched, chosen: Mapping[str, Any]) -> bool:
+    def active(self, parameter: Searched, chosen: Mapping[str, Any]) -> bool:
+        """Whether a parameter counts, given what was chosen of those before it."""
         current = flatten(self.complete(chosen).to_dict()) if parameter.when else {}
         return all(current[key] in allowed for key, allowed in parameter.when.items())
 
@@ -121,8 +122,8 @@ def _distributions(sections: Mapping[str, Any]) -> tuple[list[Searched], list[Pr
 def _leaf_mappings(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     for name, value in node.items():
         key = f"{prefix}{name}"
-        if not isinstance(value, dict) or key == "data":
-            continue
+        if not isinstance(value, dict) or key == "data" or not isinstance(name, str) or "." in name:
+            continue  # what is no key of ours at all, pydantic finds
         if is_section(RunConfig, key):
             yield from _leaf_mappings(value, f"{key}.")
         else:
@@ -147,20 +148,27 @@ def _invalid_values(fixed: Mapping[str, Any], found: Sequence[Searched]) -> list
     problems = validate(RunConfig, _with(fixed, first))[1]
     for parameter in found:
         for value in parameter.distribution.probes[1:]:
+            if isinstance(parameter.distribution, Range) and any(p.key == parameter.key for p in problems):
+                break  # one wrong end says it all
             tried = validate(RunConfig, _with(fixed, first | {parameter.key: value}))[1]
-            problems += [problem for problem in tried if problem.key.startswith(parameter.key)]
-    return list(dict.fromkeys(problems))
+            known = {problem.key for problem in problems if not problem.key.startswith(parameter.key)}
+            problems += [problem for problem in tried if problem.key not in known and problem not in problems]
+    return problems
 
 
-def _unknown_conditions(found: Sequence[Searched]) -> list[Problem]:
-    """Conditions on keys that do not exist, and conditions that go round in circles."""
+def _wrong_conditions(fixed: Mapping[str, Any], found: Sequence[Searched]) -> list[Problem]:
+    """Conditions on keys or values that do not exist, and conditions that go round in circles."""
     known = flatten(RunConfig().to_dict())
-    problems = [
-        Problem(f"{parameter.key}.when", f"no parameter {key!r}{nearest(key, known)}")
-        for parameter in found
-        for key in parameter.when
-        if key not in known
-    ]
+    problems: list[Problem] = []
+    for parameter in found:
+        for key, values in parameter.when.items():
+            if key not in known:
+                problems.append(Problem(f"{parameter.key}.when", f"no parameter {key!r}{nearest(key, known)}"))
+                continue
+            for value in values:
+                tried = validate(RunConfig, _with(fixed, {key: value}))[1]
+                wrong = [problem.message for problem in tried if problem.key == key]
+                problems += [Problem(f"{parameter.key}.when", f"{key}: {message}") for message in wrong]
     if not problems and len(_ordered(found)) < len(found):
         problems.append(Problem("", "the conditions under `when` go round in a circle"))
     return problems

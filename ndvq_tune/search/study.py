@@ -116,7 +116,11 @@ class Study:
         self._storage.set_trial_intermediate_value(
             trial._trial_id, epoch, float(report[self._space.search.objectives[0].metric])
         )
-        earlier = tuple(old for old in self._records[number].reports if old["epoch"] < epoch)
+        reports = self._records[number].reports
+        earlier = tuple(old for old in reports if old["epoch"] < epoch)
+        for old in reports:
+            if old["epoch"] > epoch:  # the trial went back to an old checkpoint; Optuna cannot delete
+                trial.set_user_attr(f"report:{int(old['epoch']):06d}", None)
         return self._update(number, reports=(*earlier, report))
 
     def checkpoint(self, number: int, folder: str) -> TrialRecord:
@@ -129,6 +133,9 @@ class Study:
         self, number: int, state: TrialState, reason: StopReason | None = None, error: str | None = None
     ) -> TrialRecord:
         """Give a trial its final state."""
+        objectives = (objective.metric for objective in self._space.search.objectives)
+        if state is TrialState.COMPLETED and not self._records[number].finite(*objectives):
+            state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
         trial, ended = self._live.pop(number), time.time()
         for name, value in (("stop_reason", reason), ("error", error), ("ended", ended)):
             if value is not None:
@@ -184,7 +191,7 @@ class Study:
             params=attributes["params"],
             config=attributes["config"],
             state=_STATES.get(frozen.state, TrialState.RUNNING),
-            reports=tuple(value for key, value in sorted(attributes.items()) if key.startswith("report:")),
+            reports=tuple(value for key, value in sorted(attributes.items()) if key.startswith("report:") and value),
             stop_reason=StopReason(reason) if reason else None,
             error=attributes.get("error"),
             checkpoint=checkpoint.get("folder"),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
@@ -51,11 +50,11 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
     try:
         training.model.load_state_dict(load(files[MODEL]))
         state = load(files[TRAINING])
-    except (KeyError, RuntimeError, SafetensorError) as error:
+        _load_optimizer_state(training.optimizer, state)
+        _load_random_state(training.device, state)
+        training.epoch, training.step = description["epoch"], description["step"]
+    except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {error}") from None
-    _load_optimizer_state(training.optimizer, state)
-    _load_random_state(training.device, state)
-    training.epoch, training.step = description["epoch"], description["step"]
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -87,7 +86,7 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQ
         config = RunConfig.model_validate(description["config"])
         model = build_model(config.model, description["input_shape"])
         model.load_state_dict(load(files[MODEL]))
-    except (KeyError, RuntimeError, SafetensorError, ValidationError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:  # pydantic's are ValueErrors
         raise CheckpointError(f"{folder} is damaged: {error}") from None
     return model.to(device).eval()
 
@@ -104,6 +103,8 @@ def _description(files: Mapping[str, bytes]) -> dict[str, Any]:
         description: dict[str, Any] = json.loads(files[CONFIG])
     except (KeyError, ValueError):
         raise CheckpointError(f"{CONFIG} is missing or damaged") from None
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{CONFIG} is missing or damaged")
     if description.get("format") != FORMAT:
         raise CheckpointError(f"checkpoint format {description.get('format')!r} given; this version reads {FORMAT}")
     return description

@@ -1,7 +1,7 @@
 import pytest
-from report_examples import OBJECTIVES, invented_search, make_trial
 
 from ndvq_tune.records import SearchRecord
+from tests.report.report_examples import OBJECTIVES, invented_search, make_trial
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,9 @@
 from dataclasses import replace
 
-from report_examples import make_trial
-
 from ndvq_tune.records import SearchRecord, TrialState
 from ndvq_tune.report.plots import curves, rate_distortion
 from ndvq_tune.report.ranking import best, pareto
+from tests.report.report_examples import make_trial
 
 
 def test_scatter_shows_every_measured_trial_once_and_the_front_in_order(example: SearchRecord) -> None:

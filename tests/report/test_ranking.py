@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_examples import OBJECTIVES, make_trial
 
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.report.ranking import best, eligible, pareto, ranked
+from tests.report.report_examples import OBJECTIVES, make_trial
 
 
 def search_of(points: list[tuple[float, ...]], modes: tuple[str, ...] = ("min", "min")) -> SearchRecord:

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from report_examples import OBJECTIVES, make_trial
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.ranking import best, pareto
 from ndvq_tune.report.summary import write_summary
+from tests.report.report_examples import OBJECTIVES, make_trial
 
 MLFLOW = {"tracking_uri": "sqlite:///mlflow.db", "experiment_id": "1", "parent_run_id": "abc"}
 

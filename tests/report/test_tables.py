@@ -4,11 +4,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from report_examples import OBJECTIVES, make_trial
 
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.tables import curves_table, trials_table, write_tables
+from tests.report.report_examples import OBJECTIVES, make_trial
 
 
 def test_trials_and_curves_read_back_in_pandas(example: SearchRecord, tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from search_examples import space_of
 
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import JOURNAL, Study
+from tests.search.search_examples import space_of
 
 OpenStudy = Callable[..., Study]
 

@@ -3,13 +3,13 @@ from itertools import product
 
 import pytest
 from rich.console import Console
-from search_examples import space_of
 
 from ndvq_tune.model import build_model
 from ndvq_tune.search.dry_run import EXTREMES, extreme, print_dry_run
 from ndvq_tune.search.lanes import plan_lanes
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
+from tests.search.search_examples import space_of
 
 SPACE = space_of(
     model={

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from search_examples import SMALL, write_yaml
 
 from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.search.folder import SPACE, check_new, claim, kept_space, write_space
 from ndvq_tune.search.space import SearchSpace
+from tests.search.search_examples import SMALL, write_yaml
 
 HOLD = """
 import filelock, sys

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 import typer
-from search_examples import SMALL, report, write_yaml
 from typer.testing import CliRunner, Result
 
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
@@ -13,6 +12,7 @@ from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.runner import Outcome
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import Study
+from tests.search.search_examples import SMALL, report, write_yaml
 
 OPTIONS = {
     "--space", "--trials", "--time-budget", "--data", "--output", "--name", "--resume", "--seed", "--set", "--dry-run",

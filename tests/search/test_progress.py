@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from search_examples import report
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import StopReason, TrialRecord, TrialState
 from ndvq_tune.search.progress import SHOWN, Lines, LiveTable, clock, search_progress, seconds_left
+from tests.search.search_examples import report
 
 
 def trial(number: int = 0, *reports: dict[str, float], **changes: Any) -> TrialRecord:

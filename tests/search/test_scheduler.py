@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
-from search_examples import report, space_of
 
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import StopReason, TrialState
 from ndvq_tune.search.scheduler import EarlyStopping, own_metrics
 from ndvq_tune.search.study import Study
+from tests.search.search_examples import report, space_of
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 SPACE = space_of(

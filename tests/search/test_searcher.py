@@ -6,13 +6,13 @@ import pytest
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.registry import register_trainable
-from search_examples import report, space_of
 
 from ndvq_tune.records import StopReason, TrialState
 from ndvq_tune.search.lanes import plan_lanes
 from ndvq_tune.search.scheduler import EarlyStopping
 from ndvq_tune.search.searcher import StudySearch, final_result
 from ndvq_tune.search.study import Study
+from tests.search.search_examples import report, space_of
 
 FOLDER = Path("results").absolute()
 TRIALS = 6

@@ -2,10 +2,10 @@ from pathlib import Path
 
 import optuna
 import pytest
-from search_examples import SMALL, merged, space_of, write_yaml
 
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import Document
+from tests.search.search_examples import SMALL, merged, space_of, write_yaml
 
 SHIPPED = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 

@@ -1,11 +1,11 @@
 import math
 
 import pytest
-from search_examples import report
 
 from ndvq_tune.records import StopReason
 from ndvq_tune.search.settings import CollapseRule, PlateauRule, StopSettings
 from ndvq_tune.search.stopping import collapsed, diverged, plateaued, stop_reason
+from tests.search.search_examples import report
 
 
 def curve(*losses: float) -> list[dict[str, float]]:

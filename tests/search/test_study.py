@@ -4,12 +4,12 @@ import math
 import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
-from search_examples import TWO_OBJECTIVES, report, space_of
 
 from ndvq_tune.records import StopReason, TrialState
 from ndvq_tune.search import study as study_module
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import JOURNAL
+from tests.search.search_examples import TWO_OBJECTIVES, report, space_of
 
 
 class Clock:

@@ -4,12 +4,12 @@ import pickle
 import pytest
 import torch
 from safetensors.torch import load, save
-from training_examples import config, dataset, timeless
 
 from ndvq_tune.errors import CheckpointError
 from ndvq_tune.training.checkpoint import CONFIG, MODEL, TRAINING, load_model, pack, read, unpack, write
 from ndvq_tune.training.evaluation import to_float
 from ndvq_tune.training.loop import Training
+from tests.training.training_examples import config, dataset, timeless
 
 RESTARTING = {"restart_threshold": 0.5}
 

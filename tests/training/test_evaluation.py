@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from training_examples import clips, config, dataset, values
 
 from ndvq_tune.data import ClipSet
 from ndvq_tune.data.cache import CachedVideo
@@ -12,6 +11,7 @@ from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training import evaluation
 from ndvq_tune.training.evaluation import codebook_metrics, evaluate, static_metrics, to_float
 from ndvq_tune.training.loop import Training
+from tests.training.training_examples import clips, config, dataset, values
 
 
 @pytest.fixture

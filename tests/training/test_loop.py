@@ -4,11 +4,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from training_examples import config, dataset, timeless
 
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.training import loop
 from ndvq_tune.training.loop import Training, warmup_then_cosine
+from tests.training.training_examples import config, dataset, timeless
 
 
 def fit(**settings) -> list[dict[str, float]]:

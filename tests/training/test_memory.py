@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_examples import config, dataset
 
 from ndvq_tune.training import memory
 from ndvq_tune.training.loop import Training
 from ndvq_tune.training.memory import peak_bytes, reset_peak
+from tests.training.training_examples import config, dataset
 
 CPU = torch.device("cpu")
 MIB = 2**20

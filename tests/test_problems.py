@@ -1,10 +1,10 @@
 """Everything that can be wrong in a space, and what the person who wrote it is told."""
 
 import pytest
-from search_examples import SMALL, merged, problems_of, space_of, write_yaml
 
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.search.space import SearchSpace
+from tests.search.search_examples import SMALL, merged, problems_of, space_of, write_yaml
 
 MANY = """\
 name: has spaces

@@ -1,8 +1,8 @@
 import pytest
-from search_examples import write_yaml
 
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.yaml_file import flatten, read
+from tests.search.search_examples import write_yaml
 
 
 def failure(path, *overrides) -> ConfigError:

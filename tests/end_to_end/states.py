@@ -1,0 +1,53 @@
+"""Final states as Optuna, Ray Tune and MLflow keep them, each read through its own client."""
+
+import json
+import warnings
+from pathlib import Path
+
+import optuna
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+
+OPTUNA = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
+MLFLOW = {"FINISHED": "completed", "KILLED": "pruned", "FAILED": "failed", "RUNNING": "running"}
+
+
+def optuna_trials(results: Path) -> list[FrozenTrial]:
+    storage = JournalStorage(JournalFileBackend(str(results / "optuna.journal")))
+    return optuna.load_study(study_name="tiny", storage=storage).get_trials()
+
+
+def optuna_states(results: Path) -> dict[int, str]:
+    return {trial.number: OPTUNA[trial.state.name] for trial in optuna_trials(results)}
+
+
+def mlflow_runs(folder: Path) -> tuple[Run, dict[int, Run]]:
+    """The search's run, and the trials' runs by number; fails where there are two of a trial."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SQLAlchemy warns of how MLflow uses it
+        client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+        runs = client.search_runs(experiments)
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    numbers = [int(run.data.tags["ndvq_tune.trial"]) for run in children]
+    assert len(set(numbers)) == len(numbers) == len(runs) - 1
+    return parent, dict(zip(numbers, children, strict=True))
+
+
+def mlflow_states(folder: Path) -> dict[int, str]:
+    return {number: MLFLOW[run.info.status] for number, run in mlflow_runs(folder)[1].items()}
+
+
+def tune_states(results: Path) -> dict[int, str]:
+    """Tune tells stopped trials from completed ones only by what we put into their last result."""
+    (path,) = (results / "ray").glob("experiment_state-*.json")
+    states = {}
+    for trial_json, metadata_json in json.loads(path.read_text())["trial_data"]:
+        trial, last = json.loads(trial_json), json.loads(metadata_json)["last_result"]
+        status = trial["status"]
+        states[int(trial["trial_id"][-4:])] = {"ERROR": "failed", "TERMINATED": last.get("state")}.get(status, status)
+    return states

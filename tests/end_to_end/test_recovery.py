@@ -1,0 +1,96 @@
+"""Searches that are interrupted, killed, or lose a lane, and go on."""
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end import states
+from tests.end_to_end.workplace import TINY, Workplace
+
+pytestmark = pytest.mark.chaos
+
+# Trials that are long enough to be hit in the middle, and all of which end well.
+LONG = [
+    *("--space", str(TINY), "--trials", "4", "--set", "training.max_epochs=40", "--set", "search.scheduler.type=none"),
+    *("--set", "model.n_codes=16", "--set", "training.learning_rate=1e-3", "--set", "search.stop={plateau: null}"),
+]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def epochs(workplace: Workplace) -> int:
+    return workplace.log.count(" epoch ")
+
+
+def assert_whole(workplace: Workplace) -> None:
+    """Four completed trials of forty epochs each: nothing lost, doubled, or left running in any of the three."""
+    expected = dict.fromkeys(range(4), "completed")
+    assert states.optuna_states(workplace.results) == expected
+    assert states.mlflow_states(workplace.folder) == expected
+    assert states.tune_states(workplace.results) == expected
+    for trial in states.optuna_trials(workplace.results):
+        assert sorted(trial.intermediate_values) == list(range(1, 41))
+
+
+def test_ctrl_c_saves_everything_and_resume_goes_on(workplace: Workplace) -> None:
+    search = workplace.start(*LONG)
+    wait_for(lambda: epochs(workplace) >= 30)
+    search.send_signal(signal.SIGINT)
+    assert search.wait(timeout=60) == 130
+    assert "--resume --output runs/tiny" in workplace.log
+    before = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
+    parent, runs = states.mlflow_runs(workplace.folder)
+    assert "RUNNING" not in {run.info.status for run in (parent, *runs.values())}
+
+    done = workplace.run("--resume", "--output", "runs/tiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_whole(workplace)
+    after = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
+    for number, values in before.items():
+        saved = {step: value for step, value in values.items() if step < max(values, default=0)}
+        assert saved.items() <= after[number].items()
+
+
+def test_a_killed_driver_loses_nothing(workplace: Workplace) -> None:
+    for reports in (25, 60):
+        search = workplace.start(*(LONG if reports == 25 else ("--resume", "--output", "runs/tiny")))
+        wait_for(lambda wanted=reports: epochs(workplace) >= wanted)
+        search.kill()
+        search.wait()
+    done = workplace.run("--resume", "--output", "runs/tiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert_whole(workplace)
+
+
+@pytest.mark.parametrize("process", ["ray::RayTrainWorker", "ray::TrialActor"])
+def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Workplace, process: str) -> None:
+    search = workplace.start(*LONG)
+    wait_for(lambda: epochs(workplace) >= 12)
+    victim = next(pid for pid in descendants(search.pid) if process in command_line(pid))
+    subprocess.run(["kill", "-9", str(victim)], check=True)
+    assert search.wait(timeout=400) == 0, workplace.log
+    assert "its process was lost; it goes on from epoch" in workplace.log
+    assert_whole(workplace)
+
+
+def descendants(pid: int) -> list[int]:
+    listing = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in listing.splitlines())}
+    found = [pid]
+    for parent in found:
+        found += [child for child, its_parent in parents.items() if its_parent == parent]
+    return found
+
+
+def command_line(pid: int) -> str:
+    path = Path(f"/proc/{pid}/cmdline")
+    return path.read_bytes().replace(b"\0", b" ").decode() if path.exists() else ""

@@ -1,0 +1,137 @@
+"""One real, tiny search, from the command to everything that it leaves behind."""
+
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from ndvq_tune import RunConfig, load_model
+from tests.end_to_end import states
+from tests.end_to_end.workplace import TINY, Workplace
+
+pytestmark = pytest.mark.ray
+
+Finished = tuple[Workplace, str]
+
+
+def test_optuna_tune_and_mlflow_agree_on_every_final_state(finished: Finished) -> None:
+    workplace, _ = finished
+    optuna_states = states.optuna_states(workplace.results)
+    assert optuna_states == states.mlflow_states(workplace.folder) == states.tune_states(workplace.results)
+    assert set(optuna_states) == set(range(10))
+    assert set(optuna_states.values()) == {"completed", "pruned", "failed"}
+
+
+def test_summary_counts_what_the_study_holds(finished: Finished) -> None:
+    workplace, _ = finished
+    summary = json.loads((workplace.results / "summary.json").read_text())
+    counts = Counter(states.optuna_states(workplace.results).values())
+    assert {state: summary["trials"][state] for state in counts} == counts
+    assert summary["mlflow"]["parent_run_id"] == states.mlflow_runs(workplace.folder)[0].info.run_id
+    assert summary["seed"] == 3
+    assert summary["space"]["name"] == "tiny"
+    assert summary["wall_seconds"] > 0
+    assert {"torch", "ray", "optuna", "mlflow"} <= set(summary["versions"])
+
+
+def test_pruned_trials_keep_their_intermediate_values_in_optuna(finished: Finished) -> None:
+    workplace, _ = finished
+    for trial in states.optuna_trials(workplace.results):
+        epochs = len([key for key in trial.user_attrs if key.startswith("report:")])
+        assert len(trial.intermediate_values) == epochs
+        if trial.state.name in ("COMPLETE", "PRUNED"):
+            assert epochs >= 1
+        if trial.state.name == "COMPLETE":
+            assert trial.values[0] == trial.intermediate_values[3]
+
+
+def test_divergence_is_pruned_with_its_reason_and_errors_fail_with_their_text(finished: Finished) -> None:
+    workplace, _ = finished
+    for trial in states.optuna_trials(workplace.results):
+        if trial.params["model.n_codes"] > 16:
+            assert trial.state.name == "FAIL"
+            assert "RuntimeError" in trial.user_attrs["error"]
+        elif trial.params["training.learning_rate"] > 1:
+            assert trial.state.name == "PRUNED"
+            assert trial.user_attrs["stop_reason"] == "diverged"
+
+
+def test_mlflow_holds_every_report_with_its_step(finished: Finished) -> None:
+    workplace, _ = finished
+    curves = pd.read_parquet(workplace.results / "curves.parquet")
+    _, runs = states.mlflow_runs(workplace.folder)
+    trials = {trial.number: trial for trial in states.optuna_trials(workplace.results)}
+    for number, run in runs.items():
+        rows = curves[curves["number"] == number]
+        assert len(rows) == len(trials[number].intermediate_values)
+        if len(rows) and math.isfinite(rows["recon_loss"].iloc[-1]):
+            assert run.data.metrics["recon_loss"] == pytest.approx(rows["recon_loss"].iloc[-1])
+        assert run.data.tags["state"] == states.OPTUNA[trials[number].state.name]
+        assert not any("." in name.removeprefix("attention.") for name in run.data.params)
+
+
+def test_best_model_loads_and_reconstructs_as_reported(finished: Finished) -> None:
+    workplace, _ = finished
+    best = json.loads((workplace.results / "summary.json").read_text())["best"]
+    config = RunConfig.model_validate(yaml.safe_load((workplace.results / "best.yaml").read_text()))
+    model = load_model(workplace.results / "checkpoints" / best["trial"])
+    assert model.n_codes == config.model.n_codes
+    x = torch.rand(2, *model.input_shape)
+    _, x_recon, vq_output = model(x)
+    torch.testing.assert_close(model.decode(model.encode(x)), x_recon, rtol=1e-4, atol=1e-4)
+    assert torch.equal(vq_output["encodings"], model.encode(x))
+
+
+def test_kept_checkpoints_hold_nothing_pickled(finished: Finished) -> None:
+    workplace, _ = finished
+    kept = list((workplace.results / "checkpoints").iterdir())
+    assert kept
+    for folder in kept:
+        names = {path.name for path in folder.iterdir()}
+        assert names == {"model.safetensors", "config.json", "training.safetensors"}
+        assert b"\x80\x04" not in (folder / "config.json").read_bytes()
+
+
+def test_pictures_and_report_are_there(finished: Finished) -> None:
+    workplace, _ = finished
+    pictures = list((workplace.results / "pictures").glob("*.png"))
+    assert pictures
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert min(picture.size) > 100
+    assert "plotly" in (workplace.results / "report.html").read_text()
+
+
+def test_output_in_a_pipe_has_a_line_a_report_and_no_control_characters(finished: Finished) -> None:
+    workplace, output = finished
+    reports = len(pd.read_parquet(workplace.results / "curves.parquet"))
+    assert len(re.findall(r"^trial-\d{4} epoch \d/3 .*bits \d\.\d{4}$", output, re.MULTILINE)) == reports
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", output)
+    assert "mlflow ui" in output
+    assert "raylet" not in output
+
+
+def test_the_folder_of_a_search_is_not_used_for_another(finished: Finished) -> None:
+    workplace, _ = finished
+    again = workplace.run("--space", str(TINY))
+    assert again.returncode == 2
+    assert "already holds a search" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def test_a_finished_search_can_be_extended(finished: Finished, tmp_path: Path) -> None:
+    workplace, _ = finished
+    before = states.optuna_states(workplace.results)
+    more = workplace.run("--resume", "--output", str(workplace.results), "--trials", "12")
+    assert more.returncode == 0, more.stdout + more.stderr
+    after = states.optuna_states(workplace.results)
+    assert {number: after[number] for number in before} == before
+    assert len(after) == 12
+    assert after == states.mlflow_states(workplace.folder) == states.tune_states(workplace.results)

@@ -1,0 +1,44 @@
+"""A user's folder, and the commands typed there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TINY = Path(__file__).parent / "tiny.yaml"
+
+
+class Workplace:
+    """A folder in which a user types commands."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self._environment = os.environ | {"NDVQ_TUNE_CACHE": str(cache), "COLUMNS": "100"}
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "ndvq_tune.search", *arguments]
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start a search in the background; its output goes to ``log``."""
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                self.command(*arguments), cwd=self.folder, env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "runs" / "tiny"
