@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +84,10 @@ def run_search(
     """
     study = Study(folder, space)
     try:
-        tracker = _tracker(study, space, folder)
+        # A new MLflow database takes several seconds to make; Ray starts meanwhile.
+        opening = ThreadPoolExecutor(1).submit(_tracker, study, space, folder)
         with cluster(address) as nodes, stop_signals() as interrupted:  # Ray sets signal handlers, too
+            tracker = opening.result()
             plan = plan_lanes(nodes, space.search.trials, space.search.resources, str(folder / RAY_FOLDER / "groups"))
             console.print(f"{space.name}: {space.search.trials} trials on {plan.describe()}", highlight=False)
             _tune(study, space, plan, folder, tracker, console, time_budget, interrupted)

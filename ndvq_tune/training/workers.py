@@ -21,6 +21,8 @@ import ray
 import torch
 from ray import train
 from ray.train.torch import TorchTrainer, get_device
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 from ndvq_tune.config import RunConfig, VideoData
 from ndvq_tune.data import Dataset, open_dataset
@@ -149,12 +151,24 @@ class WorkerGroup:
             return  # the listener is closed: the group was ended on purpose
 
 
+class _LaneTrainer(TorchTrainer):
+    """A ``TorchTrainer`` without two processes that it has no use for.
+
+    One serves Ray Data sets, which we do not have. The other gives back the resources of a trainer that was killed,
+    which needs Ray's dashboard to work and outlives a driver that was killed; our workers do that themselves.
+    """
+
+    def _create_default_callbacks(self) -> list[Any]:
+        needless = DatasetsCallback | PlacementGroupCleanerCallback
+        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, needless)]
+
+
 def _trainer(size: GroupSize, channel: dict[str, Any]) -> TorchTrainer:
     resources = {"CPU": size.cpus_reserved} | ({"GPU": size.gpus} if size.gpus else {})
     scaling = train.ScalingConfig(
         num_workers=size.workers, use_gpu=size.gpus > 0, resources_per_worker=resources if size.workers else None
     )
-    return TorchTrainer(
+    return _LaneTrainer(
         serve,
         train_loop_config=channel,
         scaling_config=scaling,
