@@ -107,8 +107,9 @@ def run_search(
 
 def _tracker(study: Study, space: SearchSpace, folder: Path) -> MlflowTracker:
     """Where the space says; a Ray job's current folder is thrown away, so there it is beside the results."""
-    in_ray_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    uri = space.tracking.uri or (f"sqlite:///{folder / 'mlflow.db'}" if in_ray_job else None)
+    uri = space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri is None and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        uri = f"sqlite:///{folder / 'mlflow.db'}"
     tracker = MlflowTracker.open(space.name, study.search_id, space.tracking.experiment or space.name, uri)
     tracker.start(space.to_yaml(), {"trials": space.search.trials, "seed": space.search.seed})
     for record in study.records:  # what a driver that was killed could not tell

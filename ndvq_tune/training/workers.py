@@ -69,7 +69,8 @@ class WorkerGroup:
     def __init__(self, size: GroupSize) -> None:
         self._size = size
         self._key = secrets.token_bytes(32)
-        self._listener = Listener((ray.util.get_node_ip_address(), 0), authkey=self._key)
+        address = (ray.util.get_node_ip_address(), 0)
+        self._listener = Listener(address, backlog=max(1, size.workers), authkey=self._key)
         self._workers: list[Connection] = []
         self._trainer = threading.Thread(target=self._fit, daemon=True)
         self._trainer.start()

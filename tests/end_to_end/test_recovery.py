@@ -19,6 +19,9 @@ LONG = [
     *("--set", "model.n_codes=16", "--set", "training.learning_rate=1e-3", "--set", "search.stop={plateau: null}"),
 ]
 
+# Faster to start, where the test is not about lanes.
+OWN_PROCESS = ["--set", "search.resources.workers_per_trial=0"]
+
 
 def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
@@ -42,7 +45,7 @@ def assert_whole(workplace: Workplace) -> None:
 
 
 def test_ctrl_c_saves_everything_and_resume_goes_on(workplace: Workplace) -> None:
-    search = workplace.start(*LONG)
+    search = workplace.start(*LONG, *OWN_PROCESS)
     wait_for(lambda: epochs(workplace) >= 30)
     search.send_signal(signal.SIGINT)
     assert search.wait(timeout=60) == 130
@@ -62,7 +65,7 @@ def test_ctrl_c_saves_everything_and_resume_goes_on(workplace: Workplace) -> Non
 
 def test_a_killed_driver_loses_nothing(workplace: Workplace) -> None:
     for reports in (25, 60):
-        search = workplace.start(*(LONG if reports == 25 else ("--resume", "--output", "runs/tiny")))
+        search = workplace.start(*((*LONG, *OWN_PROCESS) if reports == 25 else ("--resume", "--output", "runs/tiny")))
         wait_for(lambda wanted=reports: epochs(workplace) >= wanted)
         search.kill()
         search.wait()
