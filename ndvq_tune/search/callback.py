@@ -1,6 +1,7 @@
 """What the driver does at each event of a search, apart from deciding."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from ndvq_tune.tracking.mlflow import MlflowTracker
 
 class SearchCallback(tune.Callback):
     """Shows progress, keeps MLflow up to date and notes checkpoints.
+
+    MLflow is told by a thread of its own: a lane that waits for the next decision need not wait for a database.
 
     Args:
         study: The study.
@@ -40,6 +43,11 @@ class SearchCallback(tune.Callback):
         self._study, self._scheduler, self._tracker = study, scheduler, tracker
         self._progress, self._folder, self._check = progress, folder, check
         self._tracking_failed = False
+        self._tracking = ThreadPoolExecutor(1)
+
+    def close(self) -> None:
+        """Wait until MLflow has heard of everything."""
+        self._tracking.shutdown()
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """A safe point to stop at: nothing is half written."""
@@ -82,6 +90,10 @@ class SearchCallback(tune.Callback):
     def _show(self, trial: Trial) -> TrialRecord:
         record = self._study.record(number_of(trial.trial_id))
         self._progress.update(record)
+        self._tracking.submit(self._track, record)
+        return record
+
+    def _track(self, record: TrialRecord) -> None:
         try:
             self._tracker.sync(record)
         except TrackingError as error:
@@ -89,4 +101,3 @@ class SearchCallback(tune.Callback):
             if not self._tracking_failed:
                 self._progress.note(f"MLflow: {error}; the search goes on and will try again")
             self._tracking_failed = True
-        return record

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -143,7 +143,10 @@ def _tune(
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.lanes)
     for stale in (folder / RAY_FOLDER).glob("experiment_state-*.json"):
         stale.unlink()  # of an earlier session; this one's trial table holds those trials, too
-    with search_progress(console, space.search.trials, study.records, time_budget) as progress:
+    with (
+        search_progress(console, space.search.trials, study.records, time_budget) as progress,
+        closing(SearchCallback(study, scheduler, tracker, progress, folder, check)) as callback,
+    ):
         try:
             # Not Tuner: that pickles all of this for a restore of its own, which the study makes needless.
             tune.run(
@@ -152,7 +155,7 @@ def _tune(
                 storage_path=str(folder),
                 search_alg=searcher,
                 scheduler=scheduler,
-                callbacks=[SearchCallback(study, scheduler, tracker, progress, folder, check)],
+                callbacks=[callback],
                 num_samples=-1,
                 reuse_actors=True,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
