@@ -1,0 +1,54 @@
+"""The train command: one configuration in, one loadable model out."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ndvq_tune import RunConfig, load_model
+from ndvq_tune.train import app, load_config
+
+SMALL = {
+    "data": {"clip_length": 4, "clip_stride": 32, "resolution": 16},
+    "model": {"n_codes": 16, "embedding_dim": 2, "downsample": [2, 4, 4], "n_hiddens": 8, "n_res_layers": 1},
+    "training": {"max_epochs": 2},
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NDVQ_TUNE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "best.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    return path
+
+
+@pytest.mark.slow
+def test_a_trained_model_can_be_loaded_and_its_folder_is_not_overwritten(config: Path, tmp_path: Path) -> None:
+    arguments = ["--config", str(config), "--output", str(tmp_path / "tokenizer")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert [line.split()[1] for line in done.output.splitlines() if line.startswith("epoch")] == ["1/2", "2/2"]
+    model = load_model(tmp_path / "tokenizer")
+    assert model.input_shape == (3, 4, 16, 16)
+    assert model.data_variance.item() > 0
+
+    again = CliRunner().invoke(app, arguments)
+    assert again.exit_code == 2
+    assert "already holds a model" in again.stderr
+
+
+def test_settings_replace_what_the_file_says(config: Path) -> None:
+    expected = RunConfig.model_validate(SMALL | {"training": {"max_epochs": 100}})
+    assert load_config(config, ["training.max_epochs=100"]) == expected
+
+
+def test_mistakes_are_named_with_their_lines_and_without_a_traceback(config: Path) -> None:
+    config.write_text("model:\n  n_code: 16\ntraining:\n  max_epochs: 0\n")
+    done = CliRunner().invoke(app, ["--config", str(config), "--output", "tokenizer"])
+    assert done.exit_code == 2
+    assert f"{config}:2: model.n_code: unknown key; did you mean 'n_codes'?" in done.stderr
+    assert f"{config}:4: training.max_epochs: 0 given" in done.stderr
+    assert "Traceback" not in done.output
