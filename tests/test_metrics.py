@@ -29,4 +29,3 @@ def test_metrics_are_declared_under_their_own_names():
     assert {name for name, metric in METRICS.items() if metric.mode == "max"} == {
         "psnr", "perplexity", "codebook_usage", "samples_per_second",
     }  # fmt: skip
-    assert {name for name, metric in METRICS.items() if metric.static} == {"bits_per_element", "parameters"}

@@ -1,7 +1,6 @@
 """One lane as Ray Tune sees it: a trainable that is reused from trial to trial."""
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ class TrialActor(tune.Trainable):
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the lane; called once in its life."""
-        warnings.filterwarnings("ignore", category=FutureWarning)
         self._group = WorkerGroup(GroupSize(**config["group"]))
         self._begin(config)
 
