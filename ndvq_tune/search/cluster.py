@@ -35,7 +35,8 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
         ray.init(address=address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **_local(address))
     except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ClusterError(f"no Ray cluster can be used at {address or 'this machine'}: {reason}") from None
+        hint = "; for a cluster with a token, export RAY_AUTH_MODE=token first" if address else ""
+        raise ClusterError(f"no Ray cluster can be used at {address or 'this machine'}: {reason}{hint}") from None
     # The raylet's messages bypass log_to_driver, and are coloured even in a file. We say ourselves when a lane is lost.
     worker._worker_logs_enabled = False
     try:
