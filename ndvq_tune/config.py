@@ -35,28 +35,52 @@ class VideoData(Frozen):
 
 
 class AttentionConfig(Frozen):
-    """Attention over latent positions in every residual block."""
+    """Attention over latent positions, after the convolutions of a residual block."""
 
     type: Literal["none", "axial", "full"] = Field("none", description="which positions see each other")
     n_head: Positive = Field(2, description="attention heads")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout of attention weights")
+    positions: Literal["rotary", "none"] = Field("rotary", description="how attention tells positions apart")
+    levels: Literal["all", "coarsest"] = Field(
+        "coarsest", description="residual blocks with attention, where res_levels is all"
+    )
+
+
+class QuantizerConfig(Frozen):
+    """How latents become codes."""
+
+    type: Literal["ema", "residual", "simvq", "fsq", "lfq"] = Field(
+        "ema", description="ema and residual learn by moving averages; fsq and lfq set embedding_dim themselves"
+    )
+    codebook_init: Literal["kmeans", "sample"] = Field("kmeans", description="initial codes from the first batch")
+    restart_threshold: float = Field(
+        0.03, ge=0, lt=1, description="a code used less than this share of an even use is restarted; 0 for never"
+    )
+    cosine: bool = Field(False, description="codes and latents are compared on the unit sphere (ema, residual)")
+    rotation_trick: bool = Field(False, description="gradients rotate with the code (ema, residual, simvq)")
+    n_quantizers: int = Field(4, ge=2, description="codebooks, each for what those before it left (residual)")
+    levels: tuple[Annotated[int, Field(ge=2)], ...] | None = Field(
+        None, description="levels of each dimension (fsq); those that make the most of n_codes if not given"
+    )
+    entropy_weight: float = Field(0.1, ge=0, description="weight of the entropy loss (lfq)")
 
 
 class ModelConfig(Frozen):
     """The VQ-VAE, in the field's own names."""
 
-    n_dims: Literal[1, 2, 3] = Field(3, description="dimensions of the data")
-    n_codes: int = Field(512, ge=2, description="codes in the codebook")
+    n_dims: Literal[1, 2, 3, 4] = Field(3, description="dimensions of the data")
+    n_codes: int = Field(512, ge=2, description="codes in a codebook; fsq and lfq have as many of these as they can")
     embedding_dim: Positive = Field(16, description="dimensions of a code")
     downsample: tuple[Positive, ...] = Field((2, 4, 4), description="downsampling factor of each dimension")
     n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
-    n_res_layers: int = Field(2, ge=0, description="residual blocks on each side")
+    decoder_multiplier: float = Field(1.0, gt=0, description="channels of the decoder over n_hiddens")
+    n_res_layers: int = Field(2, ge=0, description="residual blocks on each side (at each level, if res_levels is all)")
+    res_levels: Literal["all", "coarsest"] = Field("coarsest", description="where the residual blocks are")
+    norm: Literal["group", "rms", "batch"] = Field("group", description="normalisation in residual blocks")
+    activation: Literal["relu", "silu", "snake"] = "relu"
     codebook_beta: float = Field(0.25, ge=0, description="weight of the commitment loss")
     ema_decay: float = Field(0.95, gt=0, lt=1, description="decay of the codebook's moving averages")
-    codebook_init: Literal["kmeans", "sample"] = Field("kmeans", description="initial codes from the first batch")
-    restart_threshold: float = Field(
-        0.03, ge=0, lt=1, description="a code used less than this share of an even use is restarted; 0 for never"
-    )
+    quantizer: QuantizerConfig = QuantizerConfig()
     attention: AttentionConfig = AttentionConfig()
 
     @field_validator("downsample")
@@ -68,6 +92,15 @@ class ModelConfig(Frozen):
         return value
 
 
+class LossConfig(Frozen):
+    """What training minimises, beside the quantizer's own loss."""
+
+    type: Literal["l2", "l1", "smooth_l1"] = "l2"
+    recon_loss_factor: float = Field(1.0, gt=0, description="weight of all below against the quantizer's loss")
+    spectral_weight: float = Field(0.0, ge=0, description="weight of the multi-scale spectral loss (1D)")
+    ssim_weight: float = Field(0.0, ge=0, description="weight of 1 - SSIM (2D, and the frames of 3D)")
+
+
 class TrainingConfig(Frozen):
     """How a model is trained."""
 
@@ -77,6 +110,9 @@ class TrainingConfig(Frozen):
     optimizer: Literal["adam", "adamw"] = "adam"
     weight_decay: float = Field(0.0, ge=0)
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    loss: LossConfig = LossConfig()
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision; codes are chosen in fp32")
+    compile: bool = Field(False, description="torch.compile: a minute to start, then faster steps")
     seed: int = Field(0, ge=0, description="seed of weights, batches and dropout")
 
 

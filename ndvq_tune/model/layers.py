@@ -1,50 +1,14 @@
 """Encoder and decoder for 1, 2 and 3 dimensions, and the blocks they are made of."""
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 
 import torch
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
-from ndvq_tune.model.attention import AttentionType, build_attention
-
-_CONV: dict[int, Callable[..., _ConvNd]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
-_TRANSPOSED_CONV: dict[int, Callable[..., _ConvNd]] = {
-    1: nn.ConvTranspose1d,
-    2: nn.ConvTranspose2d,
-    3: nn.ConvTranspose3d,
-}
-
-
-def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -> _ConvNd:
-    """Convolution from ``(B, C, *(n * s))`` to ``(B, C', *n)`` for strides ``s``; a stride of 1 keeps a size.
-
-    With ``kernel = stride + 2`` and ``padding = 1`` neighbouring windows overlap by two, and sizes are exact.
-    """
-    kernel = tuple(s + 2 for s in stride)
-    conv = _CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
-    _he_normal(conv, fan_in=in_channels * math.prod(kernel))
-    return conv
-
-
-def strided_transposed_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -> _ConvNd:
-    """Transposed convolution from ``(B, C, *n)`` to ``(B, C', *(n * s))``: the way back of ``strided_conv``."""
-    kernel = tuple(s + 2 for s in stride)
-    conv = _TRANSPOSED_CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
-    _he_normal(conv, fan_in=in_channels * math.prod(kernel) / math.prod(stride))
-    return conv
-
-
-def _he_normal(conv: _ConvNd, fan_in: float) -> None:
-    """Weights that keep the variance through a ReLU (He et al., 2015, equation 10; https://arxiv.org/abs/1502.01852).
-
-    With PyTorch's own, a few stages shrink the signal so far that all samples get the same codes at first.
-    """
-    nn.init.normal_(conv.weight, std=math.sqrt(2 / fan_in))
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
+from ndvq_tune.config import ModelConfig
+from ndvq_tune.model.attention import build_attention
+from ndvq_tune.model.convolution import strided_conv, strided_transposed_conv
 
 
 class Pointwise(nn.Linear):
@@ -113,40 +77,39 @@ class ResidualBlock(nn.Module):
         return x if self.attention is None else x + self.attention(x)
 
 
-def residual_stack(
-    n_hiddens: int, n_dims: int, n_res_layers: int, attention: AttentionType, n_head: int, attn_dropout: float
-) -> nn.Sequential:
+def residual_stack(config: ModelConfig, n_hiddens: int) -> nn.Sequential:
     """Residual blocks with the norm and activation that close them: the blocks themselves end without either."""
+    settings = config.attention
     blocks = (
-        ResidualBlock(n_hiddens, n_dims, build_attention(attention, n_hiddens, n_dims, n_head, attn_dropout))
-        for _ in range(n_res_layers)
+        ResidualBlock(
+            n_hiddens,
+            config.n_dims,
+            build_attention(settings.type, n_hiddens, config.n_dims, settings.n_head, settings.dropout),
+        )
+        for _ in range(config.n_res_layers)
     )
     return nn.Sequential(*blocks, norm(n_hiddens), nn.ReLU())
 
 
-def encoder(
-    channels: int, downsample: Sequence[int], embedding_dim: int, n_hiddens: int, residual: nn.Module
-) -> nn.Sequential:
+def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequential:
     """Map data ``(B, channels, *S)`` to latents ``(B, embedding_dim, *(S / downsample))``."""
-    n_dims = len(downsample)
+    n_hiddens = config.n_hiddens
     stages: list[nn.Module] = []
-    for stride in strides(downsample):
+    for stride in strides(config.downsample):
         stages += [strided_conv(channels, n_hiddens, stride), nn.ReLU()]
         channels = n_hiddens
     return nn.Sequential(
         *stages,
-        strided_conv(n_hiddens, n_hiddens, (1,) * n_dims),
-        residual,
+        strided_conv(n_hiddens, n_hiddens, (1,) * config.n_dims),
+        residual_stack(config, n_hiddens),
         Pointwise(n_hiddens, embedding_dim),
     )
 
 
-def decoder(
-    channels: int, downsample: Sequence[int], embedding_dim: int, n_hiddens: int, residual: nn.Module
-) -> nn.Sequential:
+def decoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequential:
     """Map latents ``(B, embedding_dim, *L)`` to data ``(B, channels, *(L * downsample))``: the encoder mirrored."""
-    n_dims = len(downsample)
-    *inner, last = reversed(strides(downsample))
+    n_hiddens = max(1, round(config.n_hiddens * config.decoder_multiplier))
+    *inner, last = reversed(strides(config.downsample))
     stages: list[nn.Module] = []
     for stride in inner:
         stages += [strided_transposed_conv(n_hiddens, n_hiddens, stride), nn.ReLU()]
@@ -154,4 +117,9 @@ def decoder(
     # Training starts near the mean of the data, and not with noise to unlearn.
     with torch.no_grad():
         to_data.weight.mul_(0.1)
-    return nn.Sequential(strided_conv(embedding_dim, n_hiddens, (1,) * n_dims), residual, *stages, to_data)
+    return nn.Sequential(
+        strided_conv(embedding_dim, n_hiddens, (1,) * config.n_dims),
+        residual_stack(config, n_hiddens),
+        *stages,
+        to_data,
+    )

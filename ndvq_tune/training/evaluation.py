@@ -32,7 +32,7 @@ def evaluate(model: NDimVQVAE, clips: ClipSet, batch_size: int, rank: int = 0, w
     device = model.data_mean.device
     squared_error = torch.zeros((), dtype=torch.float64, device=device)
     commitment = torch.zeros_like(squared_error)
-    counts = torch.zeros(model.n_codes, dtype=torch.int64, device=device)
+    counts = torch.zeros(model.quantizer.n_codebooks, model.quantizer.n_codes, dtype=torch.float64, device=device)
     was_training = model.training
     model.eval()
     for batch in batches(clips, batch_size, rank=rank, world_size=world_size):
@@ -40,7 +40,7 @@ def evaluate(model: NDimVQVAE, clips: ClipSet, batch_size: int, rank: int = 0, w
         _, x_recon, vq_output = model(x)
         squared_error += (x_recon - x).double().square().sum()
         commitment += vq_output["commitment_loss"].double() * len(x)
-        counts += torch.bincount(vq_output["encodings"].flatten(), minlength=model.n_codes)
+        counts += vq_output["counts"]
     model.train(was_training)
     if dist.is_initialized():
         for total in (squared_error, commitment, counts):
@@ -56,23 +56,27 @@ def evaluate(model: NDimVQVAE, clips: ClipSet, batch_size: int, rank: int = 0, w
 
 
 def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]:
-    """How the codebook is used, from how often each code was chosen: ``counts`` of shape ``(n_codes,)``."""
-    shares = counts[counts > 0].double() / counts.sum()
-    perplexity = shares.log().mul(shares).sum().neg().exp().item()
+    """How the codebooks are used, from how often each code was chosen: ``counts`` of shape ``(Q, n_codes)``.
+
+    Perplexity is the geometric mean over the codebooks, so that ``Q * log2(perplexity)`` is the entropy of a position
+    whose codes are coded one by one.
+    """
+    entropy = torch.special.entr(counts / counts.sum(1, keepdim=True)).sum(1)
     return {
-        "perplexity": perplexity,
-        "codebook_usage": len(shares) / len(counts),
-        "entropy_bits_per_element": _bits(math.log2(perplexity), model),
+        "perplexity": entropy.mean().exp().item(),
+        "codebook_usage": (counts > 0).double().mean().item(),
+        "entropy_bits_per_element": _bits(entropy.sum().item() / math.log(2), model),
     }
 
 
 def static_metrics(model: NDimVQVAE) -> dict[str, float]:
     """What the configuration alone decides; works on the meta device."""
+    quantizer = model.quantizer
     return {
-        "bits_per_element": _bits(math.log2(model.n_codes), model),
+        "bits_per_element": _bits(quantizer.n_codebooks * math.log2(quantizer.n_codes), model),
         "parameters": float(sum(parameter.numel() for parameter in model.parameters())),
     }
 
 
-def _bits(bits_per_code: float, model: NDimVQVAE) -> float:
-    return bits_per_element(bits_per_code, math.prod(model.latent_shape), math.prod(model.input_shape[1:]))
+def _bits(bits_per_position: float, model: NDimVQVAE) -> float:
+    return bits_per_element(bits_per_position, math.prod(model.latent_shape), math.prod(model.input_shape[1:]))

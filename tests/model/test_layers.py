@@ -7,17 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from ndvq_tune.model.layers import (
-    Pointwise,
-    ResidualBlock,
-    decoder,
-    encoder,
-    prime_factors,
-    residual_stack,
-    strided_conv,
-    strided_transposed_conv,
-    strides,
-)
+from ndvq_tune.config import ModelConfig
+from ndvq_tune.model.convolution import strided_conv, strided_transposed_conv
+from ndvq_tune.model.layers import Pointwise, ResidualBlock, decoder, encoder, prime_factors, strides
 
 sizes_and_strides = st.integers(1, 3).flatmap(
     lambda n_dims: st.tuples(
@@ -104,11 +96,11 @@ def test_residual_block_adds_to_its_input():
 
 @pytest.mark.parametrize("downsample", [(1, 1), (3, 6), (4, 1)])
 def test_decoder_mirrors_encoder(downsample):
-    residual = residual_stack(6, 2, 1, "none", 1, 0.0)
+    config = ModelConfig(n_dims=2, downsample=downsample, n_hiddens=6, n_res_layers=1)
     x = torch.randn(2, 3, 12, 12)
-    latents = encoder(3, downsample, 4, 6, residual)(x)
+    latents = encoder(config, channels=3, embedding_dim=4)(x)
     assert latents.shape == (2, 4, 12 // downsample[0], 12 // downsample[1])
-    assert decoder(3, downsample, 4, 6, residual)(latents).shape == x.shape
+    assert decoder(config, channels=3, embedding_dim=4)(latents).shape == x.shape
 
 
 @pytest.mark.parametrize("attention", ["none", "axial", "full"])
@@ -119,7 +111,8 @@ def test_channels_last_memory_is_never_left(attention):
     def record(module, args, output):
         formats.append(output.is_contiguous(memory_format=torch.channels_last_3d))
 
-    net = encoder(3, (2, 4, 4), 4, 8, residual_stack(8, 3, 1, attention, 2, 0.0))
+    config = ModelConfig(downsample=(2, 4, 4), n_hiddens=8, n_res_layers=1, attention={"type": attention})
+    net = encoder(config, channels=3, embedding_dim=4)
     for module in net.modules():
         module.register_forward_hook(record) if not list(module.children()) and module.__class__ != nn.Linear else None
     net(torch.randn(2, 3, 4, 16, 16).contiguous(memory_format=torch.channels_last_3d))

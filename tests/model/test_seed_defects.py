@@ -49,14 +49,18 @@ def test_2_axial_attention_attends_along_its_own_axis(axis):
 def test_3_what_were_constants_are_settings():
     """Defect 3: heads, attention type, dropout, EMA decay, channels and the scale of the loss were fixed."""
     model = model_of(
-        (5, 8, 8), attention="axial", n_head=4, attn_dropout=0.3, ema_decay=0.7, data_variance=0.5, data_mean=0.1
+        (5, 8, 8),
+        attention={"type": "axial", "n_head": 4, "dropout": 0.3},
+        ema_decay=0.7,
+        data_variance=0.5,
+        data_mean=0.1,
     )
     x = torch.rand(2, 5, 8, 8)
     recon_loss, x_recon, _ = model(x)
     torch.testing.assert_close(recon_loss, (x_recon - x).square().mean() / 0.5)
     heads = [module for module in model.modules() if isinstance(module, MultiHeadAttention)]
     assert {(head.n_head, head.dropout) for head in heads} == {(4, 0.3)}
-    assert model.codebook.ema_decay == 0.7
+    assert model.quantizer.ema_decay == 0.7
 
 
 def test_3_attention_weights_are_not_materialised():
@@ -168,7 +172,7 @@ def test_12_a_batch_of_one_trains_as_it_evaluates():
     x = torch.rand(3, 3, 8, 8)
     model.eval()
     together = model(x)[1]
-    model.codebook.eval()
+    model.quantizer.eval()
     model.encoder.train()
     model.decoder.train()
     alone = torch.cat([model(sample[None])[1] for sample in x])

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ndvq_tune.config import AttentionConfig, ModelConfig
+from ndvq_tune.config import AttentionConfig, ModelConfig, QuantizerConfig
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.model import NDimVQVAE, build_model
 
@@ -111,7 +111,7 @@ def test_training_starts_near_the_mean_of_the_data(model):
 
 @pytest.mark.parametrize("attention", ["none", "axial", "full"])
 def test_gradients_reach_every_parameter(model, attention):
-    model = model_of(model.input_shape, model.downsample, attention=attention)
+    model = model_of(model.input_shape, model.downsample, attention={"type": attention})
     recon_loss, _, output = model(data_for(model))
     (recon_loss + output["commitment_loss"]).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
@@ -129,7 +129,7 @@ def test_evaluation_moves_no_buffer_and_training_does(model):
     model.encode(x)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     model(data_for(model))
-    assert not torch.equal(model.codebook.codes, before["codebook.codes"])
+    assert not torch.equal(model.quantizer.codes, before["quantizer.codes"])
 
 
 def test_state_dict_alone_restores_the_model(model):
@@ -145,7 +145,7 @@ def test_parameters_are_contiguous_as_safetensors_needs_them(model):
 
 
 def test_channels_last_model_and_data_give_the_same():
-    model = model_of((3, 4, 8, 8), (2, 2, 2), attention="axial").eval()
+    model = model_of((3, 4, 8, 8), (2, 2, 2), attention={"type": "axial"}).eval()
     x = data_for(model)
     expected = model(x)[1]
     model = model.to(memory_format=torch.channels_last_3d)
@@ -156,7 +156,7 @@ def test_channels_last_model_and_data_give_the_same():
 
 @pytest.mark.parametrize("attention", ["none", "axial"])
 def test_bfloat16_autocast_trains(model, attention):
-    model = model_of(model.input_shape, model.downsample, attention=attention)
+    model = model_of(model.input_shape, model.downsample, attention={"type": attention})
     x = data_for(model)
     with torch.autocast("cpu", torch.bfloat16):
         recon_loss, x_recon, output = model(x)
@@ -174,15 +174,14 @@ def test_build_model_passes_every_setting_on():
         n_res_layers=3,
         codebook_beta=0.7,
         ema_decay=0.9,
-        codebook_init="sample",
-        restart_threshold=0.1,
+        quantizer=QuantizerConfig(codebook_init="sample", restart_threshold=0.1),
         attention=AttentionConfig(type="axial", n_head=3, dropout=0.2),
     )
     model = build_model(config, (1, 10, 12), data_mean=0.5, data_variance=0.04)
     assert (model.n_dims, model.downsample, model.input_shape) == (2, (2, 6), (1, 10, 12))
     assert model.latent_shape == (5, 2)
-    assert model.codebook.codes.shape == (32, 5)
-    codebook = model.codebook
+    assert model.quantizer.codes.shape == (32, 5)
+    codebook = model.quantizer
     assert (codebook.codebook_beta, codebook.ema_decay) == (0.7, 0.9)
     assert (codebook.codebook_init, codebook.restart_threshold) == ("sample", 0.1)
     assert (model.data_mean.item(), model.data_variance.item()) == pytest.approx((0.5, 0.04))
@@ -195,7 +194,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"n_dims": 4, "downsample": (2, 2, 2, 2)}, "n_dims must be 1, 2 or 3, but got 4"),
+            ({"n_dims": 5, "downsample": (2,) * 5}, "n_dims must be 1, 2, 3 or 4, but got 5"),
             ({"downsample": (2, 2, 2)}, r"downsample needs a factor for each of n_dims=2 dimensions.*\(2, 2, 2\)"),
             ({"input_shape": (8, 8)}, r"input_shape needs channels and n_dims=2 sizes \(C, \*S\).*\(8, 8\)"),
             ({"downsample": (2, 0)}, r"positive integers, but got downsample=\(2, 0\)"),
@@ -242,7 +241,7 @@ def structured(model: NDimVQVAE) -> torch.Tensor:
 @pytest.mark.parametrize("n_dims", [1, 2, 3])
 def test_one_batch_is_learned(n_dims, attention):
     input_shape, downsample = {1: ((1, 128), (4,)), 2: ((3, 32, 32), (4, 4)), 3: ((3, 8, 16, 16), (2, 4, 4))}[n_dims]
-    model = model_of(input_shape, downsample, n_codes=128, n_hiddens=32, attention=attention)
+    model = model_of(input_shape, downsample, n_codes=128, n_hiddens=32, attention={"type": attention})
     x = structured(model)
     model.data_mean.copy_(x.mean())
     model.data_variance.copy_(x.var())

@@ -11,7 +11,7 @@ from ndvq_tune.training.evaluation import to_float
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import config, dataset, timeless
 
-RESTARTING = {"restart_threshold": 0.5}
+RESTARTING = {"quantizer": {"restart_threshold": 0.5}}
 
 
 def trained(epochs: int = 1, **settings) -> Training:
@@ -111,7 +111,7 @@ DAMAGES = {
     "truncated model": (MODEL, lambda content: content[: len(content) // 2]),
     "empty model": (MODEL, lambda content: b""),
     "no safetensors": (MODEL, lambda content: b"\x80\x04}q\x00." * 20),
-    "model without codes": (MODEL, lambda content: without(content, "codebook.codes")),
+    "model without codes": (MODEL, lambda content: without(content, "quantizer.codes")),
     "truncated config": (CONFIG, lambda content: content[:40]),
     "config that is a list": (CONFIG, lambda content: b"[]"),
     "config of another format": (CONFIG, lambda content: changed(content, format=99)),

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,13 +32,14 @@ class OneCodeAClip(nn.Module):
 
     def __init__(self, n_codes: int) -> None:
         super().__init__()
-        self.n_codes = n_codes
+        self.quantizer = SimpleNamespace(n_codes=n_codes, n_codebooks=1)
         self.register_buffer("data_mean", torch.tensor(0.0))
         self.register_buffer("data_variance", torch.tensor(1.0))
 
     def forward(self, x):
         encodings = (x * 255).round().long()[:, 0]
-        return torch.tensor(0.0), x, {"commitment_loss": torch.tensor(0.0), "encodings": encodings}
+        counts = torch.bincount(encodings.flatten(), minlength=self.quantizer.n_codes)[None]
+        return torch.tensor(0.0), x, {"commitment_loss": torch.tensor(0.0), "counts": counts}
 
 
 def pixels(numbers: list[int]) -> ClipSet:
@@ -71,7 +73,7 @@ def test_all_numbers_agree_with_numpy_in_float64(model):
     with torch.no_grad():
         x_recon, encodings = model(x)[1], model.encode(x).numpy().ravel()
         latents = model._latents(x).double().numpy()
-    codes = model.codebook.codes.double().numpy()[encodings].reshape(*np.moveaxis(latents, 1, -1).shape)
+    codes = model.quantizer.codes.double().numpy()[encodings].reshape(*np.moveaxis(latents, 1, -1).shape)
     mse = np.square(x_recon.double().numpy() - values(data.test)).mean()
     shares = np.unique(encodings, return_counts=True)[1] / encodings.size
     perplexity = np.exp(-(shares * np.log(shares)).sum())
@@ -112,10 +114,10 @@ def test_10_reporting_runs_no_second_forward_in_training_mode():
     training = Training(config(), dataset(train=16, test=6))
     modes, codebook_modes = [], []
     training.model.register_forward_pre_hook(lambda module, _: modes.append(module.training))
-    training.model.codebook.register_forward_pre_hook(lambda module, _: codebook_modes.append(module.training))
+    training.model.quantizer.register_forward_pre_hook(lambda module, _: codebook_modes.append(module.training))
     training.run_epoch()
     assert modes == codebook_modes == [True] * 4 + [False] * 2
-    assert training.model.codebook.updates == 4
+    assert training.model.quantizer.updates == 4
 
 
 def test_ranks_sum_up_to_what_one_rank_measures(model, monkeypatch):
@@ -143,8 +145,16 @@ def test_ranks_sum_up_to_what_one_rank_measures(model, monkeypatch):
     assert together == pytest.approx(alone, rel=1e-6)
 
 
+def test_codebooks_are_pooled_each_for_itself():
+    """Two codebooks at a position, used as 1, 1 and as 2, 0: entropies of 1 and 0 bits."""
+    metrics = codebook_metrics(torch.tensor([[1, 1], [2, 0]]), OneCodeAClip(2))
+    assert metrics["perplexity"] == pytest.approx(math.sqrt(2))
+    assert metrics["codebook_usage"] == 0.75
+    assert metrics["entropy_bits_per_element"] == pytest.approx(1)
+
+
 def test_a_model_that_uses_one_code_has_perplexity_one_and_no_entropy():
-    counts = torch.tensor([0, 7, 0, 0])
+    counts = torch.tensor([[0, 7, 0, 0]])
     assert codebook_metrics(counts, OneCodeAClip(4)) == {
         "perplexity": 1.0,
         "codebook_usage": 0.25,

@@ -1,11 +1,12 @@
 """Vector quantisation with a codebook that follows the latents by moving averages."""
 
-from typing import Literal, TypedDict
+from typing import Literal
 
 import torch
 from torch import distributed as dist
-from torch import nn
 from torch.nn import functional as F  # noqa: N812
+
+from ndvq_tune.model.quantizers.base import Quantizer, VQOutput
 
 CodebookInit = Literal["kmeans", "sample"]
 
@@ -20,23 +21,7 @@ _USAGE_TOKENS = 5
 _FADED = 1e-6
 
 
-class VQOutput(TypedDict):
-    """What quantising latents ``(B, D, *L)`` gives.
-
-    Attributes:
-        embeddings: The codes nearest to the latents, ``(B, D, *L)``; gradients pass straight through to the latents.
-        encodings: Their numbers, ``(B, *L)``, int64.
-        commitment_loss: ``codebook_beta`` times the MSE between latents and their codes; a scalar.
-        perplexity: exp of the entropy of code use in this batch (of all ranks, in training); a scalar.
-    """
-
-    embeddings: torch.Tensor
-    encodings: torch.Tensor
-    commitment_loss: torch.Tensor
-    perplexity: torch.Tensor
-
-
-class EMACodebook(nn.Module):
+class EMACodebook(Quantizer):
     """Codebook learned by exponential moving averages (van den Oord et al., 2017, appendix A.1).
 
     See https://arxiv.org/abs/1711.00937. Each training step moves the buffers ``counts`` and ``sums`` by equations 6
@@ -76,6 +61,7 @@ class EMACodebook(nn.Module):
         if codebook_init not in ("kmeans", "sample"):
             raise ValueError(f"codebook_init must be one of kmeans, sample, but got {codebook_init!r}")
         self.n_codes = n_codes
+        self.embedding_dim = embedding_dim
         self.codebook_beta = codebook_beta
         self.ema_decay = ema_decay
         self.codebook_init = codebook_init
@@ -114,7 +100,13 @@ class EMACodebook(nn.Module):
                 encodings=encodings,
                 commitment_loss=self.codebook_beta * F.mse_loss(latents, quantised),
                 perplexity=torch.special.entr(counts / counts.sum()).sum().exp(),
+                counts=torch.bincount(nearest, minlength=self.n_codes).float()[None],
             )
+
+    def encode(self, latents: torch.Tensor) -> torch.Tensor:
+        """Encodings ``(B, *L)`` of latents ``(B, D, *L)``."""
+        channels_last = latents.movedim(1, -1)
+        return self.nearest(channels_last.flatten(0, -2)).view(channels_last.shape[:-1])
 
     def lookup(self, encodings: torch.Tensor) -> torch.Tensor:
         """Codes ``(B, D, *L)`` of encodings ``(B, *L)``."""

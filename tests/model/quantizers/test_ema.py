@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from ndvq_tune.model import EMACodebook, quantizer
+from ndvq_tune.model import EMACodebook
+from ndvq_tune.model.quantizers import ema
 
 
 def codebook_of(codes: torch.Tensor, **settings) -> EMACodebook:
@@ -33,11 +34,11 @@ class TestNearest:
 
     def test_chunks_change_nothing(self, monkeypatch):
         tokens, codes = torch.randn(101, 3), torch.randn(7, 3)
-        monkeypatch.setattr(quantizer, "_SCORES_AT_ONCE", 30)
+        monkeypatch.setattr(ema, "_SCORES_AT_ONCE", 30)
         assert np.array_equal(codebook_of(codes).nearest(tokens).numpy(), nearest_in_float64(tokens, codes))
 
     def test_scores_at_once_are_bounded(self, monkeypatch):
-        monkeypatch.setattr(quantizer, "_SCORES_AT_ONCE", 64)
+        monkeypatch.setattr(ema, "_SCORES_AT_ONCE", 64)
         sizes, addmm = [], torch.addmm
 
         def recording(bias, chunk, codes):
