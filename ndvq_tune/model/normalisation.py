@@ -5,7 +5,6 @@ from typing import Literal
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
-from torch.nn.modules.batchnorm import _BatchNorm
 
 Norm = Literal["group", "rms", "batch"]
 
@@ -25,7 +24,7 @@ class GroupNorm(nn.GroupNorm):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise each sample of ``(B, C, *S)`` over channels and positions."""
-        return super().forward(_at_most_three_dims(x)).view(x.shape)
+        return super().forward(_as_images(x)).view(x.shape)
 
 
 class RMSNorm(nn.RMSNorm):
@@ -47,7 +46,7 @@ class RMSNorm(nn.RMSNorm):
         return F.rms_norm(x.movedim(1, -1), self.normalized_shape, gain, self.eps).movedim(-1, 1)
 
 
-class BatchNorm(_BatchNorm):
+class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation (Ioffe & Szegedy, 2015, algorithm 1; https://arxiv.org/abs/1502.03167).
 
     In training a sample depends on its batch; in evaluation moving averages stand in for the batch. Under several
@@ -62,11 +61,7 @@ class BatchNorm(_BatchNorm):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise each channel of ``(B, C, *S)`` over the batch and positions."""
-        return super().forward(_at_most_three_dims(x)).view(x.shape)
-
-    def _check_input_dim(self, x: torch.Tensor) -> None:
-        if x.ndim < 3:
-            raise ValueError(f"batch normalisation needs (B, C, *S), but got {tuple(x.shape)}")
+        return super().forward(_as_images(x)).view(x.shape)
 
 
 def build_norm(kind: Norm, channels: int) -> nn.Module:
@@ -82,6 +77,6 @@ def build_norm(kind: Norm, channels: int) -> nn.Module:
             raise ValueError(f"norm must be one of group, rms, batch, but got {kind!r}")
 
 
-def _at_most_three_dims(x: torch.Tensor) -> torch.Tensor:
-    # PyTorch knows channels-last memory of two and three dimensions: any other comes back in another order.
-    return x.flatten(2, -3) if x.ndim > 5 else x
+def _as_images(x: torch.Tensor) -> torch.Tensor:
+    # Positions in one row: PyTorch keeps channels-last memory with two and three dimensions only.
+    return x.flatten(2).unsqueeze(2)
