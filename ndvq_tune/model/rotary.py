@@ -56,5 +56,5 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
         Rotated ``x``, in the same shape and type.
     """
     pairs = cos.shape[-1]
-    first, second, rest = x.split([pairs, pairs, x.shape[-1] - 2 * pairs], -1)
+    first, second, rest = x.tensor_split((pairs, 2 * pairs), -1)
     return torch.cat([first * cos - second * sin, first * sin + second * cos, rest], -1).to(x.dtype)
