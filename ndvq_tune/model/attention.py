@@ -1,38 +1,49 @@
 """Multi-head attention over latent positions: all of them, or one axis at a time."""
 
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-AttentionType = Literal["none", "axial", "full"]
+from ndvq_tune.config import AttentionConfig
+from ndvq_tune.model.rotary import rotary_tables, rotate
 
 
 class MultiHeadAttention(nn.Module):
     """Multi-head self-attention over a sequence of tokens (Vaswani et al., 2017, eq. 1; https://arxiv.org/abs/1706.03762).
 
-    It knows no positions: permuting the tokens permutes the output. In this model the convolutions around it tell
-    positions apart, which also leaves it free of any fixed sequence length.
+    Without positions, permuting the tokens permutes the output, and only the convolutions around it tell them apart.
+    Either way it is free of any fixed sequence length.
 
     Args:
         n_hiddens: Width of a token.
         n_head: Heads. Any number will do: a head is ``max(1, n_hiddens // n_head)`` wide, and the projections fit.
         dropout: Dropout of attention weights while training.
+        rotary: Whether queries and keys are turned by their positions.
     """
 
-    def __init__(self, n_hiddens: int, n_head: int, dropout: float) -> None:
+    def __init__(self, n_hiddens: int, n_head: int, dropout: float, *, rotary: bool) -> None:
         super().__init__()
         self.n_head = n_head
         self.dropout = dropout
+        self.rotary = rotary
         width = n_head * max(1, n_hiddens // n_head)
         self.query_key_value = nn.Linear(n_hiddens, 3 * width, bias=False)
         self.output = nn.Linear(width, n_hiddens)
 
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Attend over the last but one dimension of ``(*N, L, n_hiddens)``; the shape stays."""
+    def forward(self, tokens: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+        """Attend over the last but one dimension of ``(*N, L, n_hiddens)``; the shape stays.
+
+        Args:
+            tokens: The tokens.
+            sizes: Sizes of the grid that the ``L`` tokens are on, ``L`` being their product.
+        """
         heads = self.query_key_value(tokens).unflatten(-1, (3, self.n_head, -1))
-        query, key, value = heads.flatten(0, -5).permute(2, 0, 3, 1, 4)
+        query_key, value = heads.flatten(0, -5).permute(2, 0, 3, 1, 4).split((2, 1))
+        if self.rotary:
+            query_key = rotate(query_key, *rotary_tables(sizes, query_key.shape[-1], tokens.device))
+        (query, key), (value,) = query_key, value
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         output: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))
@@ -46,16 +57,17 @@ class FullAttention(nn.Module):
         n_hiddens: Channels.
         n_head: Heads.
         dropout: Dropout of attention weights while training.
+        rotary: Whether it knows positions.
     """
 
-    def __init__(self, n_hiddens: int, n_head: int, dropout: float) -> None:
+    def __init__(self, n_hiddens: int, n_head: int, dropout: float, *, rotary: bool) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(n_hiddens, n_head, dropout)
+        self.attention = MultiHeadAttention(n_hiddens, n_head, dropout, rotary=rotary)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, C, *S)`` to the same shape; a token is the channels of one position."""
         tokens = x.movedim(1, -1)
-        attended: torch.Tensor = self.attention(tokens.flatten(1, -2))
+        attended: torch.Tensor = self.attention(tokens.flatten(1, -2), x.shape[2:])
         return attended.view(tokens.shape).movedim(-1, 1)
 
 
@@ -70,29 +82,30 @@ class AxialAttention(nn.Module):
         n_dims: Dimensions of the data.
         n_head: Heads.
         dropout: Dropout of attention weights while training.
+        rotary: Whether it knows positions.
     """
 
-    def __init__(self, n_hiddens: int, n_dims: int, n_head: int, dropout: float) -> None:
+    def __init__(self, n_hiddens: int, n_dims: int, n_head: int, dropout: float, *, rotary: bool) -> None:
         super().__init__()
-        self.axes = nn.ModuleList(MultiHeadAttention(n_hiddens, n_head, dropout) for _ in range(n_dims))
+        self.axes = nn.ModuleList(MultiHeadAttention(n_hiddens, n_head, dropout, rotary=rotary) for _ in range(n_dims))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, C, *S)`` to the same shape; a token is the channels of one position."""
         tokens = x.movedim(1, -1)
         attended = [
-            attention(tokens.movedim(axis, -2)).movedim(-2, axis) for axis, attention in enumerate(self.axes, start=1)
+            attention(tokens.movedim(axis, -2), tokens.shape[axis : axis + 1]).movedim(-2, axis)
+            for axis, attention in enumerate(self.axes, start=1)
         ]
         return torch.stack(attended).sum(0).movedim(-1, 1)
 
 
-def build_attention(kind: AttentionType, n_hiddens: int, n_dims: int, n_head: int, dropout: float) -> nn.Module | None:
-    """Attention of this kind over ``(B, n_hiddens, *S)``, or none."""
-    match kind:
+def build_attention(config: AttentionConfig, n_hiddens: int, n_dims: int) -> nn.Module | None:
+    """The attention that a configuration describes over ``(B, n_hiddens, *S)``, or none."""
+    rotary = config.positions == "rotary"
+    match config.type:
         case "none":
             return None
         case "axial":
-            return AxialAttention(n_hiddens, n_dims, n_head, dropout)
+            return AxialAttention(n_hiddens, n_dims, config.n_head, config.dropout, rotary=rotary)
         case "full":
-            return FullAttention(n_hiddens, n_head, dropout)
-        case _:
-            raise ValueError(f"attention must be one of none, axial, full, but got {kind!r}")
+            return FullAttention(n_hiddens, config.n_head, config.dropout, rotary=rotary)

@@ -20,7 +20,7 @@ class FactorisedConv4d(nn.Module):
     Args:
         in_channels: Channels of the data.
         out_channels: Channels of the result, and of what is between the factors.
-        kernel: Sizes of the kernel, that of time first.
+        kernel: Four sizes of the kernel, that of time first.
         stride: Strides, likewise.
         padding: Zeros at either side, likewise.
     """
@@ -42,19 +42,28 @@ class FactorisedTransposedConv4d(nn.Module):
     Args:
         in_channels: Channels of the data, and of what is between the factors.
         out_channels: Channels of the result.
-        kernel: Sizes of the kernel, that of time first.
+        kernel: Four sizes of the kernel, that of time first.
         stride: Strides, likewise.
         padding: Positions cut off at either side, likewise.
+        gain: Initial weights over those that keep the variance.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: _Size, stride: _Size, padding: _Size) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: _Size,
+        stride: _Size,
+        padding: _Size,
+        gain: float = 1.0,
+    ) -> None:
         super().__init__()
         self.time = nn.ConvTranspose2d(
             in_channels, in_channels, (kernel[0], 1), (stride[0], 1), (padding[0], 0), bias=False
         )
         self.space = nn.ConvTranspose3d(in_channels, out_channels, kernel[1:], stride[1:], padding[1:])
         overlaps = [k / s for k, s in zip(kernel, stride, strict=True)]
-        _keep_variance(self.time, self.space, in_channels * overlaps[0], in_channels * math.prod(overlaps[1:]))
+        _keep_variance(self.time, self.space, in_channels * overlaps[0], in_channels * math.prod(overlaps[1:]), gain)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, C, T, D, H, W)`` to ``(B, C', T', D', H', W')``."""
@@ -73,13 +82,13 @@ def _along_time(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return y.view(*y.shape[:3], *x.shape[3:])
 
 
-def _keep_variance(first: _ConvNd, last: _ConvNd, first_fan_in: float, last_fan_in: float) -> None:
+def _keep_variance(first: _ConvNd, last: _ConvNd, first_fan_in: float, last_fan_in: float, gain: float = 1.0) -> None:
     """Initialise a pair so that it keeps the variance through the ReLU after it, as one convolution would.
 
     He et al., 2015, equation 10 (https://arxiv.org/abs/1502.01852), whose factor 2 makes up for the ReLU: there is one
     for both.
     """
     nn.init.normal_(first.weight, std=math.sqrt(2 / first_fan_in))
-    nn.init.normal_(last.weight, std=math.sqrt(1 / last_fan_in))
+    nn.init.normal_(last.weight, std=gain * math.sqrt(1 / last_fan_in))
     if last.bias is not None:
         nn.init.zeros_(last.bias)

@@ -1,4 +1,4 @@
-"""Encoder and decoder for 1, 2 and 3 dimensions, and the blocks they are made of."""
+"""Encoder and decoder, and the blocks they are made of."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from ndvq_tune.config import ModelConfig
+from ndvq_tune.model.activation import build_activation
 from ndvq_tune.model.attention import build_attention
 from ndvq_tune.model.convolution import strided_conv, strided_transposed_conv
+from ndvq_tune.model.normalisation import build_norm
 
 
 class Pointwise(nn.Linear):
@@ -17,15 +19,6 @@ class Pointwise(nn.Linear):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, C, *S)`` to ``(B, C', *S)``."""
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
-
-
-def norm(channels: int) -> nn.Module:
-    """Group normalisation with one group.
-
-    Independent of the batch, so a batch of one is like any other, and training and evaluation agree. One group is
-    what PyTorch computes fastest in channels-last memory, and it fits any number of channels.
-    """
-    return nn.GroupNorm(1, channels)
 
 
 def prime_factors(number: int) -> list[int]:
@@ -53,23 +46,22 @@ class ResidualBlock(nn.Module):
     """Residual convolution through half the width, then residual attention if there is any.
 
     Args:
+        config: Names the norm, the activation and the attention.
         n_hiddens: Channels.
-        n_dims: Dimensions of the data.
-        attention: Attention over positions, or ``None``.
+        attended: Whether the block has the attention.
     """
 
-    def __init__(self, n_hiddens: int, n_dims: int, attention: nn.Module | None) -> None:
+    def __init__(self, config: ModelConfig, n_hiddens: int, *, attended: bool) -> None:
         super().__init__()
         half = max(1, n_hiddens // 2)
         self.convs = nn.Sequential(
-            norm(n_hiddens),
-            nn.ReLU(),
-            strided_conv(n_hiddens, half, (1,) * n_dims),
-            norm(half),
-            nn.ReLU(),
+            *_norm_and_activation(config, n_hiddens),
+            strided_conv(n_hiddens, half, (1,) * config.n_dims),
+            *_norm_and_activation(config, half),
             Pointwise(half, n_hiddens),
         )
-        self.attention = None if attention is None else nn.Sequential(norm(n_hiddens), attention)
+        attention = build_attention(config.attention, n_hiddens, config.n_dims) if attended else None
+        self.attention = None if attention is None else nn.Sequential(build_norm(config.norm, n_hiddens), attention)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, n_hiddens, *S)`` to the same shape."""
@@ -77,49 +69,59 @@ class ResidualBlock(nn.Module):
         return x if self.attention is None else x + self.attention(x)
 
 
-def residual_stack(config: ModelConfig, n_hiddens: int) -> nn.Sequential:
-    """Residual blocks with the norm and activation that close them: the blocks themselves end without either."""
-    settings = config.attention
-    blocks = (
-        ResidualBlock(
-            n_hiddens,
-            config.n_dims,
-            build_attention(settings.type, n_hiddens, config.n_dims, settings.n_head, settings.dropout),
-        )
-        for _ in range(config.n_res_layers)
-    )
-    return nn.Sequential(*blocks, norm(n_hiddens), nn.ReLU())
-
-
 def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequential:
     """Map data ``(B, channels, *S)`` to latents ``(B, embedding_dim, *(S / downsample))``."""
-    n_hiddens = config.n_hiddens
+    width = config.n_hiddens
+    *finer, last = strides(config.downsample)
     stages: list[nn.Module] = []
-    for stride in strides(config.downsample):
-        stages += [strided_conv(channels, n_hiddens, stride), nn.ReLU()]
-        channels = n_hiddens
+    for stride in finer:
+        stages += [
+            strided_conv(channels, width, stride),
+            build_activation(config.activation, width),
+            *_finer_blocks(config, width),
+        ]
+        channels = width
     return nn.Sequential(
         *stages,
-        strided_conv(n_hiddens, n_hiddens, (1,) * config.n_dims),
-        residual_stack(config, n_hiddens),
-        Pointwise(n_hiddens, embedding_dim),
+        strided_conv(channels, width, last),
+        build_activation(config.activation, width),
+        strided_conv(width, width, (1,) * config.n_dims),
+        *_coarsest_blocks(config, width),
+        Pointwise(width, embedding_dim),
     )
 
 
 def decoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequential:
     """Map latents ``(B, embedding_dim, *L)`` to data ``(B, channels, *(L * downsample))``: the encoder mirrored."""
-    n_hiddens = max(1, round(config.n_hiddens * config.decoder_multiplier))
-    *inner, last = reversed(strides(config.downsample))
+    width = max(1, round(config.n_hiddens * config.decoder_multiplier))
+    *finer, last = reversed(strides(config.downsample))
     stages: list[nn.Module] = []
-    for stride in inner:
-        stages += [strided_transposed_conv(n_hiddens, n_hiddens, stride), nn.ReLU()]
-    to_data = strided_transposed_conv(n_hiddens, channels, last)
-    # Training starts near the mean of the data, and not with noise to unlearn.
-    with torch.no_grad():
-        to_data.weight.mul_(0.1)
+    for stride in finer:
+        stages += [
+            strided_transposed_conv(width, width, stride),
+            build_activation(config.activation, width),
+            *_finer_blocks(config, width),
+        ]
     return nn.Sequential(
-        strided_conv(embedding_dim, n_hiddens, (1,) * config.n_dims),
-        residual_stack(config, n_hiddens),
+        strided_conv(embedding_dim, width, (1,) * config.n_dims),
+        *_coarsest_blocks(config, width),
         *stages,
-        to_data,
+        # Training starts near the mean of the data, and not with noise to unlearn.
+        strided_transposed_conv(width, channels, last, gain=0.1),
     )
+
+
+def _coarsest_blocks(config: ModelConfig, width: int) -> list[nn.Module]:
+    """Residual blocks with the norm and activation that close them: the blocks themselves end without either."""
+    blocks = [ResidualBlock(config, width, attended=True) for _ in range(config.n_res_layers)]
+    return [*blocks, *_norm_and_activation(config, width)]
+
+
+def _finer_blocks(config: ModelConfig, width: int) -> list[nn.Module]:
+    """Residual blocks of a level that is not the coarsest, if it has any."""
+    n_res_layers = config.n_res_layers if config.res_levels == "all" else 0
+    return [ResidualBlock(config, width, attended=config.attention.levels == "all") for _ in range(n_res_layers)]
+
+
+def _norm_and_activation(config: ModelConfig, channels: int) -> tuple[nn.Module, nn.Module]:
+    return build_norm(config.norm, channels), build_activation(config.activation, channels)

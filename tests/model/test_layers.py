@@ -11,7 +11,9 @@ from ndvq_tune.config import ModelConfig
 from ndvq_tune.model.convolution import strided_conv, strided_transposed_conv
 from ndvq_tune.model.layers import Pointwise, ResidualBlock, decoder, encoder, prime_factors, strides
 
-sizes_and_strides = st.integers(1, 3).flatmap(
+ONE_D = ModelConfig(n_dims=1, downsample=(2,))
+
+sizes_and_strides = st.integers(1, 4).flatmap(
     lambda n_dims: st.tuples(
         st.lists(st.integers(1, 4), min_size=n_dims, max_size=n_dims).map(tuple),
         st.lists(st.sampled_from([1, 2, 3, 5]), min_size=n_dims, max_size=n_dims).map(tuple),
@@ -75,7 +77,7 @@ def test_pointwise_is_a_convolution_of_kernel_one():
 
 
 def test_a_sample_does_not_depend_on_its_batch():
-    block = ResidualBlock(8, 2, None)
+    block = ResidualBlock(ModelConfig(n_dims=2, downsample=(1, 1)), 8, attended=False)
     x = torch.randn(4, 8, 5, 5)
     torch.testing.assert_close(block(x)[:1], block(x[:1]))
 
@@ -83,11 +85,11 @@ def test_a_sample_does_not_depend_on_its_batch():
 @pytest.mark.parametrize("channels", [2, 3, 7])
 def test_any_width_of_a_residual_block_works(channels):
     x = torch.randn(2, channels, 5)
-    assert ResidualBlock(channels, 1, None)(x).shape == x.shape
+    assert ResidualBlock(ONE_D, channels, attended=False)(x).shape == x.shape
 
 
 def test_residual_block_adds_to_its_input():
-    block = ResidualBlock(4, 1, None)
+    block = ResidualBlock(ONE_D, 4, attended=False)
     for parameter in block.convs[-1].parameters():
         nn.init.zeros_(parameter)
     x = torch.randn(2, 4, 5)
@@ -101,6 +103,28 @@ def test_decoder_mirrors_encoder(downsample):
     latents = encoder(config, channels=3, embedding_dim=4)(x)
     assert latents.shape == (2, 4, 12 // downsample[0], 12 // downsample[1])
     assert decoder(config, channels=3, embedding_dim=4)(latents).shape == x.shape
+
+
+@pytest.mark.parametrize("levels", ["all", "coarsest"])
+def test_residual_blocks_and_attention_are_at_the_levels_asked_for(levels):
+    settings = {"n_dims": 2, "downsample": (8, 4), "n_res_layers": 2, "n_hiddens": 4, "res_levels": "all"}
+    config = ModelConfig(**settings, attention={"type": "full", "levels": levels})
+    for net in (encoder(config, channels=3, embedding_dim=4), decoder(config, channels=3, embedding_dim=4)):
+        blocks = [module for module in net if isinstance(module, ResidualBlock)]
+        assert len(blocks) == 2 * 3
+        assert sum(block.attention is not None for block in blocks) == (6 if levels == "all" else 2)
+    x = torch.randn(1, 3, 16, 8)
+    latents = encoder(config, channels=3, embedding_dim=4)(x)
+    assert decoder(config, channels=3, embedding_dim=4)(latents).shape == x.shape
+
+
+def test_decoder_multiplier_sets_the_width_of_the_decoder_alone():
+    config = ModelConfig(n_hiddens=8, decoder_multiplier=2.5)
+    widths = [
+        {m.num_channels for m in net.modules() if isinstance(m, nn.GroupNorm)}
+        for net in (encoder(config, channels=3, embedding_dim=4), decoder(config, channels=3, embedding_dim=4))
+    ]
+    assert widths == [{8, 4}, {20, 10}]
 
 
 @pytest.mark.parametrize("attention", ["none", "axial", "full"])

@@ -18,7 +18,7 @@ def model_of(input_shape=(3, 8, 8), downsample=(2, 2), **settings) -> NDimVQVAE:
 
 def test_1_attention_reads_positions_not_runs_of_memory():
     """Defect 1: channels-first tensors were read as channels-last, so a token mixed channels and positions."""
-    module = FullAttention(8, n_head=2, dropout=0.0)
+    module = FullAttention(8, n_head=2, dropout=0.0, rotary=False)
     x = torch.randn(1, 8, 4, 8)
     order = torch.randperm(32)
     permuted = module(x.flatten(2)[..., order].view_as(x))
@@ -28,13 +28,13 @@ def test_1_attention_reads_positions_not_runs_of_memory():
 def test_2_a_width_that_does_not_fit_is_an_error():
     """Defect 2: the linear layer reshaped ``(2, 4, 6)`` silently into rows of 8."""
     with pytest.raises(RuntimeError, match="shape"):
-        MultiHeadAttention(8, n_head=2, dropout=0.0)(torch.randn(2, 4, 6))
+        MultiHeadAttention(8, n_head=2, dropout=0.0, rotary=False)(torch.randn(2, 4, 6), (4,))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_2_axial_attention_attends_along_its_own_axis(axis):
     """Defect 2: the axis offset forgot the heads, so the wrong axis was attended."""
-    module = AxialAttention(4, n_dims=3, n_head=2, dropout=0.0)
+    module = AxialAttention(4, n_dims=3, n_head=2, dropout=0.0, rotary=False)
     for other, attention in enumerate(module.axes):
         if other != axis:
             nn.init.zeros_(attention.output.weight)
@@ -75,7 +75,7 @@ def test_3_attention_weights_are_not_materialised():
                 largest = max(largest, value.numel() if isinstance(value, torch.Tensor) else 0)
             return output
 
-    module = FullAttention(8, n_head=2, dropout=0.0)
+    module = FullAttention(8, n_head=2, dropout=0.0, rotary=False)
     with torch.no_grad(), Largest():
         module(torch.randn(1, 8, 2048))
     assert largest <= 2048 * 3 * 8

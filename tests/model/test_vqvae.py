@@ -9,7 +9,12 @@ from ndvq_tune.config import AttentionConfig, ModelConfig, QuantizerConfig
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.model import NDimVQVAE, build_model
 
-SAMPLES = {1: ((2, 48), (4,)), 2: ((3, 16, 12), (4, 2)), 3: ((1, 4, 8, 8), (2, 4, 4))}
+SAMPLES = {
+    1: ((2, 48), (4,)),
+    2: ((3, 16, 12), (4, 2)),
+    3: ((1, 4, 8, 8), (2, 4, 4)),
+    4: ((2, 4, 4, 6, 4), (2, 2, 3, 2)),
+}
 
 
 def model_of(input_shape, downsample, **settings) -> NDimVQVAE:
@@ -17,7 +22,7 @@ def model_of(input_shape, downsample, **settings) -> NDimVQVAE:
     return NDimVQVAE(n_dims=len(downsample), downsample=downsample, input_shape=input_shape, **{**defaults, **settings})
 
 
-@pytest.fixture(params=[1, 2, 3], ids=["1d", "2d", "3d"])
+@pytest.fixture(params=[1, 2, 3, 4], ids=["1d", "2d", "3d", "4d"])
 def model(request) -> NDimVQVAE:
     return model_of(*SAMPLES[request.param], data_mean=0.4, data_variance=0.09)
 
@@ -26,7 +31,7 @@ def data_for(model: NDimVQVAE, batch: int = 2) -> torch.Tensor:
     return torch.rand(batch, *model.input_shape)
 
 
-shapes = st.integers(1, 3).flatmap(
+shapes = st.integers(1, 4).flatmap(
     lambda n_dims: st.tuples(
         st.lists(st.integers(1, 9), min_size=n_dims, max_size=n_dims).map(tuple),
         st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=n_dims, max_size=n_dims).map(tuple),
@@ -109,9 +114,18 @@ def test_training_starts_near_the_mean_of_the_data(model):
     assert model(x)[0] < 1.3
 
 
-@pytest.mark.parametrize("attention", ["none", "axial", "full"])
-def test_gradients_reach_every_parameter(model, attention):
-    model = model_of(model.input_shape, model.downsample, attention={"type": attention})
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"attention": {"type": "axial"}},
+        {"attention": {"type": "full", "levels": "all"}, "res_levels": "all"},
+        {"norm": "rms", "activation": "silu", "decoder_multiplier": 1.5},
+        {"norm": "batch", "activation": "snake"},
+    ],
+    ids=["axial", "full, all levels", "rms, silu", "batch, snake"],
+)
+def test_gradients_reach_every_parameter(model, options):
+    model = model_of(model.input_shape, model.downsample, **options)
     recon_loss, _, output = model(data_for(model))
     (recon_loss + output["commitment_loss"]).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
