@@ -21,6 +21,15 @@ class Pointwise(nn.Linear):
         return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
+class ToLatents(Pointwise):
+    """The map to latents, always in fp32: small differences decide between codes, and half precision loses them."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(B, C, *S)`` to ``(B, D, *S)``."""
+        with torch.autocast(x.device.type, enabled=False):
+            return super().forward(x.to(self.weight.dtype))
+
+
 def prime_factors(number: int) -> list[int]:
     """Prime factors of a positive integer, smallest first; none for 1."""
     factors = []
@@ -87,7 +96,7 @@ def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
         build_activation(config.activation, width),
         strided_conv(width, width, (1,) * config.n_dims),
         *_coarsest_blocks(config, width),
-        Pointwise(width, embedding_dim),
+        ToLatents(width, embedding_dim),
     )
 
 

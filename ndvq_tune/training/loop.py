@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.data import Dataset, batches, batches_per_epoch
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training.evaluation import evaluate, to_float
+from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes, reset_peak
 
 Report = dict[str, float]
@@ -57,11 +59,8 @@ class Training:
         self.optimizer = OPTIMIZERS[settings.optimizer](
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self._network: nn.Module = self.model
-        if world_size > 1:
-            # Codebook statistics are summed over ranks inside the codebook: broadcasting buffers would only cost time.
-            self._network = DistributedDataParallel(self.model, broadcast_buffers=False)
-            torch.manual_seed(settings.seed + rank)
+        self._network = self._trained_network()
+        torch.manual_seed(settings.seed + rank)
 
     @property
     def finished(self) -> bool:
@@ -100,6 +99,14 @@ class Training:
             "peak_memory_bytes": peak_bytes(self.device),
         }
 
+    def _trained_network(self) -> Callable[[torch.Tensor], Any]:
+        """The model as training calls it: over all ranks, and compiled if asked for. Validation calls it plain."""
+        network: nn.Module = self.model
+        if self.world_size > 1:
+            # Quantizers sum their statistics over the ranks; only batch normalisation leaves its own to each.
+            network = DistributedDataParallel(network, broadcast_buffers=self.config.model.norm == "batch")
+        return torch.compile(network) if self.config.training.compile else network
+
     def _batches(self) -> Iterator[torch.Tensor]:
         return batches(
             self.dataset.train,
@@ -111,15 +118,18 @@ class Training:
         )
 
     def _step(self, x: torch.Tensor) -> torch.Tensor:
-        """One optimiser step; the reconstruction loss, without waiting for the device."""
+        """One optimiser step; NMSE of the reconstruction, without waiting for the device."""
+        settings = self.config.training
         share = warmup_then_cosine(self.step, self._steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.training.learning_rate * share
+            group["lr"] = settings.learning_rate * share
         recon_loss: torch.Tensor
-        recon_loss, _, vq_output = self._network(x)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            recon_loss, x_recon, vq_output = self._network(x)
+        loss = reconstruction_loss(x_recon, x, settings.loss, self.model.data_variance)
         self.optimizer.zero_grad(set_to_none=True)
-        (recon_loss + vq_output["commitment_loss"]).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.training.gradient_clip)
+        (loss + vq_output["commitment_loss"]).backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
         self.optimizer.step()
         self.step += 1
         return recon_loss.detach()

@@ -1,3 +1,4 @@
+import copy
 import math
 from itertools import pairwise
 
@@ -5,9 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from ndvq_tune.config import LossConfig
+from ndvq_tune.data import batches
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.training import loop
+from ndvq_tune.training.evaluation import to_float
 from ndvq_tune.training.loop import Training, warmup_then_cosine
+from ndvq_tune.training.losses import reconstruction_loss
 from tests.training.training_examples import config, dataset, timeless
 
 
@@ -127,3 +132,44 @@ def test_a_finished_training_trains_no_further():
     training.fit(reports.append)
     assert training.finished
     assert len(reports) == 1
+
+
+def test_a_step_minimises_the_configured_loss():
+    """One step by hand, from the same weights on the same batch."""
+    loss = {"type": "smooth_l1", "recon_loss_factor": 3.0, "ssim_weight": 0.5}
+    training = Training(config({"attention": {"type": "none"}}, max_epochs=1, batch_size=16, loss=loss), dataset())
+    model = copy.deepcopy(training.model)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    (batch,) = batches(training.dataset.train, 16, seed=0)
+    x = to_float(batch, torch.device("cpu"))
+    torch.manual_seed(0)
+    _, x_recon, vq_output = model(x)
+    (reconstruction_loss(x_recon, x, LossConfig(**loss), model.data_variance) + vq_output["commitment_loss"]).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+
+    torch.manual_seed(0)
+    training.run_epoch()
+    for ours, expected in zip(training.model.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_precision_is_that_of_training_and_validation_is_always_in_fp32(precision, dtype):
+    training = Training(config(precision=precision, max_epochs=1), dataset())
+    dtypes = {True: set(), False: set()}
+    training.model.encoder[0].register_forward_hook(lambda module, _, output: dtypes[module.training].add(output.dtype))
+    assert math.isfinite(training.run_epoch()["recon_loss"])
+    assert dtypes == {True: {dtype}, False: {torch.float32}}
+
+
+def test_bf16_learns_as_fp32_does():
+    losses = [fit(max_epochs=8, precision=precision)[-1]["recon_loss"] for precision in ("fp32", "bf16")]
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_compiled_training_is_the_same_training():
+    plain, compiled = (fit(max_epochs=2, compile=compile_) for compile_ in (False, True))
+    assert compiled[-1]["recon_loss"] == pytest.approx(plain[-1]["recon_loss"], rel=1e-2)
