@@ -251,21 +251,27 @@ def structured(model: NDimVQVAE) -> torch.Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", ["none", "axial", "full"])
-@pytest.mark.parametrize("n_dims", [1, 2, 3])
-def test_one_batch_is_learned(n_dims, attention):
-    input_shape, downsample = {1: ((1, 128), (4,)), 2: ((3, 32, 32), (4, 4)), 3: ((3, 8, 16, 16), (2, 4, 4))}[n_dims]
-    model = model_of(input_shape, downsample, n_codes=128, n_hiddens=32, attention={"type": attention})
+@pytest.mark.parametrize(
+    ("input_shape", "downsample"),
+    [((1, 128), (4,)), ((3, 32, 32), (4, 4)), ((3, 8, 16, 16), (2, 4, 4)), ((1, 4, 8, 8, 8), (2, 4, 4, 4))],
+    ids=["1d", "2d", "3d", "4d"],
+)
+def test_one_batch_is_learned_to_an_nmse_under_a_hundredth(input_shape, downsample):
+    settings = {"embedding_dim": 8, "n_codes": 512, "n_hiddens": 32, "attention": {"type": "axial"}}
+    model = model_of(input_shape, downsample, **settings)
     x = structured(model)
     model.data_mean.copy_(x.mean())
     model.data_variance.copy_(x.var())
-    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
-    for _ in range(150):
+    steps = 300
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, steps)
+    for _ in range(steps):
         recon_loss, _, output = model(x)
         optimizer.zero_grad()
         (recon_loss + output["commitment_loss"]).backward()
         optimizer.step()
+        schedule.step()
     model.eval()
     recon_loss, _, output = model(x)
-    assert recon_loss < 0.05
+    assert recon_loss < 0.01
     assert output["perplexity"] > 30

@@ -169,7 +169,7 @@ def test_bf16_learns_as_fp32_does():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # those of torch.compile about itself
 def test_compiled_training_is_the_same_training():
     plain, compiled = (fit(max_epochs=2, compile=compile_) for compile_ in (False, True))
     assert compiled[-1]["recon_loss"] == pytest.approx(plain[-1]["recon_loss"], rel=1e-2)

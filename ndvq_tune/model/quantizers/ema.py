@@ -1,18 +1,19 @@
 """Vector quantisation with a codebook that follows the latents by moving averages."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import distributed as dist
 from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.model.quantizers.base import Quantizer, VQOutput
+from ndvq_tune.model.quantizers.gradients import rotated, straight_through
+from ndvq_tune.model.quantizers.nearest import nearest
+from ndvq_tune.model.quantizers.usage import distributed, over_ranks, perplexity
 
 CodebookInit = Literal["kmeans", "sample"]
 
 _KMEANS_STEPS = 10
-# Scores of all tokens against all codes can take gigabytes. 4 MiB of them at a time is also faster on a CPU.
-_SCORES_AT_ONCE = 2**20
 # Memory of the use of codes, apart from ema_decay: however slowly codes move, a dead one is noticed in some 70 steps.
 _USAGE_DECAY = 0.95
 # That memory spans at least so many tokens of an evenly used code: with fewer, none seen would mean nothing.
@@ -33,6 +34,10 @@ class EMACodebook(Quantizer):
     https://arxiv.org/abs/2005.00341). A code counts as dead below ``restart_threshold`` of an even share of the
     tokens, so that the measure is the same for any batch and codebook, even with far fewer tokens a step than codes.
 
+    Codes of few dimensions, of which more are used, need nothing here: the encoder ends in a linear map to
+    ``embedding_dim`` (the factorised codes of ViT-VQGAN, Yu et al., 2021, section 3.2;
+    https://arxiv.org/abs/2110.04627).
+
     Args:
         n_codes: Codes.
         embedding_dim: Dimensions of a code.
@@ -40,6 +45,9 @@ class EMACodebook(Quantizer):
         ema_decay: Decay of the moving averages (gamma), once the first steps are over.
         codebook_init: How the first training batch gives the first codes: k-means, or a sample of its latents.
         restart_threshold: Share of an even use below which a code is restarted; 0 for never.
+        cosine: Latents are normalised to length 1 first, and codes whenever they move: the nearest code is the one of
+            the nearest direction (the l2-normalised codes of ViT-VQGAN, same section).
+        rotation_trick: Gradients turn with the latent onto its code (see ``rotated``), rather than pass straight.
     """
 
     codes: torch.Tensor
@@ -56,6 +64,8 @@ class EMACodebook(Quantizer):
         ema_decay: float = 0.95,
         codebook_init: CodebookInit = "kmeans",
         restart_threshold: float = 0.03,
+        cosine: bool = False,
+        rotation_trick: bool = False,
     ) -> None:
         super().__init__()
         if codebook_init not in ("kmeans", "sample"):
@@ -66,76 +76,71 @@ class EMACodebook(Quantizer):
         self.ema_decay = ema_decay
         self.codebook_init = codebook_init
         self.restart_threshold = restart_threshold
-        codes = torch.randn(n_codes, embedding_dim)
+        self.cosine = cosine
+        self.rotation_trick = rotation_trick
+        codes = self.placed(torch.randn(n_codes, embedding_dim))
         self.register_buffer("codes", codes)
         self.register_buffer("counts", torch.ones(n_codes))
         self.register_buffer("sums", codes.clone())
         self.register_buffer("usage", torch.ones(n_codes))
         self.register_buffer("updates", torch.tensor(0))
-
-    @property
-    def initialised(self) -> bool:
-        """Whether the codes come from data; part of the state dict through ``updates``."""
-        return bool(self.updates > 0)
+        # Beside the buffer ``updates``, which a GPU would have to be waited for, and a compiled graph broken.
+        self.initialised = False
 
     def forward(self, latents: torch.Tensor) -> VQOutput:
         """Quantise latents ``(B, D, *L)``; in training also learn from them."""
-        # Half precision would pick wrong codes for latents far from the origin, and lose small EMA steps.
-        with torch.autocast(latents.device.type, enabled=False):
-            latents = latents.float()
-            channels_last = latents.movedim(1, -1)
-            tokens = channels_last.detach().flatten(0, -2)
-            learning = self.training and self.initialised
-            if self.training and not learning:
-                self._initialise(tokens)
-            nearest = self.nearest(tokens)
-            encodings = nearest.view(channels_last.shape[:-1])
-            quantised = self.lookup(encodings)
-            counts, sums = self._statistics(tokens, nearest)
-            if learning:
-                self._learn(tokens, counts, sums)
-            return VQOutput(
-                # Written this way round, the value is exactly the code, as decoding from encodings finds it.
-                embeddings=quantised + (latents - latents.detach()),
-                encodings=encodings,
-                commitment_loss=self.codebook_beta * F.mse_loss(latents, quantised),
-                perplexity=torch.special.entr(counts / counts.sum()).sum().exp(),
-                counts=torch.bincount(nearest, minlength=self.n_codes).float()[None],
-            )
+        latents = self.placed(latents.float())
+        channels_last = latents.detach().movedim(1, -1)
+        tokens = channels_last.flatten(0, -2)
+        learning = self.training and self.initialised
+        if self.training and not learning:
+            self._initialise(tokens)
+        numbers = nearest(tokens, self.codes)
+        encodings = numbers.view(channels_last.shape[:-1])
+        quantised = self.lookup(encodings)
+        totals = self._totals(tokens, numbers)
+        pooled = over_ranks(totals) if self.training else totals
+        if learning:
+            self._learn(tokens, pooled[:, -1], pooled[:, :-1])
+        return VQOutput(
+            embeddings=straight_through(rotated(latents, quantised) if self.rotation_trick else latents, quantised),
+            encodings=encodings,
+            commitment_loss=self.codebook_beta * F.mse_loss(latents, quantised),
+            perplexity=perplexity(pooled[:, -1]),
+            counts=totals[None, :, -1],
+        )
 
+    @torch.no_grad()
     def encode(self, latents: torch.Tensor) -> torch.Tensor:
         """Encodings ``(B, *L)`` of latents ``(B, D, *L)``."""
-        channels_last = latents.movedim(1, -1)
-        return self.nearest(channels_last.flatten(0, -2)).view(channels_last.shape[:-1])
+        channels_last = self.placed(latents.float()).movedim(1, -1)
+        return nearest(channels_last.flatten(0, -2), self.codes).view(channels_last.shape[:-1])
 
     def lookup(self, encodings: torch.Tensor) -> torch.Tensor:
         """Codes ``(B, D, *L)`` of encodings ``(B, *L)``."""
         return F.embedding(encodings, self.codes).movedim(-1, 1)
 
-    @torch.no_grad()
-    def nearest(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Number ``(N,)`` of the code nearest to each token ``(N, D)``, in Euclidean distance.
+    def placed(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors where they are compared: with ``cosine`` their directions in dimension 1, otherwise themselves."""
+        return F.normalize(vectors, dim=1) if self.cosine else vectors
 
-        ``|z - c|^2`` is least where ``z.c - |c|^2 / 2`` is greatest. Both are taken relative to the codes' mean,
-        which changes no distance but keeps the two terms small and their difference exact.
-        """
-        origin = self.codes.mean(0)
-        codes = self.codes - origin
-        bias = codes.square().sum(1) / -2
-        chunks = torch.split(tokens.float() - origin, max(1, _SCORES_AT_ONCE // self.n_codes))
-        return torch.cat([torch.addmm(bias, chunk, codes.T).argmax(1) for chunk in chunks])
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.initialised = bool(self.updates > 0)
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def _initialise(self, tokens: torch.Tensor) -> None:
-        self.codes.copy_(self._draw(tokens))
+        self.codes.copy_(self.placed(self._draw(tokens)))
         for _ in range(_KMEANS_STEPS if self.codebook_init == "kmeans" else 0):
-            self._set_codes(*self._statistics(tokens, self.nearest(tokens)))
+            self._set_codes(*self._counts_and_sums(tokens))
         # As if this batch had been seen for ever.
-        counts, _ = self._statistics(tokens, self.nearest(tokens))
+        counts, _ = self._counts_and_sums(tokens)
         self.counts.copy_(counts)
         self.sums.copy_(self.codes * counts[:, None])
         self.usage.copy_(counts)
         self.updates.fill_(1)
+        self.initialised = True
 
     @torch.no_grad()
     def _learn(self, tokens: torch.Tensor, counts: torch.Tensor, sums: torch.Tensor) -> None:
@@ -164,15 +169,17 @@ class EMACodebook(Quantizer):
     def _set_codes(self, counts: torch.Tensor, sums: torch.Tensor) -> None:
         """Codes are means; an unused code's count and sum fade together, and it stays where it is."""
         counts = counts[:, None]
-        self.codes.copy_(torch.where(counts > _FADED, sums / counts.clamp_min(_FADED), self.codes))
+        self.codes.copy_(self.placed(torch.where(counts > _FADED, sums / counts.clamp_min(_FADED), self.codes)))
 
-    def _statistics(self, tokens: torch.Tensor, nearest: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens ``(K,)`` and sum of tokens ``(K, D)`` of each code; in training, over all ranks."""
-        counted = F.pad(tokens, (0, 1), value=1.0)
-        totals = tokens.new_zeros(self.n_codes, counted.shape[1]).index_add_(0, nearest, counted)
-        if self.training and _distributed():
-            dist.all_reduce(totals)
+    def _counts_and_sums(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens ``(K,)`` and sum of tokens ``(K, D)`` nearest to each code, over all ranks."""
+        totals = over_ranks(self._totals(tokens, nearest(tokens, self.codes)))
         return totals[:, -1], totals[:, :-1]
+
+    def _totals(self, tokens: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """Sum of the tokens of each code and, last, their number, ``(K, D + 1)``."""
+        counted = F.pad(tokens, (0, 1), value=1.0)
+        return tokens.new_zeros(self.n_codes, counted.shape[1]).index_add_(0, numbers, counted)
 
     def _draw(self, tokens: torch.Tensor) -> torch.Tensor:
         """A random token ``(K, D)`` for each code, the same on all ranks; different ones as long as there are any.
@@ -184,10 +191,7 @@ class EMACodebook(Quantizer):
         drawn = tokens[order % n_tokens]
         if n_tokens < self.n_codes:
             drawn = drawn + 0.01 * tokens.std(0, correction=0) * torch.randn_like(drawn)
-        if _distributed():
+        if distributed():
             dist.broadcast(drawn, src=0)
         return drawn
 
-
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized()
