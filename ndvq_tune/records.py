@@ -74,6 +74,11 @@ class TrialRecord:
         """The last report; empty before the first."""
         return self.reports[-1] if self.reports else {}
 
+    @property
+    def sound(self) -> bool:
+        """Whether its numbers mean something: it neither failed nor diverged."""
+        return self.state is not TrialState.FAILED and self.stop_reason is not StopReason.DIVERGED
+
     def finite(self, *names: str) -> bool:
         """Whether the last report has a finite value for each of these metrics."""
         return all(math.isfinite(self.metrics.get(name, math.nan)) for name in names)
@@ -87,6 +92,13 @@ def number_of(trial_name: str) -> int:
 def short_name(key: str) -> str:
     """A parameter's flat, short name for tables: ``model.n_codes`` is ``n_codes``."""
     return key.split(".", 1)[1]
+
+
+def short_value(value: object, digits: int = 3) -> str:
+    """A value in short: ``2x4x4`` for a list, so many digits for a float."""
+    if isinstance(value, list | tuple):
+        return "x".join(short_value(item, digits) for item in value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)

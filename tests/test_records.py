@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, number_of, short_name
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState, number_of, short_name, short_value
 
 
 def trial(number: int = 0, *reports: dict[str, float], state: TrialState = TrialState.RUNNING) -> TrialRecord:
@@ -45,3 +45,22 @@ def test_a_search_counts_its_trials_by_state():
     states = [TrialState.COMPLETED, TrialState.PRUNED, TrialState.PRUNED]
     search = SearchRecord("name", tuple(trial(i, state=state) for i, state in enumerate(states)), ())
     assert [search.count(state) for state in TrialState] == [0, 1, 2, 0]
+
+
+def test_short_values():
+    values = ([2, 4, 4], 0.000312345, "axial", 512)
+    assert [short_value(value) for value in values] == ["2x4x4", "0.000312", "axial", "512"]
+    assert short_value((0.000312347, 1), digits=5) == "0.00031235x1"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "sound"),
+    [
+        (TrialState.COMPLETED, None, True),
+        (TrialState.PRUNED, StopReason.PLATEAU, True),
+        (TrialState.PRUNED, StopReason.DIVERGED, False),
+        (TrialState.FAILED, None, False),
+    ],
+)
+def test_numbers_of_failed_and_diverged_trials_mean_nothing(state, reason, sound):
+    assert TrialRecord(0, {}, {}, state=state, stop_reason=reason).sound == sound

@@ -8,7 +8,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from ndvq_tune.records import SearchRecord, short_name
+from ndvq_tune.records import SearchRecord, short_name, short_value
 from ndvq_tune.report.files import replacing
 from ndvq_tune.report.plots import curves, rate_distortion
 from ndvq_tune.report.ranking import best, pareto, ranked, satisfies
@@ -18,7 +18,6 @@ from ndvq_tune.report.wording import (
     metric_text,
     outcome,
     params_text,
-    short_value,
     shown_metrics,
     stop_reasons,
 )

@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name, short_value
 from ndvq_tune.report.ranking import best, pareto
-from ndvq_tune.report.wording import label, metric_text, short_value
+from ndvq_tune.report.wording import label, metric_text
 
 RATE, DISTORTION = "bits_per_element", "recon_loss"
 CURVES = ("recon_loss", "perplexity", "codebook_usage")

@@ -2,7 +2,7 @@
 
 import math
 
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import SearchRecord, TrialRecord
 
 
 def eligible(search: SearchRecord) -> list[TrialRecord]:
@@ -11,14 +11,7 @@ def eligible(search: SearchRecord) -> list[TrialRecord]:
     A trial that was stopped early is as good as its numbers.
     """
     names = [name for name, _ in search.objectives]
-    return [
-        trial
-        for trial in search.trials
-        if trial.state is not TrialState.FAILED
-        and trial.stop_reason is not StopReason.DIVERGED
-        and trial.checkpoint is not None
-        and trial.finite(*names)
-    ]
+    return [trial for trial in search.trials if trial.sound and trial.checkpoint is not None and trial.finite(*names)]
 
 
 def satisfies(trial: TrialRecord, search: SearchRecord) -> bool:

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import SearchRecord, TrialRecord, short_name
+from ndvq_tune.records import SearchRecord, TrialRecord, short_name, short_value
 from ndvq_tune.report.files import replacing
-from ndvq_tune.report.wording import short_value
 
 _TRIAL_FIELDS = {
     "number": pa.int64(),

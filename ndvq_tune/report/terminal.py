@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ndvq_tune.records import SearchRecord, TrialRecord, short_name
+from ndvq_tune.records import SearchRecord, TrialRecord, short_name, short_value
 from ndvq_tune.report.ranking import best, pareto, ranked
 from ndvq_tune.report.wording import (
     count_text,
@@ -15,7 +15,6 @@ from ndvq_tune.report.wording import (
     metric_text,
     outcome,
     params_text,
-    short_value,
     shown_metrics,
     stop_reasons,
 )

@@ -2,7 +2,7 @@
 
 import math
 
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name, short_value
 from ndvq_tune.report.ranking import best, pareto
 
 LABELS = {"codebook_usage": "usage", "bits_per_element": "bits", "entropy_bits_per_element": "entropy bits"}
@@ -34,13 +34,6 @@ def metric_text(metric: str, value: float | None) -> str:
 def shown_metrics(search: SearchRecord) -> list[str]:
     """The metrics of a table of trials: the objectives first, then the usual ones."""
     return list(dict.fromkeys([*(name for name, _ in search.objectives), *SHOWN]))
-
-
-def short_value(value: object) -> str:
-    """A parameter's value in short: ``2x4x4`` for a list, three digits for a float."""
-    if isinstance(value, list | tuple):
-        return "x".join(short_value(item) for item in value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def params_text(trial: TrialRecord) -> str:

@@ -16,9 +16,9 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_value
 from ndvq_tune.tracking.client import connect, first_line, resolve_uri, ui_address, ui_command
-from ndvq_tune.tracking.values import flat, metrics_of, milliseconds, params_of, summary_of, tags_of, times_of
+from ndvq_tune.tracking.values import DIGITS, metrics_of, milliseconds, params_of, summary_of, tags_of, times_of
 
 SEARCH_TAG = "ndvq_tune.search_id"
 TRIAL_TAG = "ndvq_tune.trial"
@@ -105,7 +105,7 @@ class MlflowTracker:
         Raises:
             TrackingError: MLflow failed; calling again does what is missing.
         """
-        wanted = {key: flat(value) for key, value in params.items()}
+        wanted = {key: short_value(value, DIGITS) for key, value in params.items()}
         with self._speaking() as runs:
             parent = runs[None]
             changed = {key: value for key, value in wanted.items() if parent.params.get(key, value) != value}

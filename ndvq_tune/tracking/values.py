@@ -4,21 +4,15 @@ import math
 import time
 from collections.abc import Mapping
 
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState, short_name
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name, short_value
 
+DIGITS = 5
 _MAX_TAG = 4000
-
-
-def flat(value: object) -> str:
-    """A value as a short text for a table: ``[2, 4, 4]`` is ``2x4x4``, a float has five digits."""
-    if isinstance(value, list | tuple):
-        return "x".join(flat(item) for item in value)
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def params_of(trial: TrialRecord) -> dict[str, str]:
     """What the search chose, by short name. The whole configuration is an artifact: it would drown the choice."""
-    return {short_name(key): flat(value) for key, value in trial.params.items()}
+    return {short_name(key): short_value(value, DIGITS) for key, value in trial.params.items()}
 
 
 def tags_of(trial: TrialRecord) -> dict[str, str]:
@@ -60,11 +54,7 @@ def summary_of(search: SearchRecord) -> dict[str, float]:
     counts = {f"trials_{state}": float(search.count(state)) for state in TrialState if state.final}
     summary = {"trials": float(len(search.trials)), **counts, "wall_seconds": search.wall_seconds}
     for name, mode in search.objectives:
-        values = [trial.metrics[name] for trial in search.trials if _sound(trial) and trial.finite(name)]
+        values = [trial.metrics[name] for trial in search.trials if trial.sound and trial.finite(name)]
         if values:
             summary[f"best_{name}"] = float(min(values) if mode == "min" else max(values))
     return {f"search/{name}": value for name, value in summary.items()}
-
-
-def _sound(trial: TrialRecord) -> bool:
-    return trial.state is not TrialState.FAILED and trial.stop_reason is not StopReason.DIVERGED

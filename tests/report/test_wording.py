@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from ndvq_tune.report.wording import duration, metric_text, short_value
+from ndvq_tune.report.wording import duration, metric_text
 
 
 @pytest.mark.parametrize(
@@ -29,9 +29,3 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_metric_text(metric: str, value: float | None, text: str) -> None:
     assert metric_text(metric, value) == text
-
-
-def test_short_value() -> None:
-    assert [short_value(value) for value in ([2, 4, 4], 0.000312345, "axial", 512)] == [
-        "2x4x4", "0.000312", "axial", "512",
-    ]  # fmt: skip
