@@ -1,6 +1,7 @@
 """Multi-head attention over latent positions: all of them, or one axis at a time."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import nn
@@ -96,7 +97,7 @@ class AxialAttention(nn.Module):
             attention(tokens.movedim(axis, -2), tokens.shape[axis : axis + 1]).movedim(-2, axis)
             for axis, attention in enumerate(self.axes, start=1)
         ]
-        return torch.stack(attended).sum(0).movedim(-1, 1)
+        return reduce(torch.add, attended).movedim(-1, 1)
 
 
 def build_attention(config: AttentionConfig, n_hiddens: int, n_dims: int) -> nn.Module | None:
