@@ -97,7 +97,8 @@ class AxialAttention(nn.Module):
             attention(tokens.movedim(axis, -2), tokens.shape[axis : axis + 1]).movedim(-2, axis)
             for axis, attention in enumerate(self.axes, start=1)
         ]
-        return reduce(torch.add, attended).movedim(-1, 1)
+        # A sum takes the memory format of its first term: that of the last axis, which was not moved.
+        return reduce(torch.Tensor.add, reversed(attended)).movedim(-1, 1)
 
 
 def build_attention(config: AttentionConfig, n_hiddens: int, n_dims: int) -> nn.Module | None:
