@@ -98,7 +98,8 @@ class AxialAttention(nn.Module):
             for axis, attention in enumerate(self.axes, start=1)
         ]
         # A sum takes the memory format of its first term: that of the last axis, which was not moved.
-        return reduce(torch.Tensor.add, reversed(attended)).movedim(-1, 1)
+        total: torch.Tensor = reduce(torch.add, reversed(attended))
+        return total.movedim(-1, 1)
 
 
 def build_attention(config: AttentionConfig, n_hiddens: int, n_dims: int) -> nn.Module | None:
