@@ -1,0 +1,146 @@
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch.nn import functional as F  # noqa: N812
+
+from benchmarks import ablation, model, quality, samples, seed
+from benchmarks.contenders import Case, QuantizerCase, models, quantizers
+from benchmarks.learners import N_CODES, judge
+from benchmarks.measure import MATRIX, count_flops, matrix_product, median_seconds
+from benchmarks.report import Goal, goals_table, machine
+from benchmarks.samples import Samples
+from ndvq_tune.errors import ConfigError
+
+needs_seed = pytest.mark.skipif(seed.NDimVQVAE is None, reason="the package nd-vq-vae is not installed")
+
+
+@dataclass
+class Perfect:
+    """A learner that knows all, and uses two codes, one twice as often as the other."""
+
+    model: torch.nn.Module
+
+    def step(self, x: torch.Tensor, done: int, total: int) -> None: ...
+
+    def reconstruct(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, torch.tensor([0, 1, 1]).expand(len(x), 3)
+
+
+@pytest.fixture
+def tiny() -> Samples:
+    data = torch.rand(6, 3, 16, generator=torch.Generator().manual_seed(0))
+    return Samples("tiny", (4,), 2, data[:4], data[4:])
+
+
+def test_steps_take_turns_after_one_to_warm_up() -> None:
+    calls: list[str] = []
+    median_seconds({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, count=3, seconds=60)
+    assert calls == ["a", "b"] * 4
+
+
+def test_a_step_that_is_out_of_time_still_runs_twice() -> None:
+    calls: list[str] = []
+    median_seconds({"a": lambda: calls.append("a")}, count=9, seconds=0)
+    assert len(calls) == 1 + 2
+
+
+def test_flops_of_a_product_and_of_attention_are_those_of_the_closed_form() -> None:
+    assert count_flops(matrix_product()) == 2 * MATRIX**3
+    query, key, value = torch.rand(3, 2, 4, 8, 16, requires_grad=True)
+    product = 2 * (2 * 4 * 8 * 8 * 16)
+    attention = F.scaled_dot_product_attention
+    assert count_flops(lambda: attention(query, key, value)) == 2 * product
+    assert count_flops(lambda: attention(query, key, value).sum().backward()) == (2 + 5) * product
+
+
+def test_a_goal_is_reached_on_its_side_of_the_bound() -> None:
+    assert Goal("faster", 2.0, 1.5).reached
+    assert not Goal("faster", 1.0, 1.5).reached
+    assert Goal("NMSE", 0.4, 0.5, at_least=False).reached
+
+
+def test_goals_are_shown_with_their_bounds_and_a_plain_answer() -> None:
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(goals_table([Goal("faster", 1.0, 1.5), Goal("peak", 1.0, 1.5, " GB", at_least=False)]))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["faster", "≥", "1.5x", "1x", "NO"] in lines
+    assert ["peak", "≤", "1.5", "GB", "1", "GB", "yes"] in lines
+
+
+def test_a_judge_pools_errors_and_codes(tiny: Samples) -> None:
+    quality_of_perfect = judge(Perfect(torch.nn.Identity()), tiny)
+    assert quality_of_perfect.nmse == 0
+    assert quality_of_perfect.usage == 2 / N_CODES
+    assert quality_of_perfect.perplexity == pytest.approx(3 / 2 ** (2 / 3))
+
+
+def test_all_models_train_and_show_in_a_table(tiny: Samples) -> None:
+    curves = quality.compare(tiny, steps=5, random_seed=0)
+    ends = quality.medians([curves, curves])
+    assert [point.steps for point in curves[quality.OURS]] == [1, 2, 3, 4, 5]
+    assert (quality.OURS_FOR_AS_LONG in ends) == (seed.NDimVQVAE is not None)
+    assert quality.table(tiny, ends).row_count == len(ends)
+    assert len(quality.goals(3, ends)) == (4 if seed.NDimVQVAE else 0)
+
+
+def test_a_training_of_so_many_seconds_ends_then(tiny: Samples) -> None:
+    end = quality.train(lambda: Perfect(torch.nn.Identity()), tiny, quality.for_seconds(0.05), random_seed=0)[-1]
+    assert 0.045 < end.seconds < 1
+
+
+def test_each_row_of_the_ablation_is_a_configuration() -> None:
+    found = ablation.configs(ablation.ROWS, ablation.DATA)
+    assert found.keys() == ablation.ROWS.keys()
+    assert found["norm: batch"].model.norm == "batch"
+
+
+def test_unknown_options_of_all_rows_are_one_error() -> None:
+    with pytest.raises(ConfigError) as error:
+        ablation.configs({"a": {"model.norms": "rms"}, "b": {"model.norm": "layer"}}, {})
+    assert [problem.key for problem in error.value.problems] == ["model.norms", "model.norm"]
+    assert "row 'a'" in str(error.value)
+
+
+def test_sound_has_three_channels_in_range_that_are_split_by_time() -> None:
+    sound = samples.sound()
+    assert sound.train.shape[1:] == sound.validation.shape[1:] == (3, samples.WINDOW)
+    assert 0 <= sound.train.min() < sound.train.max() <= 1
+    assert len(sound.validation) == pytest.approx(0.2 * (len(sound.train) + len(sound.validation)), abs=1)
+
+
+@pytest.mark.slow
+def test_video_and_images_are_quarters_of_the_same_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NDVQ_TUNE_CACHE", str(tmp_path / "cache"))
+    video, images = samples.video(), samples.images()
+    assert video.train.shape[1:] == (3, 8, 32, 32)
+    frames = video.validation[:4].transpose(0, 2).transpose(1, 2)  # (T, quarter, C, H, W)
+    torch.testing.assert_close(images.validation[: 8 * 4], frames.flatten(0, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [Case((3, 16), (4,), batch=2), QuantizerCase(64, vectors=128, dim=8)], ids=str)
+def test_every_contender_is_measured(case: Case | QuantizerCase) -> None:
+    builders = models(case) if isinstance(case, Case) else quantizers(case)
+    rows = model.measure(case, builders, quick=True)
+    assert [row.name for row in rows] == list(builders)
+    assert all(row.seconds > 0 and row.flops > 0 and row.peak >= 0 for row in rows)
+    assert model.table(rows, with_built=True).row_count == len(rows)
+
+
+@needs_seed
+def test_the_seed_gives_what_the_benchmarks_read() -> None:
+    published = seed.NDimVQVAE(8, 16, 1, [4], 8, 1, seed.CODEBOOK_BETA, [3, 16])
+    recon_loss, x_recon, vq_output = published(torch.zeros(2, 3, 16))
+    assert recon_loss.ndim == 0
+    assert x_recon.shape == (2, 3, 16)
+    assert vq_output["encodings"].shape == (2, 4)
+    assert published.configure_optimizers().param_groups[0]["lr"] == seed.LEARNING_RATE
+
+
+def test_the_machine_is_described() -> None:
+    assert machine()["torch"] == torch.__version__
