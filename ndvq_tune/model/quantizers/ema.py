@@ -158,10 +158,12 @@ class EMACodebook(Quantizer):
     def _restart_dead(self, tokens: torch.Tensor, even_use: torch.Tensor) -> None:
         """Move dead codes to random latents, with the count of an even use and the sum that belongs to it.
 
-        So they neither die again at once nor drift back. There is no branch on any being dead: asking would make a
-        GPU wait.
+        So they neither die again at once nor drift back.
         """
         dead = self.usage < self.restart_threshold * even_use
+        # Asked of a GPU, this would make the host wait; asked in a compiled graph, it would break it.
+        if dead.is_cpu and not torch.compiler.is_compiling() and not dead.any():
+            return
         self.usage.copy_(torch.where(dead, even_use, self.usage))
         self.counts.copy_(torch.where(dead, even_use, self.counts))
         self.sums.copy_(torch.where(dead[:, None], even_use * self._draw(tokens), self.sums))
@@ -194,4 +196,3 @@ class EMACodebook(Quantizer):
         if distributed():
             dist.broadcast(drawn, src=0)
         return drawn
-

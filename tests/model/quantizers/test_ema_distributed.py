@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import distributed as dist
 from torch import multiprocessing
+from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.model import EMACodebook
+from tests.model.quantizers.quantizer_examples import codebook_of
 
 STEPS = 6
 
@@ -16,18 +18,15 @@ def _batches() -> torch.Tensor:
     return torch.randn(STEPS, 8, 3, 20, generator=torch.Generator().manual_seed(7))
 
 
-def _codebook(restart_threshold: float) -> EMACodebook:
-    torch.manual_seed(0)
-    codebook = EMACodebook(16, 3, ema_decay=0.8, restart_threshold=restart_threshold)
-    codebook.sums.copy_(codebook.codes)
-    codebook.updates.fill_(1_000_000)
-    return codebook
+def _codebook(cosine: bool) -> EMACodebook:
+    codes = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
+    return codebook_of(F.normalize(codes, dim=1) if cosine else codes, ema_decay=0.8, cosine=cosine)
 
 
-def _learn(rank: int, folder: str) -> None:
+def _learn(rank: int, folder: str, cosine: bool) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
-    known, fresh = _codebook(restart_threshold=0.0), EMACodebook(16, 3, restart_threshold=0.5)
+    known, fresh = _codebook(cosine), EMACodebook(16, 3, restart_threshold=0.5, cosine=cosine)
     torch.manual_seed(rank)
     perplexities = []
     for batch in _batches():
@@ -40,11 +39,12 @@ def _learn(rank: int, folder: str) -> None:
 
 
 @pytest.mark.slow
-def test_two_ranks_learn_as_one(tmp_path):
-    multiprocessing.spawn(_learn, args=(str(tmp_path),), nprocs=2)
+@pytest.mark.parametrize("cosine", [False, True])
+def test_two_ranks_learn_as_one(tmp_path, cosine):
+    multiprocessing.spawn(_learn, args=(str(tmp_path), cosine), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
 
-    alone = _codebook(restart_threshold=0.0)
+    alone = _codebook(cosine)
     perplexities = torch.stack([alone(batch)["perplexity"] for batch in _batches()])
     for state in (first, second):
         for name, value in alone.state_dict().items():
