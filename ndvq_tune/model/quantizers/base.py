@@ -13,9 +13,11 @@ class VQOutput(TypedDict):
     Encodings are ``(B, *L)``, or ``(B, *L, Q)`` of a quantizer with ``Q > 1`` codebooks.
 
     Attributes:
-        embeddings: The codes chosen for the latents, ``(B, D, *L)``, fp32; gradients pass through to the latents.
+        embeddings: The codes chosen for the latents, ``(B, D, *L)``, fp32; in training, gradients pass through to
+            the latents.
         encodings: Their numbers, int64.
-        commitment_loss: What the quantizer adds to the loss, weights included; a scalar.
+        commitment_loss: What the quantizer adds to the loss, weights included; a scalar. Without a gradient where
+            there is nothing to add.
         perplexity: exp of the entropy of code use in this batch (of all ranks, in training); a scalar. The geometric
             mean over codebooks if there are several.
         counts: How often each code was chosen in this batch, on this rank, ``(Q, n_codes)``, fp32.
@@ -47,7 +49,7 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, latents: torch.Tensor) -> torch.Tensor:
-        """Encodings of latents ``(B, D, *L)``; the same as in ``forward``."""
+        """Encodings of latents ``(B, D, *L)``; those that ``forward`` gives."""
 
     @abstractmethod
     def lookup(self, encodings: torch.Tensor) -> torch.Tensor:
