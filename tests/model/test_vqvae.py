@@ -1,3 +1,4 @@
+import copy
 import math
 
 import pytest
@@ -176,6 +177,31 @@ def test_bfloat16_autocast_trains(model, attention):
         recon_loss, x_recon, output = model(x)
     (recon_loss + output["commitment_loss"]).backward()
     assert x_recon.dtype == output["embeddings"].dtype == recon_loss.dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore")  # those of torch.compile about itself
+@pytest.mark.parametrize(
+    ("n_dims", "options"),
+    [
+        (1, {"attention": {"type": "full"}, "norm": "rms", "activation": "snake"}),
+        (2, {"norm": "batch", "quantizer": {"type": "residual"}}),
+        (3, {"attention": {"type": "axial"}}),
+        (4, {"quantizer": {"type": "fsq"}}),
+    ],
+)
+def test_compiles_without_graph_breaks(n_dims, options):
+    model = model_of(*SAMPLES[n_dims], **options)
+    x = data_for(model)
+    model(x)  # the first codes come from data, which is no part of the graph
+    state = copy.deepcopy(model.state_dict())
+    recon_loss, x_recon, output = model(x)
+    model.load_state_dict(state)
+    torch.compiler.reset()
+    compiled_loss, compiled_recon, compiled_output = torch.compile(model, fullgraph=True, backend="eager")(x)
+    assert torch.equal(compiled_output["encodings"], output["encodings"])
+    torch.testing.assert_close(compiled_recon, x_recon, atol=1e-4, rtol=1e-4)
+    (compiled_loss + compiled_output["commitment_loss"]).backward()
+    assert all(p.grad is not None for p in model.parameters())
 
 
 def test_build_model_passes_every_setting_on():
