@@ -194,7 +194,7 @@ def test_compiles_without_graph_breaks(n_dims, options):
     x = data_for(model)
     model(x)  # the first codes come from data, which is no part of the graph
     state = copy.deepcopy(model.state_dict())
-    recon_loss, x_recon, output = model(x)
+    _, x_recon, output = model(x)
     model.load_state_dict(state)
     torch.compiler.reset()
     compiled_loss, compiled_recon, compiled_output = torch.compile(model, fullgraph=True, backend="eager")(x)
