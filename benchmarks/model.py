@@ -166,7 +166,8 @@ def run(console: Console, quick: bool) -> tuple[dict[str, Any], list[Goal]]:
         rows["quantizer"] += measured
         goals += quantizer_goals(quantizer_case, measured)
     console.print(LEGEND, style="dim", highlight=False)
-    console.print(goals_table(goals))
+    if goals:
+        console.print(goals_table(goals))
     if seed.NDimVQVAE is None:
         console.print(seed.MISSING)
     return {"machine": described} | {name: [vars(row) for row in found] for name, found in rows.items()}, goals

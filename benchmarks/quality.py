@@ -156,7 +156,8 @@ def run(console: Console, options: argparse.Namespace) -> tuple[dict[str, Any], 
         console.print(table(samples, ends))
         asked += goals(n_dims, ends)
         found[samples.name] = {"medians": _plain(ends), "repeats": [_plain(curves) for curves in repeats]}
-    console.print(goals_table(asked))
+    if asked:
+        console.print(goals_table(asked))
     if seed.NDimVQVAE is None:
         console.print(seed.MISSING)
     return {"machine": described, "data": found}, asked

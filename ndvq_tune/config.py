@@ -60,7 +60,7 @@ class QuantizerConfig(Frozen):
     rotation_trick: bool = Field(False, description="gradients rotate with the code (ema, residual, simvq)")
     n_quantizers: int = Field(4, ge=2, description="codebooks, each for what those before it left (residual)")
     levels: tuple[Annotated[int, Field(ge=3)], ...] | None = Field(
-        None, description="levels of each dimension (fsq); those that come closest to n_codes if not given"
+        None, description="levels of each dimension (fsq); those that make the most of n_codes if not given"
     )
     entropy_weight: float = Field(0.1, ge=0, description="weight of the entropy loss (lfq)")
 

@@ -123,6 +123,7 @@ def test_7_a_restarted_code_does_not_drift_back():
     codebook.codes.copy_(torch.stack([torch.zeros(2), far]))
     codebook.sums.copy_(codebook.codes)
     codebook.updates.fill_(1_000_000)
+    codebook.initialised = True
     steps_near = 0
     for _ in range(80):
         codebook(torch.randn(1, 2, 10))
@@ -159,6 +160,7 @@ def test_11_moving_averages_are_float32_under_autocast():
     autocast.load_state_dict(plain.state_dict())
     for codebook in (plain, autocast):
         codebook.updates.fill_(1_000_000)
+        codebook.initialised = True
     latents = torch.randn(4, 3, 50)
     plain(latents)
     with torch.autocast("cpu", torch.bfloat16):
