@@ -48,8 +48,8 @@ ROWS: dict[str, Options] = {
     "embedding_dim: 4": {"model.embedding_dim": 4},
     "embedding_dim: 8": {"model.embedding_dim": 8},
     "embedding_dim: 32": {"model.embedding_dim": 32},
-    "decoder twice as wide": {"model.decoder_multiplier": 2.0},
-    "blocks at all levels": {"model.res_levels": "all"},
+    "decoder: 2x wide": {"model.decoder_multiplier": 2.0},
+    "blocks: all levels": {"model.res_levels": "all"},
 }
 SHOWN = ("recon_loss", "perplexity", "codebook_usage", "bits_per_element")
 
@@ -109,7 +109,7 @@ def train_all(console: Console, found: Mapping[str, RunConfig], seeds: int) -> d
 def table(reports: Mapping[str, Sequence[Report]]) -> Table:
     """Medians over the seeds; the spread of the NMSE is its largest less its smallest."""
     title = "What each choice is worth (NMSE against the base: less is better)"
-    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("", no_wrap=True)
     for column in ("NMSE", "spread", "against\nbase", "perplexity", "usage", "bits", "step\nms"):
         shown.add_column(column, justify="right", no_wrap=True)

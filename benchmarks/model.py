@@ -103,7 +103,7 @@ def table(rows: Sequence[Row], with_built: bool) -> Table:
     """Rows of one case; ratios are the first row's figure, the seed's if it is there, over that of the row."""
     shown = Table(title=rows[0].case, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     shown.add_column("", no_wrap=True)
-    for column in ("step ms", "peak MB", "faster", "smaller", "GFLOP/s", "of\nmatmul", "of\nconv"):
+    for column in ("step\nms", "peak\nMB", "\nfaster", "\nsmaller", "GFLOP\n/s", "of\nmatmul", "of\nconv"):
         shown.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         shown.add_row(*_cells(row, rows[0], with_built))
