@@ -30,13 +30,14 @@ from benchmarks.measure import (
 from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
 
 CASES = (
-    Case((3, 16, 64, 64), (2, 2, 2), batch=1),
-    Case((3, 16, 64, 64), (4, 4, 4), batch=2),
-    Case((3, 8, 32, 32), (2, 4, 4), batch=4),
-    Case((3, 32, 32), (4, 4), batch=16),
-    Case((3, 256), (4,), batch=32),
+    Case((3, 16, 64, 64), (2, 2, 2), batch=1, faster=100, smaller=10),
+    Case((3, 16, 64, 64), (4, 4, 4), batch=2, faster=10),
+    Case((3, 8, 32, 32), (2, 4, 4), batch=4, faster=3),
+    Case((3, 32, 32), (4, 4), batch=16, faster=3),
+    Case((3, 256), (4,), batch=32, faster=3),
 )
 QUANTIZER_CASES = (QuantizerCase(4096), QuantizerCase(16_384))
+QUANTIZER_GOALS = {"seed": 50.0, "VectorQuantize": 5.0}
 LARGE_CODEBOOK, LARGE_CODEBOOK_GB = QuantizerCase(262_144, only_ours=True), 1.5
 JUDGED = "ours, axial"
 STEPS, SECONDS = 30, 20.0  # of each model in a case, at most
@@ -146,7 +147,10 @@ def quantizer_goals(case: QuantizerCase, rows: Iterable[Row]) -> list[Goal]:
     size = f"{case.n_codes:,} codes"
     if case == LARGE_CODEBOOK:
         return [Goal(f"{size}: peak memory", _memory(ours, True) / 1e9, LARGE_CODEBOOK_GB, " GB", at_least=False)]
-    return [Goal(f"{size}: faster than {name}", row.seconds / ours.seconds, 1) for name, row in by_name.items()]
+    return [
+        Goal(f"{size}: faster than {name}", row.seconds / ours.seconds, QUANTIZER_GOALS[name])
+        for name, row in by_name.items()
+    ]
 
 
 def run(console: Console, quick: bool) -> tuple[dict[str, Any], list[Goal]]:
