@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.config import AttentionConfig
-from ndvq_tune.model.rotary import rotary_tables, rotate
+from ndvq_tune.model.rotary import rotate, rotations
 
 
 class MultiHeadAttention(nn.Module):
@@ -43,7 +43,7 @@ class MultiHeadAttention(nn.Module):
         heads = self.query_key_value(tokens).unflatten(-1, (3, self.n_head, -1))
         query_key, value = heads.flatten(0, -5).permute(2, 0, 3, 1, 4).split((2, 1))
         if self.rotary:
-            query_key = rotate(query_key, *rotary_tables(sizes, query_key.shape[-1], tokens.device))
+            query_key = rotate(query_key, rotations(sizes, query_key.shape[-1], tokens.device))
         (query, key), (value,) = query_key, value
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)

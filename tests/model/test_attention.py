@@ -153,9 +153,9 @@ def rotary_angles(sizes: tuple[int, int], width: int) -> torch.Tensor:
 
 
 def turn(x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """Pairs (0, 2) and (1, 3) as complex numbers, turned."""
-    turned = torch.complex(x[:, :2], x[:, 2:]) * torch.polar(torch.ones_like(angles), angles)
-    return torch.cat([turned.real, turned.imag], -1)
+    """Pairs (0, 1) and (2, 3) as complex numbers, turned."""
+    turned = torch.complex(x[:, ::2], x[:, 1::2]) * torch.polar(torch.ones_like(angles), angles)
+    return torch.stack([turned.real, turned.imag], -1).flatten(1)
 
 
 def test_no_attention_is_none():
