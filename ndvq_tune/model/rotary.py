@@ -41,8 +41,8 @@ def rotate(x: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Turn pairs of channels by ``rotations`` (Su et al., 2021, equation 34; https://arxiv.org/abs/2104.09864).
 
     The product of a rotated query and a rotated key depends on where one is seen from the other, and not on where both
-    are. Neighbouring channels are a complex number, and turning it is one multiplication: cheaper than sines and cosines
-    apart. An odd last channel is left alone.
+    are. Neighbouring channels are a complex number, and turning it is one multiplication: cheaper than with sines and
+    cosines apart. An odd last channel is left alone.
 
     Args:
         x: Queries or keys ``(..., L, d)``.
