@@ -68,6 +68,7 @@ def our_model(case: Case, attention: str) -> Step:
         n_hiddens=N_HIDDENS,
         n_res_layers=N_RES_LAYERS,
         codebook_beta=BETA,
+        activation="relu",  # the seed's
         attention={"type": attention, "n_head": 2, "dropout": 0.0},
     )
     model = build_model(config, case.shape)

@@ -77,7 +77,7 @@ class ModelConfig(Frozen):
     n_res_layers: int = Field(2, ge=0, description="residual blocks on each side (at each level, if res_levels is all)")
     res_levels: Literal["all", "coarsest"] = Field("coarsest", description="where the residual blocks are")
     norm: Literal["group", "rms", "batch"] = Field("group", description="normalisation in residual blocks")
-    activation: Literal["relu", "silu", "snake"] = "relu"
+    activation: Literal["silu", "relu", "snake"] = Field("silu", description="snake continues what is periodic")
     codebook_beta: float = Field(0.25, ge=0, description="weight of the commitment loss")
     ema_decay: float = Field(0.95, gt=0, lt=1, description="decay of the codebook's moving averages")
     quantizer: QuantizerConfig = QuantizerConfig()

@@ -183,7 +183,7 @@ def test_12_a_batch_of_one_trains_as_it_evaluates():
 
 def test_12_the_encoder_ends_with_a_norm_and_an_activation():
     """Defect 12: residual blocks end without either, so the last one's output went on as it was."""
-    model = model_of(n_res_layers=2)
+    model = model_of(n_res_layers=2, activation="relu")
     before_last_map = []
     model.encoder[-1].register_forward_pre_hook(lambda _, args: before_last_map.append(args[0]))
     model(torch.rand(2, 3, 8, 8))
