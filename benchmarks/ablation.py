@@ -30,9 +30,9 @@ DATA: Options = {"data.clip_length": 8, "data.clip_stride": 4, "data.resolution"
 ROWS: dict[str, Options] = {
     BASE: {},
     "attention: axial": {"model.attention.type": "axial"},
-    "axial, no positions": {"model.attention.type": "axial", "model.attention.positions": "none"},
+    "axial, rotary": {"model.attention.type": "axial", "model.attention.positions": "rotary"},
     "attention: full": {"model.attention.type": "full"},
-    "full, no positions": {"model.attention.type": "full", "model.attention.positions": "none"},
+    "full, rotary": {"model.attention.type": "full", "model.attention.positions": "rotary"},
     "norm: rms": {"model.norm": "rms"},
     "norm: batch": {"model.norm": "batch"},
     "activation: relu": {"model.activation": "relu"},

@@ -40,7 +40,7 @@ class AttentionConfig(Frozen):
     type: Literal["none", "axial", "full"] = Field("none", description="which positions see each other")
     n_head: Positive = Field(2, description="attention heads")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout of attention weights")
-    positions: Literal["rotary", "none"] = Field("rotary", description="how attention tells positions apart")
+    positions: Literal["none", "rotary"] = Field("none", description="how attention tells positions apart")
     levels: Literal["all", "coarsest"] = Field(
         "coarsest", description="residual blocks with attention, where res_levels is all"
     )

@@ -124,7 +124,7 @@ def test_rotary_attention_is_translation_equivariant_within_zeros(kind):
 
     Zeros project to keys of zero, whose scores do not depend on positions, so a shift within zeros moves the output.
     """
-    module = build_attention(AttentionConfig(type=kind), 8, 2)
+    module = build_attention(AttentionConfig(type=kind, positions="rotary"), 8, 2)
     pattern = torch.randn(1, 8, 2, 2)
     first, second = torch.zeros(1, 8, 6, 7), torch.zeros(1, 8, 6, 7)
     first[..., 1:3, 1:3] = pattern

@@ -118,7 +118,7 @@ def test_training_starts_near_the_mean_of_the_data(model):
 @pytest.mark.parametrize(
     "options",
     [
-        {"attention": {"type": "axial"}},
+        {"attention": {"type": "axial", "positions": "rotary"}},
         {"attention": {"type": "full", "levels": "all"}, "res_levels": "all"},
         {"norm": "rms", "activation": "silu", "decoder_multiplier": 1.5},
         {"norm": "batch", "activation": "snake"},
@@ -185,7 +185,7 @@ def test_bfloat16_autocast_trains(model, attention):
     [
         (1, {"attention": {"type": "full"}, "norm": "rms", "activation": "snake"}),
         (2, {"norm": "batch", "quantizer": {"type": "residual"}}),
-        (3, {"attention": {"type": "axial"}}),
+        (3, {"attention": {"type": "axial", "positions": "rotary"}}),
         (4, {"quantizer": {"type": "fsq"}}),
     ],
 )
