@@ -41,10 +41,10 @@ class MultiHeadAttention(nn.Module):
             sizes: Sizes of the grid that the ``L`` tokens are on, ``L`` being their product.
         """
         heads = self.query_key_value(tokens).unflatten(-1, (3, self.n_head, -1))
-        query_key, value = heads.flatten(0, -5).permute(2, 0, 3, 1, 4).split((2, 1))
+        query, key, value = heads.flatten(0, -5).permute(2, 0, 3, 1, 4)
         if self.rotary:
-            query_key = rotate(query_key, rotations(sizes, query_key.shape[-1], tokens.device))
-        (query, key), (value,) = query_key, value
+            turns = rotations(sizes, query.shape[-1], tokens.device)
+            query, key = rotate(query, turns), rotate(key, turns)
         dropout = self.dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         output: torch.Tensor = self.output(mixed.transpose(1, 2).flatten(2))
