@@ -82,7 +82,7 @@ def test_best_model_loads_and_reconstructs_as_reported(finished: Finished) -> No
     best = json.loads((workplace.results / "summary.json").read_text())["best"]
     config = RunConfig.model_validate(yaml.safe_load((workplace.results / "best.yaml").read_text()))
     model = load_model(workplace.results / "checkpoints" / best["trial"])
-    assert model.n_codes == config.model.n_codes
+    assert model.quantizer.n_codes == config.model.n_codes
     x = torch.rand(2, *model.input_shape)
     _, x_recon, vq_output = model(x)
     torch.testing.assert_close(model.decode(model.encode(x)), x_recon, rtol=1e-4, atol=1e-4)
