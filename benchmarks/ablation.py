@@ -22,6 +22,7 @@ from ndvq_tune.data import open_dataset
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.problems import validate
 from ndvq_tune.training.loop import Report, Training
+from ndvq_tune.yaml_file import with_values
 
 Options = Mapping[str, Any]
 
@@ -67,24 +68,13 @@ def configs(rows: Mapping[str, Options], common: Options) -> dict[str, RunConfig
     """
     found, problems = {}, []
     for name, options in rows.items():
-        config, wrong = validate(RunConfig, _nested({**common, **options}))
+        config, wrong = validate(RunConfig, with_values({}, {**common, **options}))
         problems += [Problem(problem.key, f"{problem.message} (row {name!r})") for problem in wrong]
         if config:
             found[name] = config
     if problems:
         raise ConfigError("benchmarks.ablation", problems)
     return found
-
-
-def _nested(options: Options) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for key, value in options.items():
-        *parents, leaf = key.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = value
-    return tree
 
 
 def train(config: RunConfig) -> Report:

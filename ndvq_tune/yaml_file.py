@@ -73,6 +73,22 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of nested mappings with values at key paths: ``flatten`` the other way round."""
+    copy = _copy(tree)
+    for key, value in values.items():
+        *parents, name = key.split(".")
+        node = copy
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[name] = value
+    return copy
+
+
+def _copy(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _copy(value) if isinstance(value, dict) else value for name, value in tree.items()}
+
+
 def _reason(error: OSError | UnicodeDecodeError) -> str:
     return "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else (error.strerror or str(error))
 

@@ -1,7 +1,7 @@
 import pytest
 
 from ndvq_tune.errors import ConfigError, Problem
-from ndvq_tune.yaml_file import flatten, read
+from ndvq_tune.yaml_file import flatten, read, with_values
 from tests.search.search_examples import write_yaml
 
 
@@ -114,3 +114,10 @@ def test_malformed_overrides_are_all_reported(tmp_path):
 
 def test_flatten():
     assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": None}) == {"a.b.c": 1, "a.d": [2], "e": None}
+
+
+def test_values_at_key_paths_are_set_in_a_copy():
+    tree = {"model": {"n_codes": 8, "attention": {"type": "full"}}}
+    changed = with_values(tree, {"model.attention.type": "axial", "training.seed": 3})
+    assert flatten(changed) == {"model.n_codes": 8, "model.attention.type": "axial", "training.seed": 3}
+    assert tree == {"model": {"n_codes": 8, "attention": {"type": "full"}}}

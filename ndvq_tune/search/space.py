@@ -18,7 +18,7 @@ from ndvq_tune.problems import is_section, nearest, validate
 from ndvq_tune.search import distributions
 from ndvq_tune.search.distributions import Range, Searched
 from ndvq_tune.search.settings import SearchSettings, TrackingSettings
-from ndvq_tune.yaml_file import Document, flatten, read
+from ndvq_tune.yaml_file import Document, flatten, read, with_values
 
 SEARCHED_SECTIONS = ("model", "training")
 
@@ -89,7 +89,7 @@ class SearchSpace:
 
     def complete(self, chosen: Mapping[str, Any]) -> RunConfig:
         """The complete configuration for chosen values; parameters that do not count get their defaults."""
-        return RunConfig.model_validate(_with(self.fixed, chosen))
+        return RunConfig.model_validate(with_values(self.fixed, chosen))
 
     def active(self, parameter: Searched, chosen: Mapping[str, Any]) -> bool:
         """Whether a parameter counts, given what was chosen of those before it."""
@@ -145,12 +145,12 @@ def _searched(key: str, leaf: dict[str, Any]) -> Searched:
 def _invalid_values(fixed: Mapping[str, Any], found: Sequence[Searched]) -> list[Problem]:
     """Problems of the fixed values, and of every value that a distribution can give."""
     first = {parameter.key: parameter.distribution.probes[0] for parameter in found}
-    problems = validate(RunConfig, _with(fixed, first))[1]
+    problems = validate(RunConfig, with_values(fixed, first))[1]
     for parameter in found:
         for value in parameter.distribution.probes[1:]:
             if isinstance(parameter.distribution, Range) and any(p.key == parameter.key for p in problems):
                 break  # one wrong end says it all
-            tried = validate(RunConfig, _with(fixed, first | {parameter.key: value}))[1]
+            tried = validate(RunConfig, with_values(fixed, first | {parameter.key: value}))[1]
             known = {problem.key for problem in problems if not problem.key.startswith(parameter.key)}
             problems += [problem for problem in tried if problem.key not in known and problem not in problems]
     return problems
@@ -166,7 +166,7 @@ def _wrong_conditions(fixed: Mapping[str, Any], found: Sequence[Searched]) -> li
                 problems.append(Problem(f"{parameter.key}.when", f"no parameter {key!r}{nearest(key, known)}"))
                 continue
             for value in values:
-                tried = validate(RunConfig, _with(fixed, {key: value}))[1]
+                tried = validate(RunConfig, with_values(fixed, {key: value}))[1]
                 wrong = [problem.message for problem in tried if problem.key == key]
                 problems += [Problem(f"{parameter.key}.when", f"{key}: {message}") for message in wrong]
     if not problems and len(_ordered(found)) < len(found):
@@ -185,21 +185,9 @@ def _ordered(found: Sequence[Searched]) -> tuple[Searched, ...]:
     return tuple(ordered)
 
 
-def _with(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a tree with values at key paths."""
-    copy = _copy(tree)
-    for key, value in values.items():
-        *parents, name = key.split(".")
-        node = copy
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[name] = value
-    return copy
-
-
 def _without(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """A copy of a tree without some key paths."""
-    copy = _copy(tree)
+    copy = with_values(tree, {})
     for key in keys:
         *parents, name = key.split(".")
         node = copy
@@ -207,7 +195,3 @@ def _without(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
             node = node[parent]
         del node[name]
     return copy
-
-
-def _copy(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _copy(value) if isinstance(value, dict) else value for name, value in tree.items()}

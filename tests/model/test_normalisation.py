@@ -3,15 +3,12 @@ import pytest
 import torch
 from torch import nn
 
+from ndvq_tune.model.convolution import channels_last
 from ndvq_tune.model.normalisation import build_norm
 
 KINDS = ["group", "rms", "batch"]
 SHAPES = {1: (3, 4, 7), 2: (3, 4, 2, 5), 3: (3, 4, 2, 3, 4), 4: (3, 4, 2, 3, 4, 5)}
 EPS = 1e-5
-
-
-def channels_last(x: torch.Tensor) -> torch.Tensor:
-    return x.movedim(1, -1).contiguous().movedim(-1, 1)
 
 
 def with_random_parameters(kind: str) -> nn.Module:
