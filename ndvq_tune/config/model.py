@@ -1,37 +1,10 @@
-"""One complete run, checked: data, model and training.
+"""The model's configuration."""
 
-A search space is this with distributions in some leaves; ``best.yaml`` is this.
-"""
+from typing import Annotated, Literal
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from pydantic import Field, ValidationInfo, field_validator
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
-
-Positive = Annotated[int, Field(ge=1)]
-
-
-class Frozen(BaseModel):
-    """Base of all configuration: immutable, and no unknown key passes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class VideoData(Frozen):
-    """A folder of videos with ``train`` and ``test`` inside."""
-
-    type: Literal["video"] = "video"
-    path: Path = Field(Path("data/video_dataset"), description="folder with train/ and test/ inside")
-    clip_length: Positive = Field(16, description="frames in a clip")
-    clip_stride: Positive | None = Field(
-        None, description="frames from the start of one training clip to the next; clip_length if not given"
-    )
-    resolution: Positive = Field(64, description="height and width: shorter side scaled to it, then centre crop")
-
-    @property
-    def sample_shape(self) -> tuple[int, int, int, int]:
-        """Shape ``(C, T, H, W)`` of one sample."""
-        return (3, self.clip_length, self.resolution, self.resolution)
+from ndvq_tune.config.base import Frozen, Positive
 
 
 class AttentionConfig(Frozen):
@@ -90,49 +63,3 @@ class ModelConfig(Frozen):
         if n_dims is not None and len(value) != n_dims:
             raise ValueError(f"needs one factor for each of n_dims={n_dims} dimensions")
         return value
-
-
-class LossConfig(Frozen):
-    """What training minimises, beside the quantizer's own loss."""
-
-    type: Literal["l2", "l1", "smooth_l1"] = "l2"
-    recon_loss_factor: float = Field(1.0, gt=0, description="weight of all below against the quantizer's loss")
-    spectral_weight: float = Field(0.0, ge=0, description="weight of the multi-scale spectral loss (1D)")
-    ssim_weight: float = Field(0.0, ge=0, description="weight of 1 - SSIM (2D, and the frames of 3D)")
-
-
-class TrainingConfig(Frozen):
-    """How a model is trained."""
-
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
-    batch_size: Positive = Field(8, description="samples a step, all workers together")
-    max_epochs: Positive = Field(20, description="passes over the training data")
-    optimizer: Literal["adam", "adamw"] = "adam"
-    weight_decay: float = Field(0.0, ge=0)
-    gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    loss: LossConfig = LossConfig()
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision; codes are chosen in fp32")
-    compile: bool = Field(False, description="torch.compile: a minute to start, then faster steps")
-    seed: int = Field(0, ge=0, description="seed of weights, batches and dropout")
-
-
-class RunConfig(Frozen):
-    """One complete run."""
-
-    data: VideoData = VideoData()
-    model: ModelConfig = ModelConfig()
-    training: TrainingConfig = TrainingConfig()
-
-    @field_validator("model")
-    @classmethod
-    def _model_fits_data(cls, value: ModelConfig, info: ValidationInfo) -> ModelConfig:
-        data = info.data.get("data")
-        if data is not None and len(data.sample_shape) - 1 != value.n_dims:
-            raise ValueError(
-                f"data.type {data.type} has {len(data.sample_shape) - 1} dimensions, but n_dims is {value.n_dims}"
-            )
-        return value
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for YAML and JSON."""
-        return self.model_dump(mode="json")

@@ -1,0 +1,30 @@
+"""One complete run: data, model and training."""
+
+from typing import Any
+
+from pydantic import ValidationInfo, field_validator
+
+from ndvq_tune.config.base import Frozen
+from ndvq_tune.config.data import DataConfig, VideoData
+from ndvq_tune.config.model import ModelConfig
+from ndvq_tune.config.training import TrainingConfig
+
+
+class RunConfig(Frozen):
+    """One complete run."""
+
+    data: DataConfig = VideoData()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+
+    @field_validator("model")
+    @classmethod
+    def _model_fits_data(cls, value: ModelConfig, info: ValidationInfo) -> ModelConfig:
+        data = info.data.get("data")
+        if data is not None and data.n_dims not in (None, value.n_dims):
+            raise ValueError(f"data.type {data.type} has {data.n_dims} dimensions, but n_dims is {value.n_dims}")
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for YAML and JSON."""
+        return self.model_dump(mode="json")
