@@ -1,0 +1,61 @@
+"""What a cache entry is made from: items, each decoded to an array of rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.generic]
+"""A block of rows ``(n, *row)``, channels last."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """What is decoded at once, usually a file.
+
+    Attributes:
+        name: Its path in the split's folder, or its number.
+        size: Bytes to read, by which work is shared out evenly.
+        content: A digest of what is in it.
+    """
+
+    name: str
+    size: int
+    content: str
+
+
+class Source(Protocol):
+    """One split of a data set, before it is decoded. It can be pickled, and travels to where decoding happens."""
+
+    @property
+    def noun(self) -> str:
+        """What its items are called: ``videos``."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the decoded rows depend on beside the items; values that JSON knows."""
+        ...
+
+    def items(self) -> Sequence[Item]:
+        """All items, in an order that is always the same.
+
+        Raises:
+            DataError: There are none, or they cannot be listed.
+        """
+        ...
+
+    def read(self, item: Item) -> Iterator[Rows]:
+        """The rows of one item, in blocks.
+
+        Raises:
+            DataError: The item cannot be used. Some blocks may have been yielded by then.
+        """
+        ...
