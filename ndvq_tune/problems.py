@@ -13,6 +13,11 @@ from ndvq_tune.errors import Problem
 Model = typing.TypeVar("Model", bound=BaseModel)
 
 
+# A list whose items are wrong is also called too short, and a default that depends on a wrong value cannot be found; the
+# other problem says it better.
+_CONSEQUENCES = ("too_short", "default_factory_not_called")
+
+
 def validate(
     model: type[Model], content: Mapping[str, Any], also_allowed: Sequence[str] = ()
 ) -> tuple[Model | None, list[Problem]]:
@@ -29,9 +34,8 @@ def validate(
     try:
         return model.model_validate(content), []
     except ValidationError as error:
-        # A list whose items are wrong is also called too short; the items' own problems say it better.
         return None, [
-            _problem(model, details, also_allowed) for details in error.errors() if details["type"] != "too_short"
+            _problem(model, details, also_allowed) for details in error.errors() if details["type"] not in _CONSEQUENCES
         ] or [_problem(model, details, also_allowed) for details in error.errors()]
 
 
@@ -43,41 +47,56 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def is_section(model: type[BaseModel], key: str) -> bool:
     """Whether a key path names a nested model, or something unknown, rather than a leaf of ``model``."""
-    section: type[BaseModel] | None = model
+    sections = [model]
     for name in key.split("."):
-        if section is None or name not in section.model_fields:
+        found = [section.model_fields[name].annotation for section in sections if name in section.model_fields]
+        if not found:
             return False
-        section = _section(section.model_fields[name].annotation)
-    return section is not None
+        sections = [nested for annotation in found for nested in _sections(annotation)]
+    return bool(sections)
 
 
 def _problem(model: type[BaseModel], details: ErrorDetails, also_allowed: Sequence[str]) -> Problem:
-    path = [str(part) for part in details["loc"]]
+    path, known = _place(model, details["loc"])
+    key = ".".join(path)
     if details["type"] == "extra_forbidden":
-        known = [*_fields(model, path[:-1]), *(also_allowed if len(path) == 1 else ())]
-        return Problem(".".join(path), f"unknown key{nearest(path[-1], known)}; allowed: {', '.join(known)}")
+        known += also_allowed if len(path) == 1 else ()
+        return Problem(key, f"unknown key{nearest(path[-1], known)}; allowed: {', '.join(known)}")
+    if details["type"] == "union_tag_invalid":
+        tag, tags = details["ctx"]["tag"], details["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return Problem(f"{key}.type", f"{tag!r} given{nearest(tag, tags)}; allowed: {', '.join(tags)}")
     if details["type"] == "missing":
-        return Problem(".".join(path), "is missing")
-    if details["type"] == "model_type":
-        return Problem(".".join(path), f"{details['input']!r} given; needs a mapping")
+        return Problem(key, "is missing")
+    if details["type"] in ("model_type", "model_attributes_type"):
+        return Problem(key, f"{details['input']!r} given; needs a mapping")
     if details["type"] == "value_error" and isinstance(details["input"], dict):  # a whole section, too long to repeat
-        return Problem(".".join(path), details["msg"].removeprefix("Value error, "))
+        return Problem(key, details["msg"].removeprefix("Value error, "))
     allowed = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return Problem(".".join(path), f"{details['input']!r} given; allowed: {allowed}")
+    return Problem(key, f"{details['input']!r} given; allowed: {allowed}")
 
 
-def _fields(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    section: type[BaseModel] | None = model
-    for name in path:
-        if section is None:
-            return []
-        if name in section.model_fields:
-            section = _section(section.model_fields[name].annotation)
-    return list(section.model_fields) if section else []
+def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], list[str]]:
+    """The key path of a location, and the keys of the section that it is in.
+
+    Where a section is one of several models, a location names the model's ``type`` before the field.
+    """
+    path: list[str] = []
+    sections, known = [model], list(model.model_fields)
+    for part in map(str, location):
+        if len(sections) > 1:
+            sections = [section for section in sections if section.model_fields["type"].default == part]
+            known = [name for section in sections for name in section.model_fields]
+            continue
+        path.append(part)
+        known = [name for section in sections for name in section.model_fields] or known
+        fields = [section.model_fields[part] for section in sections if part in section.model_fields]
+        if fields:
+            sections = [nested for field in fields for nested in _sections(field.annotation)]
+    return path, known
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model inside an annotation such as ``Model``, ``Model | None`` or ``tuple[Model, ...]``."""
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The models in an annotation such as ``Model``, ``Model | None``, ``tuple[Model, ...]`` or ``Model | Other``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in typing.get_args(annotation) if (found := _section(part))), None)
+        return [annotation]
+    return [found for part in typing.get_args(annotation) for found in _sections(part)]

@@ -89,7 +89,7 @@ def test_a_kind_of_distribution_with_a_typo_gets_a_hint(path):
         ({"model": {"n_codes": {"when": {}}}}, "model.n_codes", "needs a value or one of"),
         ({"model": {"ema_decay": {"uniform": [0.5, 1.0]}}}, "model.ema_decay", "1.0 given; allowed: less than 1"),
         ({"data": {"resolution": {"choice": [16]}}}, "data.resolution", "given; allowed: a valid integer"),
-        ({"data": {"type": "sound"}}, "data.type", "'sound' given; allowed: 'video'"),
+        ({"data": {"type": "sound"}}, "data.type", "'sound' given; allowed: video, image,"),
         ({"search": {"trials": {"choice": [1]}}}, "search.trials", "allowed: a valid integer"),
         ({"search": {"objectives": []}}, "search.objectives", "[] given"),
         ({"search": {"constraints": [{"metric": "psnr"}]}}, "search.constraints.0", "exactly one of at_most"),

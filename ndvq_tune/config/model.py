@@ -7,6 +7,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from ndvq_tune.config.base import Frozen, Positive
 
 
+DOWNSAMPLE = {1: (4,), 2: (4, 4), 3: (2, 4, 4), 4: (2, 2, 4, 4)}
+"""Downsampling of data of so many dimensions, if nothing else is said."""
+
+
 class AttentionConfig(Frozen):
     """Attention over latent positions, after the convolutions of a residual block."""
 
@@ -44,7 +48,9 @@ class ModelConfig(Frozen):
     n_dims: Literal[1, 2, 3, 4] = Field(3, description="dimensions of the data")
     n_codes: int = Field(512, ge=2, description="codes in a codebook; fsq and lfq have as many of these as they can")
     embedding_dim: Positive = Field(16, description="dimensions of a code")
-    downsample: tuple[Positive, ...] = Field((2, 4, 4), description="downsampling factor of each dimension")
+    downsample: tuple[Positive, ...] = Field(
+        default_factory=lambda values: DOWNSAMPLE[values["n_dims"]], description="downsampling factor of each dimension"
+    )
     n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
     decoder_multiplier: float = Field(1.0, gt=0, description="channels of the decoder over n_hiddens")
     n_res_layers: int = Field(2, ge=0, description="residual blocks on each side (at each level, if res_levels is all)")

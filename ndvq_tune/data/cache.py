@@ -1,163 +1,264 @@
-"""Decoded once: a split's frames on disk, mapped into memory by every process that needs them.
+"""Decoded once: entries on disk, mapped into memory by every process that needs them.
 
-An entry is a folder named after a hash of what its frames depend on. It holds the frames one after another as raw
-bytes, and an index of the videos that they come from.
+An entry is a folder named after a hash of what its rows depend on: the content of the files, and the settings. It holds
+shards and an index of them. Whoever builds one holds its lock; who comes meanwhile waits and then uses it.
 """
 
 import hashlib
 import json
+import mmap
 import os
 import shutil
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from filelock import FileLock, Timeout
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from ndvq_tune.data.folders import whole_folder
 from ndvq_tune.data.progress import Progress
-from ndvq_tune.data.video import Frame, read_frames
+from ndvq_tune.data.shards import Shard, ShardJob, shard_jobs, write_shard
+from ndvq_tune.data.source import Item, Rows, Source
 from ndvq_tune.errors import DataError
 
-_FORMAT = 1
-_FRAMES = "frames.u8"
-_INDEX = "index.json"
+FORMAT = 2
+DEFAULT_LIMIT = "100GB"
+INDEX = "index.json"
+_CHUNK = 2**24
+
+Spread = Callable[[Callable[[ShardJob], int], Sequence[ShardJob]], Iterable[int]]
+"""Calls a function with each of some jobs, anywhere and in any order, and yields what it returns: ``map`` is one."""
 
 
 @dataclass(frozen=True)
-class CachedVideo:
-    """One video in a cache entry.
+class Decoded:
+    """The rows of a source.
 
     Attributes:
-        name: Its path in the split's folder.
-        start: Its first frame in the entry's array.
-        frames: How many frames it has.
-        total: Sum of all of its uint8 values.
-        total_of_squares: Sum of their squares.
+        recordings: By item name: read-only, mapped from disk, ``(length, *row)``, channels last.
+        skipped: Items that could not be decoded, with the reason.
+        folder: The entry, where what is derived from it may be kept.
+        maps: The files in memory.
     """
 
-    name: str
-    start: int
-    frames: int
-    total: int
-    total_of_squares: int
-
-
-@dataclass(frozen=True)
-class CachedSplit:
-    """The decoded frames of a split.
-
-    Attributes:
-        frames: Read-only and mapped from disk, uint8 of shape ``(N, H, W, 3)``, one video after another.
-        videos: Where each video is.
-        skipped: Files that could not be decoded, with the reason.
-    """
-
-    frames: npt.NDArray[np.uint8]
-    videos: tuple[CachedVideo, ...]
+    recordings: dict[str, Rows]
     skipped: dict[str, str]
+    folder: Path
+    maps: tuple[mmap.mmap, ...]
 
 
 def cache_root() -> Path:
-    """Where decoded frames are kept: ``NDVQ_TUNE_CACHE``, or else ``~/.cache/ndvq_tune``."""
+    """Where decoded data is kept: ``NDVQ_TUNE_CACHE``, or else ``~/.cache/ndvq_tune``."""
     return Path(os.environ.get("NDVQ_TUNE_CACHE") or "~/.cache/ndvq_tune").expanduser()
 
 
-def cached_split(folder: Path, files: Sequence[Path], resolution: int, progress: Progress) -> CachedSplit:
-    """The frames of these videos, decoded now or by an earlier call of any process.
-
-    Args:
-        folder: The split's folder.
-        files: The videos in it.
-        resolution: Height and width of the frames.
-        progress: Told of every video that has to be decoded.
+def cache_limit() -> int:
+    """Bytes that the cache may take: ``NDVQ_TUNE_CACHE_LIMIT``, such as ``500GB``.
 
     Raises:
-        DataError: No file could be decoded, or the cache cannot be written.
+        DataError: The variable does not hold a size.
     """
-    entry = cache_root() / _key(folder, files, resolution)
-    found = _open(entry, resolution)
-    if found is None:
-        try:
-            with whole_folder(entry) as building:
-                _build(building, folder, files, resolution, progress)
-                # What is there by now is whole if another process was faster, and damaged otherwise.
-                if _open(entry, resolution) is None:
-                    shutil.rmtree(entry, ignore_errors=True)
-        except OSError as error:
-            raise DataError(
-                f"{cache_root()}: decoded frames cannot be written there ({error}); "
-                "set the environment variable NDVQ_TUNE_CACHE to a folder with space"
-            ) from error
-        found = _open(entry, resolution)
-    if found is None:
-        raise DataError(f"{entry}: the cache was changed while it was read; run again")
-    return found
-
-
-def _key(folder: Path, files: Sequence[Path], resolution: int) -> str:
-    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in files]
-    # A file that may not be read now may be allowed later, without another size or time.
-    readable = [os.access(path, os.R_OK) for path in files]
-    content = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    described = json.dumps({"format": _FORMAT, "resolution": resolution, "files": content, "readable": readable})
-    return hashlib.sha256(described.encode()).hexdigest()[:32]
-
-
-def _open(entry: Path, resolution: int) -> CachedSplit | None:
-    """The entry, or None if it is not there, cut off or damaged."""
+    text = os.environ.get("NDVQ_TUNE_CACHE_LIMIT") or DEFAULT_LIMIT
     try:
-        index: dict[str, Any] = json.loads((entry / _INDEX).read_text(encoding="utf-8"))
-        videos = tuple(CachedVideo(**video) for video in index["videos"])
-        skipped: dict[str, str] = index["skipped"]
-        shape = (sum(video.frames for video in videos), resolution, resolution, 3)
-        if (entry / _FRAMES).stat().st_size != np.prod(shape):
-            return None
-        return CachedSplit(np.memmap(entry / _FRAMES, np.uint8, "r", shape=shape), videos, skipped)
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise DataError(f"NDVQ_TUNE_CACHE_LIMIT={text}: needs a size such as 500GB or 20GiB") from None
+
+
+def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded:
+    """The rows of a source, decoded now or by an earlier call of any process.
+
+    Args:
+        source: What to decode.
+        progress: Told how many items are done.
+        spread: Who does the decoding; this process, if not given.
+
+    Raises:
+        DataError: No item could be decoded, or the cache cannot be written.
+    """
+    items = source.items()
+    entry = cache_root() / _key(source, items)
+    try:
+        shards = _read(entry)
+        if shards is None:
+            with _alone(entry, progress):
+                shards = _read(entry) or _build(entry, source, items, progress, spread)
+            trim(cache_root(), cache_limit(), keep=entry)
+        with suppress(PermissionError):  # a cache of others, which we may only read
+            os.utime(entry / INDEX)
+    except OSError as error:
+        raise DataError(
+            f"{cache_root()}: decoded data cannot be kept there ({error}); "
+            "set the environment variable NDVQ_TUNE_CACHE to a folder with space"
+        ) from error
+    return _mapped(entry, shards, source, items)
+
+
+def trim(root: Path, limit: int, keep: Path | None = None) -> list[Path]:
+    """Removes entries that were not used for longest, until all together fit a limit.
+
+    A process that has an entry open goes on with it: its files live on until it ends.
+
+    Returns:
+        The removed entries.
+    """
+    sizes = {index.parent: folder_bytes(index.parent) for index in sorted(root.glob(f"*/{INDEX}"), key=_age)}
+    removed = []
+    for entry in sizes:
+        if sum(sizes.values()) - sum(sizes[gone] for gone in removed) <= limit:
+            break
+        if entry != keep:
+            shutil.rmtree(entry, ignore_errors=True)
+            removed.append(entry)
+    return removed
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _age(index: Path) -> int:
+    return index.stat().st_mtime_ns
+
+
+def _key(source: Source, items: Sequence[Item]) -> str:
+    content = [(item.name, item.content) for item in items]
+    described = json.dumps({"format": FORMAT, "noun": source.noun, "settings": source.settings, "items": content})
+    return hashlib.sha256(described.encode(errors="surrogateescape")).hexdigest()[:32]
+
+
+@contextmanager
+def _alone(entry: Path, progress: Progress) -> Iterator[None]:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(entry.parent / f".{entry.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("Waiting: another process decodes the same data", 0, 1)
+        lock.acquire()
+        progress("Waiting: another process decodes the same data", 1, 1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _build(entry: Path, source: Source, items: Sequence[Item], progress: Progress, spread: Spread) -> list[Shard]:
+    """Writes the shards that an earlier, interrupted build did not, and puts all in place as an entry."""
+    building = entry.parent / f".{entry.name}.building"
+    building.mkdir(exist_ok=True)
+    jobs = shard_jobs(source, items, building)
+    missing = [job for job in jobs if job.done is None]
+    done = len(items) - sum(len(job.items) for job in missing)
+    progress(f"Decoding {source.noun}", done, len(items))
+    for count in spread(write_shard, missing):
+        done += count
+        progress(f"Decoding {source.noun}", done, len(items))
+    shards = [shard for job in jobs if (shard := job.done) is not None]
+    if len(shards) < len(jobs):
+        raise DataError(f"{entry}: decoded data was changed while it was written; run again")
+    if not any(shard.recordings for shard in shards):
+        shutil.rmtree(building, ignore_errors=True)
+        raise _nothing_decoded(source, {name: why for shard in shards for name, why in shard.skipped.items()})
+    _write_index(building, source, shards)
+    shutil.rmtree(entry, ignore_errors=True)  # damaged, or it would have been used
+    building.rename(entry)
+    return shards
+
+
+def _nothing_decoded(source: Source, skipped: dict[str, str]) -> DataError:
+    reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
+    return DataError(
+        f"{source.place}: none of its {len(skipped)} {source.noun} can be read, for example\n{reasons}"
+    )
+
+
+def _write_index(folder: Path, source: Source, shards: Sequence[Shard]) -> None:
+    index = {
+        "format": FORMAT,
+        "place": source.place,
+        "noun": source.noun,
+        "settings": source.settings,
+        "shards": [asdict(shard) for shard in shards],
+        "modified": [(folder / shard.file).stat().st_mtime_ns for shard in shards],
+    }
+    draft = folder / f"{INDEX}.part"
+    draft.write_text(json.dumps(index), encoding="utf-8")
+    draft.replace(folder / INDEX)
+
+
+def read_index(entry: Path) -> dict[str, Any] | None:
+    """What an entry says of itself: ``place``, ``noun``, ``settings``, ``shards``; None if it is no entry."""
+    try:
+        index: dict[str, Any] = json.loads((entry / INDEX).read_text(encoding="utf-8"))
+        return index if index["format"] == FORMAT else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def _build(building: Path, folder: Path, files: Sequence[Path], resolution: int, progress: Progress) -> None:
-    videos: list[CachedVideo] = []
+def _read(entry: Path) -> list[Shard] | None:
+    """The shards of an entry; None if it is not there, cut off or damaged.
+
+    Size and time stamp tell of a change. Where the time differs, the check sum decides: a copied cache is whole.
+    """
+    index = read_index(entry)
+    try:
+        if index is None:
+            return None
+        shards = [Shard.from_dict(shard) for shard in index["shards"]]
+        for shard, modified in zip(shards, index["modified"], strict=True):
+            stat = (entry / shard.file).stat()
+            if stat.st_size != shard.size or (stat.st_mtime_ns != modified and crc(entry / shard.file) != shard.crc):
+                return None
+        return shards
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def crc(path: Path) -> int:
+    """CRC-32 of a file."""
+    found = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found = zlib.crc32(chunk, found)
+    return found
+
+
+def _mapped(entry: Path, shards: Sequence[Shard], source: Source, items: Sequence[Item]) -> Decoded:
+    by_name = {item.name: item for item in items}
+    recordings: dict[str, Rows] = {}
     skipped: dict[str, str] = {}
-    with (building / _FRAMES).open("wb") as out:
-        for done, path in enumerate(files):
-            progress(f"Decoding {folder.name} videos", done, len(files))
-            name = path.relative_to(folder).as_posix()
-            start = sum(video.frames for video in videos)
-            end = out.tell()
-            try:
-                videos.append(_append(out, path, name, start, resolution))
-            except DataError as error:
-                out.seek(end)
-                out.truncate()
-                skipped[name] = str(error).removeprefix(f"{path}: ")
-        progress(f"Decoding {folder.name} videos", len(files), len(files))
-        out.flush()
-        # On disk before the rename: after a power cut the entry must not be there with holes in it.
-        os.fsync(out.fileno())
-    if not videos:
-        reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
-        raise DataError(f"{folder}: none of its {len(files)} videos can be read, for example\n{reasons}")
-    index = {"videos": [asdict(video) for video in videos], "skipped": skipped}
-    (building / _INDEX).write_text(json.dumps(index), encoding="utf-8")
+    maps: list[mmap.mmap] = []
+    for shard in shards:
+        skipped |= shard.skipped
+        content = b"" if shard.size == 0 else _map(entry / shard.file)
+        if isinstance(content, mmap.mmap):
+            maps.append(content)
+        for found in shard.recordings:
+            if found.offset < 0:
+                rows = source.mapped(by_name[found.name])
+                if rows is None or rows.shape != found.shape:
+                    raise DataError(f"{source.path_of(by_name[found.name])}: was changed while it was read; run again")
+                maps += _maps_below(rows)
+            else:
+                rows = np.ndarray(found.shape, np.dtype(found.dtype), content, found.offset)
+            recordings[found.name] = rows
+    return Decoded(recordings, skipped, entry, tuple(maps))
 
 
-def _append(out: BinaryIO, path: Path, name: str, start: int, resolution: int) -> CachedVideo:
-    frames = total = total_of_squares = 0
-    for frame in read_frames(path, resolution):
-        out.write(frame.tobytes())
-        frames += 1
-        total += int(frame.sum(dtype=np.int64))
-        total_of_squares += _sum_of_squares(frame)
-    if frames == 0:
-        raise DataError(f"{path}: there are no frames in it")
-    return CachedVideo(name, start, frames, total, total_of_squares)
+def _map(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _sum_of_squares(frame: Frame) -> int:
-    values = np.bincount(frame.ravel(), minlength=256)
-    return int(values @ np.arange(256, dtype=np.int64) ** 2)
+def _maps_below(rows: Rows) -> list[mmap.mmap]:
+    """The memory map that an array looks into."""
+    base: object = rows
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    return [base] if isinstance(base, mmap.mmap) else []

@@ -1,17 +1,24 @@
 """A data set, checked and ready for training."""
 
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
-from fractions import Fraction
-from pathlib import Path
 
-from ndvq_tune.config import VideoData
-from ndvq_tune.data.cache import CachedSplit, CachedVideo, cached_split
-from ndvq_tune.data.clips import ClipSet
+import numpy as np
+
+from ndvq_tune.config import ArrayData, DataConfig, ImageData, SignalData, TorchvisionData, VideoData
+from ndvq_tune.data.cache import Spread
+from ndvq_tune.data.division import Split, splits
+from ndvq_tune.data.folder import first_file
 from ndvq_tune.data.progress import Progress, silent
-from ndvq_tune.data.samples import LAYOUT, ensure_samples
-from ndvq_tune.data.video import VIDEO_SUFFIXES, find_videos
+from ndvq_tune.data.readers.array import sample_shape_of
+from ndvq_tune.data.samples import ensure_samples
+from ndvq_tune.data.scale import Scale
+from ndvq_tune.data.source import Rows
+from ndvq_tune.data.statistics import statistics
+from ndvq_tune.data.windows import SampleSet, Window, release
 from ndvq_tune.errors import DataError
+
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -19,91 +26,137 @@ class Dataset:
     """What a model is trained on and judged by.
 
     Attributes:
-        train: Clips for training; with a small ``clip_stride`` they overlap.
-        test: Clips for validation; they never overlap, so that no frame counts twice.
-        mean: Mean of all values of the training videos, on the scale [0, 1].
+        train: Samples for training; with a small stride or hop they overlap.
+        test: Samples for validation; they never overlap, so that nothing counts twice.
+        mean: Mean of all training values, on the scale where samples lie in [0, 1].
         variance: Their variance, never 0.
         skipped: Files that are left out, as ``train/name.mp4``, with the reason.
+        files: How many files there are, with those.
     """
 
-    train: ClipSet
-    test: ClipSet
+    train: SampleSet
+    test: SampleSet
     mean: float
     variance: float
     skipped: dict[str, str]
+    files: int
 
 
-def open_dataset(config: VideoData, progress: Progress | None = None) -> Dataset:
-    """Opens a data set; the first time, its videos are decoded into the cache.
+def open_dataset(config: DataConfig, progress: Progress | None = None, spread: Spread = map) -> Dataset:
+    """Opens a data set; the first time, it is decoded into the cache.
 
     Args:
-        config: Where the videos are, and how clips are cut from them.
-        progress: Called as ``progress(description, done, total)`` while samples are made and videos decoded.
+        config: Where the data is, and how samples are cut from it.
+        progress: Called as ``progress(description, done, total)`` while samples are made and files decoded.
+        spread: Who decodes; this process alone, if not given.
 
     Raises:
-        DataError: The folder or a split of it is missing or empty, no video in a split can be read, or all are shorter
-            than a clip. Single files like that among good ones are only left out, and named in ``skipped``.
+        DataError: A folder is missing or empty, or more than ``max_bad`` of the files in a split cannot be used. Fewer
+            than that are only left out, and named in ``skipped``.
     """
     report = progress or silent
-    ensure_samples(config.path, report)
-    splits = {split: _split_folder(config.path, split) for split in ("train", "test")}
-    files = {split: _videos_in(folder) for split, folder in splits.items()}
-    skipped: dict[str, str] = {}
-    usable: dict[str, tuple[CachedSplit, list[CachedVideo]]] = {}
-    for split, folder in splits.items():
-        cached = cached_split(folder, files[split], config.resolution, report)
-        short = [video for video in cached.videos if video.frames < config.clip_length]
-        if len(short) == len(cached.videos):
-            raise _all_too_short(folder, short, config.clip_length)
-        for name, reason in cached.skipped.items():
-            skipped[f"{split}/{name}"] = reason
-        for video in short:
-            skipped[f"{split}/{video.name}"] = f"has {video.frames} frames, but clip_length is {config.clip_length}"
-        usable[split] = cached, [video for video in cached.videos if video.frames >= config.clip_length]
-
-    train, train_videos = usable["train"]
-    test, test_videos = usable["test"]
-    mean, variance = _moments(train_videos, train.frames[0].size)
-    if variance == 0:
-        raise DataError(
-            f"{splits['train']}: every pixel of every video has the same value, so there is nothing to learn"
-        )
+    ensure_samples(config, report)
+    both = splits(config, report, spread)
+    layout = _layout(both[0], config)
+    train, test = (_usable(split, layout, config) for split in both)
+    found = statistics(
+        train.decoded.recordings, train.decoded.folder, report, lambda: release(train.decoded.maps)
+    )
+    if found.variance == 0:
+        raise DataError(f"{train.place}: every value for training is {found.mean:g}, so there is nothing to learn")
+    scale = Scale.of(layout[0], found.minimum, found.maximum)
     return Dataset(
-        train=ClipSet(train.frames, train_videos, config.clip_length, config.clip_stride or config.clip_length),
-        test=ClipSet(test.frames, test_videos, config.clip_length, config.clip_length),
-        mean=mean,
-        variance=variance,
-        skipped=skipped,
+        train=_samples(train, window_of(config, training=True), scale),
+        test=_samples(test, window_of(config, training=False), scale),
+        mean=(found.mean - scale.low) / (scale.high - scale.low),
+        variance=found.variance / (scale.high - scale.low) ** 2,
+        skipped={
+            f"{split.name}/{name}": reason for split in (train, test) for name, reason in split.decoded.skipped.items()
+        },
+        files=sum(len(split.decoded.recordings) + len(split.decoded.skipped) for split in (train, test)),
     )
 
 
-def _split_folder(path: Path, split: str) -> Path:
-    folder = path / split
-    if not folder.is_dir():
-        found = sorted(entry.name for entry in path.iterdir())[:5] if path.is_dir() else "a file"
-        raise DataError(f"{path}: there is no folder {split}/ in it (found: {found or 'nothing'}); {LAYOUT}")
-    return folder
+def sample_shape(config: DataConfig) -> tuple[int, ...]:
+    """Shape ``(C, *S)`` of a sample, without decoding anything.
+
+    Raises:
+        DataError: The files have to be asked, and there are none, or the first of them is unreadable.
+    """
+    if not isinstance(config, ArrayData):
+        return config.sample_shape
+    ensure_samples(config, silent)
+    with first_file(config) as path:
+        return sample_shape_of(path, config)
 
 
-def _videos_in(folder: Path) -> list[Path]:
-    files = find_videos(folder)
-    if not files:
-        kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in VIDEO_SUFFIXES))
-        raise DataError(f"{folder}: there are no videos in it; these are read: {kinds} (folders may be nested)")
-    return files
+def window_of(config: DataConfig, *, training: bool) -> Window:
+    """How samples are cut from recordings. Those for testing never overlap."""
+    crop = None if isinstance(config, SignalData | ArrayData) or config.crop == "centre" else config.resolution
+    match config:
+        case VideoData():
+            clip = Window(config.clip_length, step=config.frame_stride, crop=crop)
+            stride = config.clip_stride if training else None
+            return Window(clip.length, stride or clip.span, clip.step, crop)
+        case TorchvisionData():
+            return Window(config.clip_length, config.clip_length or 1, crop=crop)
+        case SignalData():
+            return Window(config.window, (config.hop if training else None) or config.window)
+        case ImageData() | ArrayData():
+            return Window(crop=crop)
 
 
-def _all_too_short(folder: Path, videos: Sequence[CachedVideo], clip_length: int) -> DataError:
-    longest = max(videos, key=lambda video: video.frames)
+def _samples(split: Split, window: Window, scale: Scale) -> SampleSet:
+    return SampleSet(list(split.decoded.recordings.values()), window, scale, split.decoded.maps)
+
+
+Layout = tuple[np.dtype[np.generic], tuple[int, ...]]
+
+
+def _layout_of(rows: Rows, config: DataConfig) -> Layout:
+    """Type and shape of a row, as far as all have to agree: frames that are cropped later may differ in size."""
+    return rows.dtype, rows.shape[-1:] if window_of(config, training=True).crop else rows.shape[1:]
+
+
+def _layout(split: Split, config: DataConfig) -> Layout:
+    """The layout that most recordings have."""
+    return Counter(_layout_of(rows, config) for rows in split.decoded.recordings.values()).most_common(1)[0][0]
+
+
+def _usable(split: Split, layout: Layout, config: DataConfig) -> Split:
+    """A split without the recordings that are too short for a sample, or of another layout than the others."""
+    span = window_of(config, training=True).span
+    recordings: dict[str, Rows] = {}
+    skipped = dict(split.decoded.skipped)
+    for name, rows in split.decoded.recordings.items():
+        if len(rows) < span:
+            skipped[name] = _too_short(len(rows), span, config)
+        elif (own := _layout_of(rows, config)) != layout:
+            skipped[name] = f"is {_described(own)}, the others are {_described(layout)}"
+        else:
+            recordings[name] = rows
+    total = len(recordings) + len(skipped)
+    if not recordings or len(skipped) > config.max_bad * total:
+        raise _too_many_bad(split, skipped, total, config)
+    return split.with_recordings(recordings, skipped)
+
+
+def _too_short(length: int, span: int, config: DataConfig) -> str:
+    if isinstance(config, SignalData):
+        return f"has {length} steps, but data.window is {span}"
+    return f"has {length} frames, but a clip needs {span} (data.clip_length)"
+
+
+def _described(layout: Layout) -> str:
+    dtype, row = layout
+    return f"{dtype} of {' x '.join(map(str, row[:-1])) + ' and ' if row[:-1] else ''}{row[-1]} channels"
+
+
+def _too_many_bad(split: Split, skipped: dict[str, str], total: int, config: DataConfig) -> DataError:
+    examples = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:_EXAMPLES])
+    if len(skipped) == total:
+        return DataError(f"{split.place}: none of its {total} {split.noun} can be used, for example\n{examples}")
     return DataError(
-        f"{folder}: every video is shorter than clip_length={clip_length}; the longest, {longest.name}, has "
-        f"{longest.frames} frames. Set data.clip_length to {longest.frames} or less, or use longer videos"
+        f"{split.place}: {len(skipped)} of its {total} {split.noun} cannot be used, more than data.max_bad: "
+        f"{config.max_bad:g} allows; mend or remove them, or raise it. For example\n{examples}"
     )
-
-
-def _moments(videos: Sequence[CachedVideo], values_per_frame: int) -> tuple[float, float]:
-    # From whole numbers, so nothing is lost to rounding, however many frames there are.
-    count = values_per_frame * sum(video.frames for video in videos)
-    mean = Fraction(sum(video.total for video in videos), count)
-    mean_of_squares = Fraction(sum(video.total_of_squares for video in videos), count)
-    return float(mean / 255), float((mean_of_squares - mean**2) / 255**2)

@@ -19,11 +19,13 @@ class Item:
         name: Its path in the split's folder, or its number.
         size: Bytes to read, by which work is shared out evenly.
         content: A digest of what is in it.
+        problem: Why it cannot be read, where that shows before it is opened.
     """
 
     name: str
     size: int
     content: str
+    problem: str | None = None
 
 
 class Source(Protocol):
@@ -58,4 +60,16 @@ class Source(Protocol):
         Raises:
             DataError: The item cannot be used. Some blocks may have been yielded by then.
         """
+        ...
+
+    def mapped(self, item: Item) -> Rows | None:
+        """The rows ``(length, *row)`` of an item mapped from its own file, if they need no decoding.
+
+        Raises:
+            DataError: The file is no longer what it was.
+        """
+        ...
+
+    def path_of(self, item: Item) -> str:
+        """Where an item is, for messages."""
         ...

@@ -111,7 +111,7 @@ def _run(space: SearchSpace, folder: Path, address: str | None, time_budget: flo
     """Search; the exit code."""
     with claim(folder):
         with data_progress(console) as progress:
-            dataset = open_dataset(space.complete({}).data, progress)
+            dataset = open_dataset(space.data, progress)
         print_skipped(console, dataset.skipped)
         write_space(folder, space)
         outcome = run_search(space, dataset, folder, console, address, time_budget)

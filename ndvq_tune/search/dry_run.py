@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.data import sample_shape
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.records import short_name
 from ndvq_tune.search.lanes import LanePlan
@@ -64,4 +65,4 @@ def extreme(space: SearchSpace, measure: Measure) -> dict[str, Any]:
 
 def _meta_model(config: RunConfig) -> NDimVQVAE:
     with torch.device("meta"):
-        return build_model(config.model, config.data.sample_shape)
+        return build_model(config.model, sample_shape(config.data))

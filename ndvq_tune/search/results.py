@@ -18,7 +18,6 @@ from ndvq_tune.report.tables import write_tables
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
-from ndvq_tune.training.evaluation import to_float
 
 PICTURED_TRIALS = 4
 PICTURED_SAMPLES = 4
@@ -84,7 +83,7 @@ def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
     model = load_model(folder / str(trial.checkpoint))
     count = min(PICTURED_SAMPLES, len(dataset.test))
     spread = [round(index * (len(dataset.test) - 1) / max(1, count - 1)) for index in range(count)]
-    x = to_float(dataset.test[spread], torch.device("cpu"))
+    x = dataset.test.scale.to_unit(dataset.test[spread], torch.device("cpu"))
     with torch.no_grad():
         x_recon = model(x)[1]
     path = folder / "pictures" / f"{trial.name}.png"

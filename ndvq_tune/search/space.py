@@ -12,7 +12,7 @@ import yaml
 from optuna import Trial
 from pydantic import Field
 
-from ndvq_tune.config import Frozen, RunConfig
+from ndvq_tune.config import DataConfig, Frozen, RunConfig
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.problems import is_section, nearest, validate
 from ndvq_tune.search import distributions
@@ -95,6 +95,11 @@ class SearchSpace:
         """Whether a parameter counts, given what was chosen of those before it."""
         current = flatten(self.complete(chosen).to_dict()) if parameter.when else {}
         return all(current[key] in allowed for key, allowed in parameter.when.items())
+
+    @property
+    def data(self) -> DataConfig:
+        """The data set, which is never searched."""
+        return self.complete({}).data
 
     @property
     def max_epochs(self) -> int:

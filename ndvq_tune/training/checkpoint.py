@@ -6,6 +6,7 @@ A checkpoint is a folder of three files. ``model.safetensors`` and ``config.json
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def pack(training: Training) -> Files:
         "format": FORMAT,
         "config": training.config.to_dict(),
         "input_shape": training.model.input_shape,
+        "input_scale": asdict(training.dataset.train.scale),  # the stored values that the model sees as 0 and 1
         "epoch": training.epoch,
         "step": training.step,
     }

@@ -5,28 +5,25 @@ import math
 import torch
 from torch import distributed as dist
 
-from ndvq_tune.data import ClipSet, batches
+from ndvq_tune.data import SampleSet, batches
 from ndvq_tune.metrics import bits_per_element, psnr
 from ndvq_tune.model import NDimVQVAE
 
 
-def to_float(batch: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A uint8 batch on the device, as floats in [0, 1]."""
-    return batch.to(device, non_blocking=True).float().div_(255)
-
-
 @torch.no_grad()
-def evaluate(model: NDimVQVAE, clips: ClipSet, batch_size: int, rank: int = 0, world_size: int = 1) -> dict[str, float]:
+def evaluate(
+    model: NDimVQVAE, samples: SampleSet, batch_size: int, rank: int = 0, world_size: int = 1
+) -> dict[str, float]:
     """Validate a model; the same numbers on every rank.
 
-    Squared errors and code counts are summed over all clips and ranks before anything is averaged: a mean of
+    Squared errors and code counts are summed over all samples and ranks before anything is averaged: a mean of
     per-batch perplexities would miss codes that batches do not share.
 
     Args:
         model: The model; it is in evaluation mode meanwhile, so no buffer moves.
-        clips: The validation set.
+        samples: The validation set.
         batch_size: Samples of one forward pass.
-        rank: This rank; each evaluates its share of the clips.
+        rank: This rank; each evaluates its share of the samples.
         world_size: How many ranks there are.
     """
     device = model.data_mean.device
@@ -35,8 +32,8 @@ def evaluate(model: NDimVQVAE, clips: ClipSet, batch_size: int, rank: int = 0, w
     counts = torch.zeros(model.quantizer.n_codebooks, model.quantizer.n_codes, dtype=torch.float64, device=device)
     was_training = model.training
     model.eval()
-    for batch in batches(clips, batch_size, rank=rank, world_size=world_size):
-        x = to_float(batch, device)
+    for batch in batches(samples, batch_size, rank=rank, world_size=world_size, pin_memory=device.type == "cuda"):
+        x = samples.scale.to_unit(batch, device)
         _, x_recon, vq_output = model(x)
         squared_error += (x_recon - x).double().square().sum()
         commitment += vq_output["commitment_loss"].double() * len(x)
@@ -45,11 +42,11 @@ def evaluate(model: NDimVQVAE, clips: ClipSet, batch_size: int, rank: int = 0, w
     if dist.is_initialized():
         for total in (squared_error, commitment, counts):
             dist.all_reduce(total)
-    mse = squared_error.item() / (len(clips) * math.prod(clips.shape))
+    mse = squared_error.item() / (len(samples) * math.prod(samples.shape))
     return {
         "recon_loss": mse / model.data_variance.item(),
         "psnr": psnr(mse),
-        "commitment_loss": commitment.item() / len(clips),
+        "commitment_loss": commitment.item() / len(samples),
         **codebook_metrics(counts, model),
         **static_metrics(model),
     }

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import Dataset, batches, batches_per_epoch
+from ndvq_tune.data import Dataset, augmentation, batches, batches_per_epoch
 from ndvq_tune.model import NDimVQVAE, build_model
-from ndvq_tune.training.evaluation import evaluate, to_float
+from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes, reset_peak
 
@@ -60,6 +60,7 @@ class Training:
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self._network = self._trained_network()
+        self._augment = augmentation(config.data)
         torch.manual_seed(settings.seed + rank)
 
     @property
@@ -82,7 +83,8 @@ class Training:
         start = time.perf_counter()
         samples, recon_loss = 0, torch.zeros((), device=self.device)
         for batch in self._batches():
-            recon_loss += self._step(to_float(batch, self.device)) * len(batch)
+            x = self.dataset.train.scale.to_unit(batch, self.device)
+            recon_loss += self._step(self._augment(x) if self._augment else x) * len(batch)
             samples += len(batch)
         train_recon_loss = recon_loss.item() / samples
         seconds = time.perf_counter() - start
@@ -115,6 +117,7 @@ class Training:
             epoch=self.epoch,
             rank=self.rank,
             world_size=self.world_size,
+            pin_memory=self.device.type == "cuda",
         )
 
     def _step(self, x: torch.Tensor) -> torch.Tensor:

@@ -19,12 +19,13 @@ from typing import Any
 
 import ray
 import torch
+from pydantic import TypeAdapter
 from ray import train
 from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
-from ndvq_tune.config import RunConfig, VideoData
+from ndvq_tune.config import DataConfig, RunConfig
 from ndvq_tune.data import Dataset, open_dataset
 from ndvq_tune.training.checkpoint import Files, pack, unpack
 from ndvq_tune.training.loop import Report, Training
@@ -230,7 +231,7 @@ class _Runs:
     def start(self, config: Mapping[str, Any], checkpoint: Files | None) -> None:
         self._forget()
         run = RunConfig.model_validate(config)
-        training = Training(run, _dataset(run.data), get_device(), self._rank, self._world_size)
+        training = Training(run, _dataset(run.data.model_dump_json()), get_device(), self._rank, self._world_size)
         if checkpoint is not None:
             unpack(training, checkpoint)
         self._training = training
@@ -251,6 +252,7 @@ class _Runs:
 
 
 @lru_cache(maxsize=4)
-def _dataset(config: VideoData) -> Dataset:
-    """Opened once in the life of a worker, not once a trial."""
-    return open_dataset(config)
+def _dataset(config: str) -> Dataset:
+    """Opened once in the life of a worker, not once a trial. As JSON, because what has mappings has no hash."""
+    data: DataConfig = TypeAdapter(DataConfig).validate_json(config)
+    return open_dataset(data)

@@ -7,9 +7,8 @@ from safetensors.torch import load, save
 
 from ndvq_tune.errors import CheckpointError
 from ndvq_tune.training.checkpoint import CONFIG, MODEL, TRAINING, load_model, pack, read, unpack, write
-from ndvq_tune.training.evaluation import to_float
 from ndvq_tune.training.loop import Training
-from tests.training.training_examples import config, dataset, timeless
+from tests.training.training_examples import config, dataset, floats, timeless
 
 RESTARTING = {"quantizer": {"restart_threshold": 0.5}}
 
@@ -63,7 +62,7 @@ def test_a_loaded_model_gives_the_same_codes_and_reconstructions_bit_for_bit(tmp
     write(tmp_path, pack(training))
     loaded = load_model(tmp_path)
     model = training.model.eval()
-    x = to_float(dataset().test[:], torch.device("cpu"))
+    x = floats(dataset().test)
     with torch.no_grad():
         assert torch.equal(loaded.encode(x), model.encode(x))
         assert torch.equal(loaded(x)[1], model(x)[1])

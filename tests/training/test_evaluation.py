@@ -6,13 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from ndvq_tune.data import ClipSet
-from ndvq_tune.data.cache import CachedVideo
+from ndvq_tune.data import SampleSet, Scale, Window
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training import evaluation
-from ndvq_tune.training.evaluation import codebook_metrics, evaluate, static_metrics, to_float
+from ndvq_tune.training.evaluation import codebook_metrics, evaluate, static_metrics
 from ndvq_tune.training.loop import Training
-from tests.training.training_examples import clips, config, dataset, values
+from tests.training.training_examples import clips, config, dataset, floats, values
 
 
 @pytest.fixture
@@ -21,7 +20,7 @@ def model() -> NDimVQVAE:
     data = dataset()
     model = build_model(config().model, data.train.shape, data.mean, data.variance)
     model.train()
-    model(to_float(data.train[:], torch.device("cpu")))
+    model(floats(data.train))
     return model
 
 
@@ -42,9 +41,9 @@ class OneCodeAClip(nn.Module):
         return torch.tensor(0.0), x, {"commitment_loss": torch.tensor(0.0), "counts": counts}
 
 
-def pixels(numbers: list[int]) -> ClipSet:
+def pixels(numbers: list[int]) -> SampleSet:
     frames = np.array(numbers, dtype=np.uint8)[:, None, None, None]
-    return ClipSet(frames, [CachedVideo("pixels", 0, len(numbers), 0, 0)], 1, 1)
+    return SampleSet([frames], Window(1, 1), Scale(0, 255))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -69,7 +68,7 @@ def test_all_numbers_agree_with_numpy_in_float64(model):
     metrics = evaluate(model, data.test, batch_size=4)
 
     model.eval()
-    x = to_float(data.test[:], torch.device("cpu"))
+    x = floats(data.test)
     with torch.no_grad():
         x_recon, encodings = model(x)[1], model.encode(x).numpy().ravel()
         latents = model._latents(x).double().numpy()

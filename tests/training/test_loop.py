@@ -10,7 +10,6 @@ from ndvq_tune.config import LossConfig
 from ndvq_tune.data import batches
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.training import loop
-from ndvq_tune.training.evaluation import to_float
 from ndvq_tune.training.loop import Training, warmup_then_cosine
 from ndvq_tune.training.losses import reconstruction_loss
 from tests.training.training_examples import config, dataset, timeless
@@ -141,7 +140,7 @@ def test_a_step_minimises_the_configured_loss():
     model = copy.deepcopy(training.model)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     (batch,) = batches(training.dataset.train, 16, seed=0)
-    x = to_float(batch, torch.device("cpu"))
+    x = training.dataset.train.scale.to_unit(batch, torch.device("cpu"))
     torch.manual_seed(0)
     _, x_recon, vq_output = model(x)
     (reconstruction_loss(x_recon, x, LossConfig(**loss), model.data_variance) + vq_output["commitment_loss"]).backward()

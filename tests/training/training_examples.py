@@ -3,34 +3,39 @@
 from typing import Any
 
 import numpy as np
+import torch
 
 from ndvq_tune.config import AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
-from ndvq_tune.data import ClipSet, Dataset
-from ndvq_tune.data.cache import CachedVideo
+from ndvq_tune.data import Dataset, SampleSet, Scale, Window
 
 CLIP_LENGTH, SIZE = 2, 8
 TIMING = ("samples_per_second", "peak_memory_bytes")
 
 
-def clips(count: int, seed: int) -> ClipSet:
+def clips(count: int, seed: int) -> SampleSet:
     """Clips of coloured bars that move, so that there is something to learn."""
     rng = np.random.default_rng(seed)
     phase, speed = rng.uniform(0, 6, (count, 1, 1, 1, 3)), rng.uniform(0.5, 1.5, (count, 1, 1, 1, 3))
     time, x = np.arange(CLIP_LENGTH)[:, None, None, None], np.arange(SIZE)[:, None]
     bars = 0.5 + 0.4 * np.sin(speed * (x + time) + phase) + 0 * np.arange(SIZE)[:, None, None]
     frames = np.round(255 * bars).astype(np.uint8).reshape(count * CLIP_LENGTH, SIZE, SIZE, 3)
-    return ClipSet(frames, [CachedVideo("bars", 0, len(frames), 0, 0)], CLIP_LENGTH, CLIP_LENGTH)
+    return SampleSet([frames], Window(CLIP_LENGTH, CLIP_LENGTH), Scale(0, 255))
 
 
-def values(clip_set: ClipSet) -> np.ndarray:
+def values(samples: SampleSet) -> np.ndarray:
     """All clips ``(N, C, T, H, W)`` in float64, in [0, 1]."""
-    return clip_set[:].numpy().astype(np.float64) / 255
+    return samples[:].numpy().astype(np.float64) / 255
+
+
+def floats(samples: SampleSet) -> torch.Tensor:
+    """All clips as the model sees them."""
+    return samples.scale.to_unit(samples[:], torch.device("cpu"))
 
 
 def dataset(train: int = 16, test: int = 6) -> Dataset:
     training = clips(train, seed=1)
     pixels = values(training)
-    return Dataset(training, clips(test, seed=2), float(pixels.mean()), float(pixels.var()), {})
+    return Dataset(training, clips(test, seed=2), float(pixels.mean()), float(pixels.var()), {}, files=2)
 
 
 def config(model: dict[str, Any] | None = None, **training: Any) -> RunConfig:

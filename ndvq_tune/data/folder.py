@@ -1,0 +1,126 @@
+"""A folder of files as a source: which files there are, and what reads them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ndvq_tune.config import ArrayData, DataConfig
+from ndvq_tune.data.cache import cache_root
+from ndvq_tune.data.digests import digests
+from ndvq_tune.data.files import SourceFile, find_files, has_folder, list_folder, local
+from ndvq_tune.data.progress import Progress, silent
+from ndvq_tune.data.readers import array, image, signal, video
+from ndvq_tune.data.source import Item, Rows
+from ndvq_tune.errors import DataError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How files of one ``data.type`` are read.
+
+    Attributes:
+        noun: What they are called.
+        suffixes: Of their names.
+        settings: Names of the configuration's fields that decoded rows depend on.
+        read: The rows of a file, in blocks.
+    """
+
+    noun: str
+    suffixes: frozenset[str]
+    settings: tuple[str, ...]
+    read: Callable[[Path, Any], Iterator[Rows]]
+
+
+KINDS = {
+    "video": Kind("videos", video.SUFFIXES, video.SETTINGS, video.read_video),
+    "image": Kind("images", image.SUFFIXES, image.SETTINGS, image.read_image),
+    "signal": Kind("signals", signal.SUFFIXES, signal.SETTINGS, signal.read_signal),
+    "array": Kind("arrays", array.SUFFIXES, array.SETTINGS, array.read_array),
+}
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """The files of one split.
+
+    Attributes:
+        config: The data set.
+        place: The split's folder or URI.
+    """
+
+    config: DataConfig
+    place: str
+
+    @classmethod
+    def of(cls, config: DataConfig, split: str | None) -> "FolderSource":
+        """One split's folder, or the whole data set without a split.
+
+        Raises:
+            DataError: There is no folder for the split.
+        """
+        if split is None:
+            return cls(config, config.path)
+        if not has_folder(config.path, split):
+            found = ", ".join(list_folder(config.path, 5)) or "nothing"
+            raise DataError(
+                f"{config.path}: there is no folder {split}/ in it (found: {found}); a data set is a folder with train/ "
+                "and test/ inside, or set data.split to the share for training, such as 0.9"
+            )
+        return cls(config, below(config.path, split))
+
+    @property
+    def noun(self) -> str:
+        """What the files are called."""
+        return self._kind.noun
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration's values that decoded rows depend on."""
+        return self.config.model_dump(mode="json", include=set(self._kind.settings))
+
+    @property
+    def _kind(self) -> Kind:
+        return KINDS[self.config.type]
+
+    def items(self, progress: Progress = silent) -> list[Item]:
+        """All files that have a suffix of their kind; see ``Source``."""
+        listing = find_files(self.place, self._kind.suffixes)
+        contents = digests(cache_root(), self.place, listing.files, progress)
+        items = [Item(file.name, file.size, content) for file, content in zip(listing.files, contents, strict=True)]
+        items += [Item(name, 0, "unreadable", reason) for name, reason in listing.unreadable.items()]
+        if not items:
+            kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in self._kind.suffixes))
+            raise DataError(f"{self.place}: there are no {self.noun} in it; these are read: {kinds} (folders may be nested)")
+        return sorted(items, key=lambda item: item.name)
+
+    def read(self, item: Item) -> Iterator[Rows]:
+        """The rows of one file; a remote one is fetched for as long as it takes."""
+        with local(self._file(item)) as path:
+            yield from self._kind.read(path, self.config)
+
+    def mapped(self, item: Item) -> Rows | None:
+        """The rows of an array file that needs no decoding."""
+        if not isinstance(self.config, ArrayData) or is_remote(self.place):
+            return None
+        return array.mapped(Path(self.path_of(item)), self.config)
+
+    def path_of(self, item: Item) -> str:
+        """The file's path or URI."""
+        return below(self.place, item.name)
+
+    def _file(self, item: Item) -> SourceFile:
+        return SourceFile(item.name, self.path_of(item), item.size, 0)
+
+
+@contextmanager
+def first_file(config: DataConfig) -> Iterator[Path]:
+    """The first file of the training data, or of all data, on this machine.
+
+    Raises:
+        DataError: There is none.
+    """
+    source = FolderSource.of(config, None if config.split else "train")
+    with local(source._file(source.items()[0])) as path:
+        yield path
