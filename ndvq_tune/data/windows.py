@@ -51,15 +51,15 @@ class SampleSet:
         """Lays windows over recordings.
 
         Args:
-            recordings: Each ``(length, *row)``, channels last, at least one window long, of the same row, or, where
-                frames are cropped, of frames that are large enough.
+            recordings: Each ``(length, *row)``, channels last; rows are of the same shape, or, where frames are cropped,
+                of frames that are large enough.
             window: How to cut.
             scale: What the values mean.
             maps: The files that the recordings lie in.
         """
         self.window, self.scale = window, scale
         self._recordings, self._maps = recordings, maps
-        counts = [(len(rows) - window.span) // window.stride + 1 for rows in recordings]
+        counts = [max(0, (len(rows) - window.span) // window.stride + 1) for rows in recordings]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._begins = self._ends - counts
         self._unreleased = 0
