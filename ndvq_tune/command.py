@@ -39,9 +39,3 @@ def data_progress(console: Console) -> Iterator[Progress]:
             bar.update(tasks[description], completed=done)
 
         yield show
-
-
-def print_skipped(console: Console, skipped: dict[str, str]) -> None:
-    """Name the files that a data set left out, with the reason."""
-    for file, reason in skipped.items():
-        console.print(f"skipped {file}: {reason}", markup=False, highlight=False)

@@ -9,11 +9,12 @@ import torch
 import typer
 from rich.console import Console
 
-from ndvq_tune.command import data_progress, plain_errors, print_skipped
+from ndvq_tune.command import data_progress, plain_errors
 from ndvq_tune.config import RunConfig
 from ndvq_tune.data import open_dataset
 from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.problems import validate
+from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.training.checkpoint import CONFIG, pack, write
 from ndvq_tune.training.loop import Report, Training
 from ndvq_tune.yaml_file import read
@@ -54,7 +55,7 @@ def train(
             raise ResultsError(f"{output}: already holds a model; give another --output")
         with data_progress(console) as progress:
             dataset = open_dataset(run.data, progress)
-        print_skipped(console, dataset.skipped)
+        print_skipped(console, dataset.skipped, dataset.files, write_skipped(dataset.skipped, output))
         if threads:
             torch.set_num_threads(threads)
         training = Training(run, dataset, "cuda" if torch.cuda.is_available() else "cpu")

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import islice
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -12,6 +13,7 @@ from ndvq_tune.records import SearchRecord, short_name, short_value
 from ndvq_tune.report.files import replacing
 from ndvq_tune.report.plots import curves, rate_distortion
 from ndvq_tune.report.ranking import best, pareto, ranked, satisfies
+from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
     finding,
     label,
@@ -23,6 +25,7 @@ from ndvq_tune.report.wording import (
 )
 
 ROWS = 10
+SKIPPED_SHOWN = 10
 _RATE_DISTORTION_NOTE = (
     "Each point is a trial: fewer bits to the left, better reconstructions below. Nothing beats the trials on the line "
     "in both. Hover over a point for its parameters."
@@ -146,9 +149,13 @@ def _outcomes(search: SearchRecord) -> str:
         parts.append(f"<p>Stopped early by: {', '.join(f'{escape(name)} {n}' for name, n in reasons.items())}.</p>")
     errors = [(trial.name, trial.error) for trial in search.trials if trial.error]
     parts += [f"<p>{name} failed: <code>{escape(_last_line(error))}</code></p>" for name, error in errors]
+    skipped = search.skipped_files
     parts += [
-        f"<p>Skipped <code>{escape(name)}</code>: {escape(reason)}</p>" for name, reason in search.skipped_files.items()
+        f"<p>Skipped <code>{escape(name)}</code>: {escape(reason)}</p>"
+        for name, reason in islice(skipped.items(), SKIPPED_SHOWN)
     ]
+    if len(skipped) > SKIPPED_SHOWN:
+        parts.append(f"<p>{len(skipped) - SKIPPED_SHOWN} more are in <code>{SKIPPED}</code>.</p>")
     return "".join(parts)
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from ndvq_tune.records import SearchRecord, TrialRecord, short_name, short_value
 from ndvq_tune.report.ranking import best, pareto, ranked
+from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
     count_text,
     finding,
@@ -37,7 +38,7 @@ def print_summary(search: SearchRecord, console: Console, folder: Path, mlflow_c
     if reasons:
         _line(console, "stopped early by " + ", ".join(f"{name} {count}" for name, count in reasons.items()))
     if search.skipped_files:
-        _line(console, f"{count_text(len(search.skipped_files), 'file')} skipped: {', '.join(search.skipped_files)}")
+        _line(console, f"{count_text(len(search.skipped_files), 'file')} skipped, see {folder / SKIPPED}")
     trials = ranked(search)
     if trials:
         _table(console, "Best trials", trials[:ROWS], shown_metrics(search))

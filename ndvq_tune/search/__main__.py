@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ndvq_tune.command import INTERRUPTED, data_progress, plain_errors, print_skipped
-from ndvq_tune.data import open_dataset
+from ndvq_tune.command import INTERRUPTED, data_progress, plain_errors
 from ndvq_tune.report.ranking import best
+from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.report.terminal import print_summary
 from ndvq_tune.search.cluster import local_node
+from ndvq_tune.search.decoding import open_on_cluster
 from ndvq_tune.search.dry_run import print_dry_run
 from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
 from ndvq_tune.search.lanes import plan_lanes
@@ -111,9 +112,9 @@ def _run(space: SearchSpace, folder: Path, address: str | None, time_budget: flo
     """Search; the exit code."""
     with claim(folder):
         with data_progress(console) as progress:
-            dataset = open_dataset(space.data, progress)
-        print_skipped(console, dataset.skipped)
+            dataset = open_on_cluster(space.data, progress, address)
         write_space(folder, space)
+        print_skipped(console, dataset.skipped, dataset.files, _typed(write_skipped(dataset.skipped, folder)))
         outcome = run_search(space, dataset, folder, console, address, time_budget)
     if not outcome.finished:
         command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import filelock
 
 from ndvq_tune.errors import ResultsError
+from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import JOURNAL
 from ndvq_tune.yaml_file import flatten
@@ -46,7 +47,7 @@ def check_new(folder: Path) -> None:
         raise ResultsError(
             f"{folder}: already holds a search; go on with it with --resume, or give another --name or --output"
         )
-    if folder.exists() and any(path.name not in (".lock", SPACE) for path in folder.iterdir()):
+    if folder.exists() and any(path.name not in (".lock", SPACE, SKIPPED) for path in folder.iterdir()):
         raise ResultsError(f"{folder}: is not empty and holds no search; give another --name or --output")
 
 

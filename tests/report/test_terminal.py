@@ -25,7 +25,7 @@ def test_summary_names_the_best_the_front_and_the_places(example: SearchRecord, 
     text = printed(example, tmp_path)
     assert "24 trials in 5 min 12 s" in text
     assert "scheduler 9, collapse 3, diverged 1" in text
-    assert "1 file skipped: broken.mp4" in text
+    assert f"1 file skipped, see {tmp_path}/skipped.csv" in text
     table = text.split("Best trials\n")[1].split("\n\n")[0].splitlines()
     assert table[0].split() == [
         "trial", "recon_loss", "bits", "psnr", "perplexity", "usage", "n_codes", "embedding_dim",

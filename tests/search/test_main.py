@@ -40,7 +40,8 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         return Outcome(SearchRecord(space.name, (trial,), (("recon_loss", "min"),)), True, "mlflow ui")
 
     monkeypatch.setattr(command, "run_search", run_search)
-    monkeypatch.setattr(command, "open_dataset", lambda *_: SimpleNamespace(skipped={"train/bad.mp4": "is cut off"}))
+    opened = SimpleNamespace(skipped={"train/bad.mp4": "is cut off", "test/b.mp4": "is empty"}, files=30)
+    monkeypatch.setattr(command, "open_on_cluster", lambda *_: opened)
     return searches
 
 
@@ -165,7 +166,9 @@ def test_options_take_the_place_of_what_the_space_says(space, begun, tmp_path):
 
 def test_skipped_files_and_results_are_named(space, begun):
     output = run("--space", space).output
-    assert "skipped train/bad.mp4: is cut off" in output
+    assert "skipped 2 of 30 files: train/bad.mp4 (is cut off) and 1 more; see runs/small/skipped.csv" in output
+    table = Path("runs/small/skipped.csv").read_text().splitlines()
+    assert table == ["file,reason", "train/bad.mp4,is cut off", "test/b.mp4,is empty"]
     assert "runs/small" in output
     assert "mlflow ui" in output
 

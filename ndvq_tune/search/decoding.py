@@ -1,0 +1,96 @@
+"""Decoding as Ray tasks: over all cores, and on every node that has a cache of its own."""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ndvq_tune.config import DataConfig
+from ndvq_tune.data import Dataset, Progress, open_dataset
+from ndvq_tune.data.shards import ShardJob
+from ndvq_tune.search.cluster import cluster
+
+Write = Callable[[ShardJob], int]
+
+
+def open_on_cluster(config: DataConfig, progress: Progress, address: str | None = None) -> Dataset:
+    """Opens a data set; what has to be decoded first, Ray tasks decode.
+
+    Ray is only started for more than one shard of work. Nodes that do not see this machine's cache decode into their own
+    at the same time; a node that joins later does so when its first trial starts.
+
+    Args:
+        config: The data set.
+        progress: As ``open_dataset`` takes it.
+        address: A Ray cluster; a local one is started if not given.
+
+    Raises:
+        DataError: The data cannot be used.
+        ClusterError: The cluster does not answer.
+    """
+    return open_dataset(config, progress, partial(_over_cluster, config, address))
+
+
+def _over_cluster(config: DataConfig, address: str | None, write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:
+    if len(jobs) < 2:
+        yield from map(write, jobs)
+        return
+    with cluster(address):
+        sharing, others = _nodes_by_cache(jobs[0].folder)
+        elsewhere = [_decode_here.options(scheduling_strategy=_on(node)).remote(config, node) for node in others]
+        yield from _as_tasks(sharing, write, jobs)
+        _results(elsewhere)
+
+
+def _nodes_by_cache(folder: Path) -> tuple[list[str], list[str]]:
+    """The nodes that see a folder of this machine, and those that do not."""
+    token = folder / f".{secrets.token_hex(8)}"
+    token.touch()
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    try:
+        sees = _results([_exists.options(scheduling_strategy=_on(node)).remote(token) for node in nodes])
+    finally:
+        token.unlink()
+    return (
+        [node for node, seen in zip(nodes, sees, strict=True) if seen],
+        [node for node, seen in zip(nodes, sees, strict=True) if not seen],
+    )
+
+
+def _as_tasks(nodes: Sequence[str], write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:
+    """One task a job, dealt out over the nodes; results as they come."""
+    task = ray.remote(write)
+    waiting = [
+        task.options(scheduling_strategy=_on(nodes[number % len(nodes)])).remote(job)
+        for number, job in enumerate(jobs)
+    ]
+    while waiting:
+        done, waiting = ray.wait(waiting)
+        yield from _results(done)
+
+
+def _results(references: Sequence["ray.ObjectRef"]) -> list:
+    """What tasks returned; an error as it was raised there, without Ray's wrapping."""
+    try:
+        return ray.get(list(references))
+    except RayTaskError as error:
+        raise error.cause from None
+
+
+def _on(node: str) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node, soft=False)
+
+
+@ray.remote(num_cpus=0)
+def _exists(path: Path) -> bool:
+    return path.exists()
+
+
+@ray.remote(num_cpus=0)
+def _decode_here(config: DataConfig, node: str) -> None:
+    """Fills the cache of the node that this runs on, with all of its cores."""
+    open_dataset(config, spread=partial(_as_tasks, [node]))
