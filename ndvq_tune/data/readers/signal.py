@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,9 @@ def read_signal(path: Path, config: SignalData) -> Iterator[npt.NDArray[np.float
 
 def _read_array(path: Path, config: SignalData) -> list[Steps]:
     try:
-        array: Steps = np.lib.format.open_memmap(path, mode="r")  # never unpickles, and reads on use
-    except ValueError as error:
-        raise DataError(f"{path}: not a readable npy file ({error})") from error
+        array: Steps = np.lib.format.open_memmap(path, mode="r")  # never unpickles
+    except (ValueError, TokenError) as error:
+        raise DataError(f"{path}: not a readable npy file, or cut off ({error})") from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"{path}: holds {array.dtype}; allowed: real numbers")
     if array.ndim not in (1, 2):

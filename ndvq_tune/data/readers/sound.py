@@ -35,7 +35,7 @@ def read_sound(path: Path, config: SignalData) -> Iterator[npt.NDArray[np.float3
     try:
         if is_cut_off(path):
             raise DataError(f"{path}: the sound is cut off: its header states more than there is")
-        with av.open(str(path)) as container:
+        with _open(path) as container:
             yield from _steps(path, _frames(path, container), config)
     except av.FFmpegError as error:
         raise DataError(f"{path}: not a readable sound ({error.strerror})") from error
@@ -44,10 +44,14 @@ def read_sound(path: Path, config: SignalData) -> Iterator[npt.NDArray[np.float3
 def sample_rate_of(path: Path) -> int | None:
     """The sample rate in Hz that a sound states, or None for what is not a readable sound."""
     try:
-        with av.open(str(path)) as container:
+        with _open(path) as container:
             return next((stream.rate for stream in container.streams.audio if stream.codec_context), None)
     except (av.FFmpegError, OSError):
         return None
+
+
+def _open(path: Path) -> Any:
+    return av.open(str(path), metadata_errors="replace")  # titles and names are not always UTF-8
 
 
 def _steps(path: Path, frames: Iterator[Any], config: SignalData) -> Iterator[npt.NDArray[np.float32]]:
@@ -102,6 +106,7 @@ def _frames(path: Path, container: Any) -> Iterator[Any]:
 
 def _stated_end(container: Any, stream: Any) -> float | None:
     """When the sound ends by what the file itself states, in seconds, or None where FFmpeg only guesses it."""
+    name = container.format.name
     # Of an mp3, LAME's header states the length, and also where the sound starts; others have neither.
-    states = container.format.name == "flac" or (container.format.name == "mp3" and stream.start_time)
+    states = name in ("flac", "ogg") or (name == "mp3" and stream.start_time)
     return float(stream.duration * stream.time_base) if states and stream.duration else None

@@ -114,7 +114,7 @@ def _places(path: Path, names: list[str], config: SignalData) -> list[int]:
     if names and len(names) != config.n_channels:
         raise DataError(
             f"{path}: has {len(names)} columns ({_listed(names)}), but data.channels is {config.n_channels};"
-            f" choose by data.columns, or set data.channels: {len(names)}"
+            f" set data.channels: {len(names)}, or name some in data.columns, which needs a header"
         )
     return list(range(len(names)))
 
