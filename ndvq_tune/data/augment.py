@@ -57,7 +57,8 @@ def augmentation(config: DataConfig) -> Change | None:
 class Gain:
     """Makes every sample louder or quieter, about the middle of the range.
 
-    Batches hold values in [0, 1], in which the silence of a sound is 0.5. What gets louder than the range is clipped.
+    Batches hold values in [0, 1], in which the silence of a sound that swings alike to both sides is 0.5. What gets
+    louder than the range is clipped.
 
     Args:
         db: Most decibels up or down; each sample's gain is uniform between ``-db`` and ``db``.

@@ -1,5 +1,6 @@
 """Sample images: patches of two photographs, and frames of the sample clips."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +16,6 @@ from ndvq_tune.data.samples.video import SHORTER_SIDE, train_frames
 PATCH = 96
 EVERY = 4
 GAP = 12
-
-_TEST_COLUMNS = 1
 
 
 def make(folder: Path, progress: Progress) -> None:
@@ -37,15 +36,13 @@ def patches(path: Path) -> Iterator[tuple[str, str, Image.Image]]:
     """Cuts a photograph into squares of 96 pixels, none of which overlap.
 
     Yields:
-        ``"train"`` or ``"test"``, a name, and the square. The test column is at the right edge.
+        ``"train"`` or ``"test"``, a name, and the square. Those for testing are the row at the lower edge.
     """
     with Image.open(path) as photograph:
-        columns = photograph.width // PATCH
-        lefts = [column * PATCH for column in range(columns - _TEST_COLUMNS)]
-        for split, left in [*(("train", left) for left in lefts), ("test", photograph.width - PATCH)]:
-            for top in range(0, photograph.height - PATCH + 1, PATCH):
-                box = (left, top, left + PATCH, top + PATCH)
-                yield split, f"x{left:03}_y{top:03}", photograph.crop(box)
+        bottom = photograph.height - PATCH
+        tops = [(top, "train") for top in range(0, bottom - PATCH + 1, PATCH)] + [(bottom, "test")]
+        for (top, split), left in itertools.product(tops, range(0, photograph.width - PATCH + 1, PATCH)):
+            yield split, f"x{left:03}_y{top:03}", photograph.crop((left, top, left + PATCH, top + PATCH))
 
 
 def frames(path: Path) -> Iterator[tuple[str, str, Image.Image]]:
