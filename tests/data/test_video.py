@@ -37,7 +37,9 @@ def write(
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options or {})
         # One thread: several left rows of 10 bit frames unwritten now and then.
-        frames_av = [av.VideoFrame.from_ndarray(frame, source).reformat(format=pixel_format, threads=1) for frame in frames]
+        frames_av = [
+            av.VideoFrame.from_ndarray(frame, source).reformat(format=pixel_format, threads=1) for frame in frames
+        ]
         stream.width, stream.height = frames_av[0].width, frames_av[0].height
         stream.pix_fmt = pixel_format
         if times:
@@ -216,7 +218,12 @@ def test_frames_that_change_size_are_scaled_to_that_of_the_first(tmp_path: Path,
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj444p"
         for index, (width, height) in enumerate([(64, 48), (32, 24), (128, 96)]):
             encoder = av.CodecContext.create("mjpeg", "w")
-            encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "yuvj444p", Fraction(1, 25)
+            encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = (
+                width,
+                height,
+                "yuvj444p",
+                Fraction(1, 25),
+            )
             frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 60 * index + 50, np.uint8), "rgb24")
             for packet in encoder.encode(frame.reformat(format="yuvj444p")) + encoder.encode():
                 packet.stream, packet.pts, packet.dts, packet.time_base = stream, index, index, Fraction(1, 25)
@@ -228,9 +235,7 @@ def test_frames_that_change_size_are_scaled_to_that_of_the_first(tmp_path: Path,
 
 def test_pixels_become_square(tmp_path: Path, noise, decode: Decode) -> None:
     for name, aspect, shape in [("wide.mkv", Fraction(4, 3), (16, 32)), ("tall.mp4", Fraction(1, 2), (21, 16))]:
-        path = write(
-            tmp_path / name, noise(2, 16, 24), "libx264rgb", pixel_format="rgb24", sample_aspect_ratio=aspect
-        )
+        path = write(tmp_path / name, noise(2, 16, 24), "libx264rgb", pixel_format="rgb24", sample_aspect_ratio=aspect)
         assert decode(path, 16, crop="random").shape == (2, *shape, 3)
 
 

@@ -14,6 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from ndvq_tune.config import VideoData
 from ndvq_tune.data.readers import scikit_video
+from ndvq_tune.data.readers.cut_off import is_cut_off
 from ndvq_tune.errors import DataError
 
 SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".webm", ".mov", ".gif"})
@@ -53,6 +54,8 @@ def read_video(path: Path, config: VideoData) -> Iterator[Frame]:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
+        if is_cut_off(path):
+            raise DataError(f"{path}: the video is cut off: the end of the file is missing")
         with av.open(str(path.absolute())) as container:
             yield from _blocks(_frames(path, container, config))
     except (av.FFmpegError, OSError) as error:
@@ -102,19 +105,10 @@ def _packets(path: Path, container: Any, stream: Any) -> Iterator[Any]:
             if packet.is_corrupt:
                 raise DataError(f"{path}: the video is damaged or cut off")
             yield packet
-    # A cut-off Matroska or WebM file decodes without a complaint, but its header still tells the full duration: that
-    # of the longest stream, which may be sound or subtitles. A GIF tells none, but has an end mark.
+    # The duration in the header is that of the longest stream, which may be sound or subtitles.
     stated = (container.duration or 0) / av.time_base
     if stated - ends > max(0.5, 0.1 * stated):
         raise DataError(f"{path}: the video is cut off: it ends after {ends:.1f} of {stated:.1f} seconds")
-    if container.format.name == "gif" and not _tail(path).rstrip(b"\0").endswith(b"\0;"):
-        raise DataError(f"{path}: the video is cut off: the end mark of a GIF is missing")
-
-
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 1024))
-        return file.read()
 
 
 def _decode(path: Path, packets: Iterator[Any]) -> Iterator[Any]:
