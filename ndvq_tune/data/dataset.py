@@ -65,6 +65,8 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
     if found.variance == 0:
         raise DataError(f"{train.place}: every value for training is {found.mean:g}, so there is nothing to learn")
     scale = Scale.of(layout[0], found.minimum, found.maximum)
+    if isinstance(config, SignalData):
+        scale = scale.about_zero()
     return Dataset(
         train=_samples(train, window_of(config, training=True), scale),
         test=_samples(test, window_of(config, training=False), scale),

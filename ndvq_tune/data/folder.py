@@ -1,5 +1,6 @@
 """A folder of files as a source: which files there are, and what reads them."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from typing import Any
 from ndvq_tune.config import ArrayData, DataConfig
 from ndvq_tune.data.cache import cache_root
 from ndvq_tune.data.digests import digests
-from ndvq_tune.data.files import SourceFile, find_files, has_folder, list_folder, local
+from ndvq_tune.data import remote
+from ndvq_tune.data.files import SourceFile, find_files, has_folder, join, list_folder, local
 from ndvq_tune.data.progress import Progress, silent
 from ndvq_tune.data.readers import array, image, signal, video
 from ndvq_tune.data.source import Item, Rows
@@ -68,7 +70,7 @@ class FolderSource:
                 f"{config.path}: there is no folder {split}/ in it (found: {found}); a data set is a folder with train/ "
                 "and test/ inside, or set data.split to the share for training, such as 0.9"
             )
-        return cls(config, below(config.path, split))
+        return cls(config, _inside(config.path, split))
 
     @property
     def noun(self) -> str:
@@ -98,20 +100,28 @@ class FolderSource:
     def read(self, item: Item) -> Iterator[Rows]:
         """The rows of one file; a remote one is fetched for as long as it takes."""
         with local(self._file(item)) as path:
-            yield from self._kind.read(path, self.config)
+            try:
+                yield from self._kind.read(path, self.config)
+            except DataError as error:  # a remote file is known by its URI, not by the copy's path
+                raise DataError(str(error).replace(str(path), self.path_of(item))) from error
 
     def mapped(self, item: Item) -> Rows | None:
         """The rows of an array file that needs no decoding."""
-        if not isinstance(self.config, ArrayData) or is_remote(self.place):
+        if not isinstance(self.config, ArrayData) or remote.is_remote(self.place):
             return None
         return array.mapped(Path(self.path_of(item)), self.config)
 
     def path_of(self, item: Item) -> str:
-        """The file's path or URI."""
-        return below(self.place, item.name)
+        """The file's absolute path, or its URI."""
+        return join(self.place, item.name)
 
     def _file(self, item: Item) -> SourceFile:
         return SourceFile(item.name, self.path_of(item), item.size, 0)
+
+
+def _inside(path: str, split: str) -> str:
+    """A split's folder as the person would write it, for messages."""
+    return remote.join(path, split) if "://" in path else os.path.join(path, split)
 
 
 @contextmanager

@@ -23,6 +23,11 @@ class Scale:
         """0 to 255 for bytes; for every other type from the least to the greatest value of the training data."""
         return cls(0, 255) if dtype == np.uint8 else cls(minimum, maximum)
 
+    def about_zero(self) -> "Scale":
+        """The same, widened so that 0 is in the middle, if it lies between the two: silence, in a sound."""
+        reach = max(-self.low, self.high)
+        return Scale(-reach, reach) if self.low < 0 < self.high else self
+
     def to_unit(self, batch: torch.Tensor, device: torch.device) -> torch.Tensor:
         """A batch of stored values on a device, as float32 in [0, 1]; test data may lie outside.
 

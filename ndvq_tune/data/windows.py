@@ -109,9 +109,13 @@ class SampleSet:
             target[number] = rows[0] if self.window.length is None else rows
         self._unreleased += target.nbytes
         if self._unreleased > _RELEASE_BYTES:
-            self._unreleased = 0
-            release(self._maps)
+            self.release()
         return batch.movedim(-1, 1)
+
+    def release(self) -> None:
+        """Lets go of the memory behind what was read; see ``release``."""
+        self._unreleased = 0
+        release(self._maps)
 
     @property
     def _dtype(self) -> torch.dtype:

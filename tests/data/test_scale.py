@@ -22,6 +22,12 @@ def test_other_types_span_the_training_datas_range(dtype: type[np.generic]) -> N
     assert found.numpy() == pytest.approx([0, 0.05, 0.5, 1])
 
 
+def test_zero_is_in_the_middle_of_a_range_about_it() -> None:
+    assert Scale(-0.5, 0.2).about_zero() == Scale(-0.5, 0.5)
+    assert Scale(-1, 3).about_zero() == Scale(-3, 3)
+    assert Scale(2, 3).about_zero() == Scale(2, 3)
+
+
 def test_small_differences_between_large_doubles_are_kept() -> None:
     values = torch.tensor([1e9, 1e9 + 0.25, 1e9 + 1], dtype=torch.float64)
     assert Scale(1e9, 1e9 + 1).to_unit(values, CPU).tolist() == [0, 0.25, 1]
