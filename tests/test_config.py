@@ -72,7 +72,7 @@ def test_all_errors_come_at_once():
         training={"learning_rate": 0, "batch_size": "many"},
     )
     assert set(found) == {
-        "data.clip_length",
+        "data.video.clip_length",
         "model.n_codes",
         "model.ema_decay",
         "model.downsample.1",

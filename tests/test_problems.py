@@ -38,7 +38,7 @@ def test_all_errors_of_a_file_come_at_once_each_with_line_key_value_and_what_is_
     problems = problems_of(path, MANY)
     expected = {
         "name": (1, "'has spaces' given"),
-        "data.resolutoin": (2, "did you mean 'resolution'?; allowed: type, path, clip_length"),
+        "data.resolutoin": (2, "did you mean 'resolution'?; allowed: type, path, split"),
         "model.n_code": (4, "did you mean 'n_codes'?; allowed: n_dims, n_codes"),
         "model.n_hiddens": (5, "'wide' given; allowed: a valid integer"),
         "model.downsample": (6, "[4, 4] given; allowed: needs one factor for each of n_dims=3 dimensions"),

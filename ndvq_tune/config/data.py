@@ -16,6 +16,7 @@ Shape = tuple[int, ...]
 class FolderData(Frozen):
     """What all data sets share."""
 
+    type: str
     path: PathOrUri = Field(min_length=1, description="folder, or URI of one (s3://, gs://, hdfs://)")
     split: float | None = Field(
         None, gt=0, lt=1, description="share for training, where the folder has no train/ and test/ inside"
@@ -55,7 +56,9 @@ class VideoData(Picture):
     """A folder of videos."""
 
     type: Literal["video"] = "video"
-    path: PathOrUri = Field("data/video_dataset", min_length=1, description="folder with train/ and test/ inside, or URI")
+    path: PathOrUri = Field(
+        "data/video_dataset", min_length=1, description="folder with train/ and test/ inside, or URI"
+    )
     reader: Literal["pyav", "scikit-video"] = Field("pyav", description="scikit-video needs ffmpeg on the PATH")
     channels: Literal[1, 3] = Field(3, description="1 grey, 3 RGB")
     clip_length: Positive = Field(16, description="frames in a clip")
@@ -79,7 +82,9 @@ class ImageData(Picture):
     """A folder of images."""
 
     type: Literal["image"] = "image"
-    path: PathOrUri = Field("data/image_dataset", min_length=1, description="folder with train/ and test/ inside, or URI")
+    path: PathOrUri = Field(
+        "data/image_dataset", min_length=1, description="folder with train/ and test/ inside, or URI"
+    )
     bits: Literal[8, 16] = Field(8, description="bits of a value; 16 keeps the precision of 16 bit images")
 
     @property
@@ -118,7 +123,9 @@ class SignalData(FolderData):
     """A folder of sounds, series of measurements or trajectories."""
 
     type: Literal["signal"] = "signal"
-    path: PathOrUri = Field("data/signal_dataset", min_length=1, description="folder with train/ and test/ inside, or URI")
+    path: PathOrUri = Field(
+        "data/signal_dataset", min_length=1, description="folder with train/ and test/ inside, or URI"
+    )
     window: Positive = Field(1024, description="steps in a sample")
     hop: Positive | None = Field(
         None, description="steps from the start of one training sample to the next; window if not given"
@@ -155,9 +162,12 @@ class ArrayData(FolderData):
     """A folder of array files: npy, npz, HDF5 or zarr."""
 
     type: Literal["array"] = "array"
-    path: PathOrUri = Field("data/array_dataset", min_length=1, description="folder with train/ and test/ inside, or URI")
+    path: PathOrUri = Field(
+        "data/array_dataset", min_length=1, description="folder with train/ and test/ inside, or URI"
+    )
     axes: str | None = Field(
-        None, description="a letter for each axis of the files: N samples, C channels, others spatial; NC... if not given"
+        None,
+        description="a letter for each axis of the files: N samples, C channels, others spatial; NC... if not given",
     )
     key: str | None = Field(None, description="name of the array in npz, HDF5 and zarr files that hold several")
 
@@ -179,7 +189,6 @@ class ArrayData(FolderData):
     def n_dims(self) -> int | None:
         """Dimensions of a sample, without channels, as far as ``axes`` tells."""
         return None if self.axes is None else len(set(self.axes) - set("NC"))
-
 
 
 def _type(data: Any) -> Any:

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.exceptions import RayTaskError
@@ -41,7 +42,7 @@ def _over_cluster(config: DataConfig, address: str | None, write: Write, jobs: S
         return
     with cluster(address):
         sharing, others = _nodes_by_cache(jobs[0].folder)
-        elsewhere = [_decode_here.options(scheduling_strategy=_on(node)).remote(config, node) for node in others]
+        elsewhere = [_on(node, _decode_here, num_cpus=0).remote(config, node) for node in others]
         yield from _as_tasks(sharing, write, jobs)
         _results(elsewhere)
 
@@ -52,7 +53,7 @@ def _nodes_by_cache(folder: Path) -> tuple[list[str], list[str]]:
     token.touch()
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     try:
-        sees = _results([_exists.options(scheduling_strategy=_on(node)).remote(token) for node in nodes])
+        sees = _results([_on(node, Path.exists, num_cpus=0).remote(token) for node in nodes])
     finally:
         token.unlink()
     return (
@@ -63,34 +64,28 @@ def _nodes_by_cache(folder: Path) -> tuple[list[str], list[str]]:
 
 def _as_tasks(nodes: Sequence[str], write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:
     """One task a job, dealt out over the nodes; results as they come."""
-    task = ray.remote(write)
-    waiting = [
-        task.options(scheduling_strategy=_on(nodes[number % len(nodes)])).remote(job)
-        for number, job in enumerate(jobs)
-    ]
+    waiting = [_on(nodes[number % len(nodes)], write).remote(job) for number, job in enumerate(jobs)]
     while waiting:
         done, waiting = ray.wait(waiting)
         yield from _results(done)
 
 
-def _results(references: Sequence["ray.ObjectRef"]) -> list:
-    """What tasks returned; an error as it was raised there, without Ray's wrapping."""
-    try:
-        return ray.get(list(references))
-    except RayTaskError as error:
-        raise error.cause from None
-
-
-def _on(node: str) -> NodeAffinitySchedulingStrategy:
-    return NodeAffinitySchedulingStrategy(node, soft=False)
-
-
-@ray.remote(num_cpus=0)
-def _exists(path: Path) -> bool:
-    return path.exists()
-
-
-@ray.remote(num_cpus=0)
 def _decode_here(config: DataConfig, node: str) -> None:
     """Fills the cache of the node that this runs on, with all of its cores."""
     open_dataset(config, spread=partial(_as_tasks, [node]))
+
+
+def _on(node: str, function: Callable[..., Any], num_cpus: int = 1) -> Any:
+    """A function as a task for one node."""
+    return ray.remote(function).options(
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False), num_cpus=num_cpus
+    )
+
+
+def _results(references: Sequence[Any]) -> list[Any]:
+    """What tasks returned; an error as it was raised there, without Ray's wrapping."""
+    try:
+        results: list[Any] = ray.get(list(references))
+    except RayTaskError as error:
+        raise error.cause from None
+    return results
