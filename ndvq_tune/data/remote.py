@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from ndvq_tune.errors import DataError
 
@@ -29,6 +29,7 @@ _HINTS = {
     "hdfs": "it needs Java, and Hadoop's files in CLASSPATH and ARROW_LIBHDFS_DIR",
 }
 _SECONDS = 10
+_ATTEMPTS = 3
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 
@@ -46,7 +47,8 @@ def join(uri: str, name: str) -> str:
 
 def shown(uri: str) -> str:
     """The URI, or a message with URIs in it, without the passwords."""
-    return re.sub(r"://[^/@\s]*:[^/@\s]*@", "://***@", uri)
+    # After the colon comes a password, unless it is a port; a slash in it, which is not allowed, may cut it short.
+    return re.sub(r"://[^/@:\s]*:(?!\d+(?![\w@]))([^@\s]*@|[^/\s]*/)", "://***@", uri)
 
 
 def files(folder: str) -> list[tuple[str, int, int]]:
@@ -140,24 +142,24 @@ class _Fsspec:
 
 
 def _storage(uri: str) -> tuple[_Storage, str]:
-    path, mark, query = uri.partition("?")
     if _scheme(uri) not in _ARROW:
         return _fsspec(uri)
-    # A space or an umlaut is not allowed in a URI; a person writes it all the same.
-    return _arrow(quote(path, safe=":/@%*+,;=~") + mark + query)
+    parts = urlsplit(uri, allow_fragments=False)
+    filesystem, top = _filesystem(parts._replace(path="/").geturl())
+    path = unquote(parts.path).strip("/")
+    return _Arrow(filesystem), f"{top.rstrip('/')}/{path}".rstrip("/") or "/"
 
 
-@lru_cache(maxsize=1024)
-def _arrow(uri: str) -> tuple[_Storage, str]:
+@lru_cache(maxsize=16)
+def _filesystem(uri: str) -> tuple[Any, str]:
+    """The file system of a bucket or server, for all of the files in it, and its folder at the top."""
     from pyarrow.fs import FileSystem
 
     if _scheme(uri) in {"gs", "gcs"} and "retry_limit_seconds" not in uri:
         # It tries for 15 minutes otherwise.
         uri += f"{'&' if '?' in uri else '?'}retry_limit_seconds={_SECONDS}"
-    filesystem, path = FileSystem.from_uri(uri)
-    if not path.strip("/") and _scheme(uri) == "s3":
-        raise ValueError("no bucket is named")
-    return _Arrow(_impatient(filesystem)), path.rstrip("/") or "/"
+    filesystem, top = FileSystem.from_uri(uri)
+    return _impatient(filesystem), top
 
 
 def _impatient(filesystem: Any) -> Any:
@@ -167,7 +169,7 @@ def _impatient(filesystem: Any) -> Any:
     from pyarrow.fs import AwsStandardS3RetryStrategy
 
     rebuild, (options,) = filesystem.__reduce__()
-    retries = AwsStandardS3RetryStrategy(max_attempts=3)
+    retries = AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS)
     return rebuild({**options, "connect_timeout": 5, "request_timeout": _SECONDS, "retry_strategy": retries})
 
 
