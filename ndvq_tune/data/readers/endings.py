@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import BinaryIO
 
-UNKNOWN_SIZE = 0x7FFF_F000  # and above, or 0: what programs write to a pipe, before they know
+UNKNOWN_SIZE = 0x7FFF_F000  # and above: what programs write to a pipe, where they cannot know; others write 0
 MAX_PAGE = 27 + 255 + 255 * 255  # bytes of the largest ogg page
 
 
@@ -24,7 +24,7 @@ def _wav_is_cut_off(file: BinaryIO, size: int) -> bool:
     while len(header := file.read(8)) == 8:
         length = int.from_bytes(header[4:], "little")
         if header[:4] == b"data":
-            return 0 < length < UNKNOWN_SIZE and file.tell() + length > size
+            return length < UNKNOWN_SIZE and file.tell() + length > size
         file.seek(length + length % 2, 1)
     return False  # FFmpeg may find the sound where this did not
 

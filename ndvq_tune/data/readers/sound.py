@@ -101,7 +101,7 @@ def _frames(path: Path, container: Any) -> Iterator[Any]:
             raise DataError(f"{path}: the sound is damaged or cut off")
     stated = _stated_end(container, stream)
     if stated is not None and end is not None and stated - end > LOST_AT_END:
-        raise DataError(f"{path}: the sound is cut off: it ends after {end:.1f} of {stated:.1f} seconds")
+        raise DataError(f"{path}: the sound is damaged or cut off: it ends after {end:.1f} of {stated:.1f} seconds")
 
 
 def _stated_end(container: Any, stream: Any) -> float | None:
