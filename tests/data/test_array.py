@@ -1,6 +1,7 @@
 import io
 import mmap
 import os
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -14,6 +15,7 @@ import pytest
 
 from ndvq_tune.config.data import ArrayData
 from ndvq_tune.data.readers.array import SUFFIXES, mapped, read_array, sample_shape_of
+from ndvq_tune.data.readers.array_stored import slab_indices
 from ndvq_tune.errors import DataError
 
 h5py = pytest.importorskip("h5py")
@@ -35,6 +37,7 @@ def noise(shape: tuple[int, ...] = (7, 2, 5, 3), dtype: str = "f4") -> Array:
 def read(path: Path, **settings: Any) -> Array:
     blocks = list(read_array(path, config(**settings)))
     assert all(block.flags.c_contiguous and len(block) for block in blocks)
+    assert all(block.dtype.isnative for block in blocks)
     assert len({(block.shape[1:], block.dtype) for block in blocks}) == 1
     return np.concatenate(blocks)
 
@@ -398,6 +401,20 @@ def test_changed_bytes_in_npz_are_noticed(tmp_path: Path, name: str, write: Writ
         read(path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("rows", [2, 64, 512])
+def test_checksums_in_npz_are_compared(tmp_path: Path, method: int, rows: int) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((rows, 1, 512)))
+    with zipfile.ZipFile(tmp_path / "a.npz") as archive:
+        content, checksum = archive.read("images.npy"), archive.infolist()[0].CRC
+    with zipfile.ZipFile(tmp_path / "b.npz", "w", method) as archive:
+        archive.writestr("images.npy", content)
+    packed = (tmp_path / "b.npz").read_bytes()
+    (tmp_path / "b.npz").write_bytes(packed.replace(struct.pack("<I", checksum), b"bad!"))
+    with pytest.raises(DataError, match="Bad CRC-32"):
+        read(tmp_path / "b.npz")
+
+
 def test_npz_array_shorter_than_its_header_says(tmp_path: Path) -> None:
     member = io.BytesIO()
     np.save(member, noise())
@@ -485,12 +502,29 @@ def test_packed_files_are_never_in_memory_as_a_whole(
 ) -> None:
     write(tmp_path / "a.npz", np.zeros((96, 1, 512, 512), np.uint8))
     set_sizes(monkeypatch, block=1 << 20, slab=1 << 20)
+    if write is write_npz_packed:  # is a stream of samples already
+        monkeypatch.setattr("tempfile.TemporaryFile", None)
     tracemalloc.start()
     lengths = [len(block) for block in read_array(tmp_path / "a.npz", config())]
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert lengths == [4] * 24
-    assert peak < 8 << 20
+    assert peak < 6 << 20
+
+
+def test_scattered_samples_are_read_many_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_sizes(monkeypatch, block=64 << 10, slab=256 << 10)
+    write_npy_fortran(tmp_path / "a.npy", noise((1024, 1, 16, 16)))
+    slabs: list[int] = []
+
+    def spy(*arguments: Any) -> Iterator[Any]:
+        for index in slab_indices(*arguments):
+            slabs.append(index[0].stop - index[0].start)
+            yield index
+
+    monkeypatch.setattr("ndvq_tune.data.readers.array_stored.slab_indices", spy)
+    assert {len(block) for block in read_array(tmp_path / "a.npy", config())} == {64}
+    assert slabs == [256] * 4
 
 
 def test_blocks_are_small_and_chunks_are_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

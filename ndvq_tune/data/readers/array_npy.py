@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from ndvq_tune.data.readers.array_stored import Contents, Header, RawArray, Values, slab_indices
+from ndvq_tune.data.readers.array_stored import Contents, Header, Index, RawArray, Values, slab_indices
 
 # Version 3 differs from 2 only in the names of fields, and arrays with fields are of no use here.
 _READ_HEADER = {
@@ -22,8 +22,6 @@ _READ_HEADER = {
     (2, 0): npy.read_array_header_2_0,
     (3, 0): npy.read_array_header_2_0,
 }
-# zipfile unpacks into a buffer of its own as large as what is asked for.
-_PIECE_BYTES = 1 << 20
 
 
 @contextmanager
@@ -80,12 +78,10 @@ class ZippedArray:
                 file.read(self.offset)
                 for index in slab_indices(self.header, axis, chunk=1):
                     yield _read(file, self.header, index)
-                file.read(1)  # zipfile compares the checksum when it meets the end
             else:
                 # Every slab would need the whole stream; unpacked in a file on disk it can be cut along any axis.
                 with tempfile.TemporaryFile() as unpacked:
                     copyfileobj(file, unpacked)
-                    unpacked.flush()
                     yield from RawArray(unpacked, self.header, self.offset).slabs(axis)
 
     def view(self) -> Values | None:
@@ -127,13 +123,13 @@ def _check_size(header: Header, size: int) -> None:
         raise ValueError(f"cut off: {size} of {header.nbytes} bytes of values are there")
 
 
-def _read(file: IO[bytes], header: Header, index: tuple[slice, ...]) -> Values:
+def _read(file: IO[bytes], header: Header, index: Index) -> Values:
     """The next values of a stream: those of ``index``, which cuts the slowest axis or nothing."""
     shape = [len(range(size)[part]) for size, part in zip(header.shape, index, strict=False)]
     values = np.empty((*shape, *header.shape[len(shape) :]), header.dtype, header.order)
     left = values.reshape(-1, order=header.order).view(np.uint8).data
     while left:
-        n = file.readinto(left[:_PIECE_BYTES])  # type: ignore[attr-defined]
+        n = file.readinto(left)  # type: ignore[attr-defined]
         if not n:
             raise EOFError("cut off")
         left = left[n:]

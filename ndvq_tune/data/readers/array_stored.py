@@ -64,11 +64,6 @@ class Header:
         """Size of the values in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def strides(self) -> tuple[int, ...]:
-        """Bytes from one value to the next along each axis."""
-        inner = [self.shape[axis + 1 :] if self.order == "C" else self.shape[:axis] for axis in range(len(self.shape))]
-        return tuple(math.prod(sizes) * self.dtype.itemsize for sizes in inner)
-
 
 @dataclass(frozen=True)
 class RawArray:
@@ -90,7 +85,7 @@ class RawArray:
 
     def slabs(self, axis: int | None) -> Iterator[Values]:
         """Copies of pieces along an axis."""
-        chunk = 1 if axis is None else max(1, _RUN_BYTES // self.header.strides()[axis])
+        chunk = 1 if axis is None else max(1, _RUN_BYTES // self.view().strides[axis])
         # A new map for each slab: pages of an old one would count as this process's memory until it goes.
         for index in slab_indices(self.header, axis, chunk):
             yield np.array(self.view()[index])
