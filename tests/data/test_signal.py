@@ -122,6 +122,12 @@ def test_without_a_sample_rate_the_file_keeps_its_own(tmp_path: Path) -> None:
     assert sample_rate_of(path) == 11025
 
 
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_wave(tmp_path / "take:1.wav", bytes(200), 1, 2)
+    monkeypatch.chdir(tmp_path)
+    assert read(Path("take:1.wav")).shape == (100, 1)
+
+
 def test_what_is_no_sound_has_no_sample_rate(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("1\n2\n")
     (tmp_path / "a.wav").write_text("no sound\n" * 100)

@@ -51,7 +51,8 @@ def sample_rate_of(path: Path) -> int | None:
 
 
 def _open(path: Path) -> Any:
-    return av.open(str(path), metadata_errors="replace")  # titles and names are not always UTF-8
+    # Absolute, or FFmpeg takes what is before a colon for a protocol; and titles are not always UTF-8.
+    return av.open(str(path.absolute()), metadata_errors="replace")
 
 
 def _steps(path: Path, frames: Iterator[Any], config: SignalData) -> Iterator[npt.NDArray[np.float32]]:
