@@ -184,7 +184,7 @@ def test_a_view_is_a_read_only_map_of_the_file(tmp_path: Path, name: str, write:
     assert view[3, 2, 1, 1] == 99
 
 
-@pytest.mark.parametrize("dtype", ["?", "u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">i2", ">f4"])
+@pytest.mark.parametrize("dtype", ["?", "u1", "i2", "u8", "f2", "f8", ">i2", ">f4"])
 @pytest.mark.parametrize(("name", "write"), ALL, **IDS)
 def test_types_stay_as_they_are_in_native_byte_order(tmp_path: Path, name: str, write: Write, dtype: str) -> None:
     values = noise((3, 2, 4), dtype)
