@@ -39,7 +39,7 @@ def load_config(path: Path, overrides: list[str]) -> RunConfig:
 def train(
     config: Annotated[Path, typer.Option(help="A complete configuration, such as runs/NAME/best.yaml.")],
     output: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    data: Annotated[Path | None, typer.Option(help="Your data: a folder with train/ and test/ inside.")] = None,
+    data: Annotated[str | None, typer.Option(help="Your data: a folder with train/ and test/ inside, or a URI.")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a value: training.max_epochs=100. Repeatable."),
@@ -48,7 +48,7 @@ def train(
 ) -> None:
     """Train one model to its last epoch. Load it with ndvq_tune.load_model(OUTPUT)."""
     console = Console(soft_wrap=not sys.stdout.isatty())
-    overrides = [*(set_ or ()), *([f"data.path={json.dumps(str(data))}"] if data else ())]
+    overrides = [*(set_ or ()), *([f"data.path={json.dumps(data)}"] if data else ())]
     with plain_errors():
         run = load_config(config, overrides)
         if (output / CONFIG).exists():

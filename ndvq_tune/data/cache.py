@@ -107,7 +107,7 @@ def trim(root: Path, limit: int, keep: Path | None = None) -> list[Path]:
         The removed entries.
     """
     sizes = {index.parent: folder_bytes(index.parent) for index in sorted(root.glob(f"*/{INDEX}"), key=_age)}
-    removed = []
+    removed: list[Path] = []
     for entry in sizes:
         if sum(sizes.values()) - sum(sizes[gone] for gone in removed) <= limit:
             break
@@ -173,9 +173,7 @@ def _build(entry: Path, source: Source, items: Sequence[Item], progress: Progres
 
 def _nothing_decoded(source: Source, skipped: dict[str, str]) -> DataError:
     reasons = "\n".join(f"  {name}: {reason}" for name, reason in list(skipped.items())[:5])
-    return DataError(
-        f"{source.place}: none of its {len(skipped)} {source.noun} can be read, for example\n{reasons}"
-    )
+    return DataError(f"{source.place}: none of its {len(skipped)} {source.noun} can be read, for example\n{reasons}")
 
 
 def _write_index(folder: Path, source: Source, shards: Sequence[Shard]) -> None:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -118,7 +118,7 @@ def _groups(items: Sequence[Item]) -> Iterator[list[Item]]:
         yield group
 
 
-def _fill(out: BinaryIO, file: str, source: Source, items: Sequence[Item]) -> Shard:
+def _fill(out: IO[bytes], file: str, source: Source, items: Sequence[Item]) -> Shard:
     recordings: list[Recording] = []
     skipped: dict[str, str] = {}
     crc = 0
@@ -140,7 +140,7 @@ def _fill(out: BinaryIO, file: str, source: Source, items: Sequence[Item]) -> Sh
     return Shard(file, out.tell(), crc, tuple(recordings), skipped)
 
 
-def _append(out: BinaryIO, source: Source, item: Item, crc: int) -> tuple[Recording, int]:
+def _append(out: IO[bytes], source: Source, item: Item, crc: int) -> tuple[Recording, int]:
     # Aligned, so that rows of any type can be looked at where they lie.
     out.write(padding := bytes(-out.tell() % 16))
     crc = zlib.crc32(padding, crc)

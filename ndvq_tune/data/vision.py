@@ -10,10 +10,12 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
 _OPERATORS = ("nms", "qnms")
+_torch: Any = torch  # what is used of it here has no types
 
 
 @cache
@@ -37,10 +39,10 @@ def _declare_missing_operators() -> torch.library.Library | None:
     folders = (spec.submodule_search_locations if spec else None) or []
     try:
         for library in (found for folder in folders for found in Path(folder).glob("_C.*")):
-            torch.ops.load_library(str(library))
+            _torch.ops.load_library(str(library))
     except OSError:
-        declared = torch.library.Library("torchvision", "FRAGMENT")
+        declared: torch.library.Library = _torch.library.Library("torchvision", "FRAGMENT")
         for name in _OPERATORS:
-            declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            _torch.library.Library.define(declared, f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         return declared
     return None

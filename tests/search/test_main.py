@@ -157,7 +157,7 @@ def test_options_take_the_place_of_what_the_space_says(space, begun, tmp_path):
     assert result.exit_code == 0, result.output
     ((searched, folder, address, budget),) = begun
     assert (searched.name, searched.search.trials, searched.search.seed) == ("2024", 3, 9)
-    assert searched.complete({}).data.path == Path("my clips #1: best")
+    assert searched.data.path == "my clips #1: best"
     assert searched.complete({}).training.batch_size == 2
     assert (searched.tracking.uri, address, budget) == ("http://localhost:5000", "auto", 120)
     assert folder == Path("runs/2024").absolute()

@@ -1,0 +1,1 @@
+"""What decodes a file, by kind: each a generator of blocks of rows."""
