@@ -199,6 +199,19 @@ def test_a_recording_of_unknown_length_is_whole(tmp_path: Path, noise, decode: D
     assert np.array_equal(decode(path), noise(5, 16, 16))
 
 
+def test_where_only_the_duration_is_known_it_tells_what_is_missing(
+    tmp_path: Path, write_video, noise, decode: Decode
+) -> None:
+    path = write_video(tmp_path / "a.mkv", noise(75, 32, 32))
+    content = bytearray(path.read_bytes())
+    size = content.index(b"\x18\x53\x80\x67") + 4
+    content[size : size + 8] = b"\x01" + b"\xff" * 7
+    path.write_bytes(content)
+    assert len(decode(path)) == 75
+    cut(path, 0.6)
+    assert "of 3.0 seconds" in reason(decode, path)
+
+
 def test_padding_after_a_gif_is_no_damage(tmp_path: Path, write_video, noise, decode: Decode) -> None:
     path = write_video(tmp_path / "a.gif", noise(5, 16, 16))
     path.write_bytes(path.read_bytes() + bytes(100))
