@@ -199,7 +199,9 @@ def many_clips(folder: Path, copies: int) -> Path:
 
 def passes_table(passes: list[Pass]) -> Table:
     """A row for each way."""
-    table = Table(title="Frames a second", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title="Frames a second", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for name in ("way", "frames", "seconds", "frames/s", "times the second"):
         table.add_column(name, justify="left" if name == "way" else "right")
     for found in passes:

@@ -25,7 +25,7 @@ from benchmarks.learners import Learner, Ours, Quality, Seed, judge
 from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
 from benchmarks.samples import Samples
 from ndvq_tune.config import TrainingConfig
-from ndvq_tune.data import batches
+from ndvq_tune.data import SampleSet, Scale, Window, batches
 
 LOADERS = {1: data.sound, 2: data.images, 3: data.video}
 STEPS = {1: 500, 2: 600, 3: 500}
@@ -77,8 +77,9 @@ def train(build: Callable[[], Learner], samples: Samples, clock: Clock, random_s
 
 
 def _endless(samples: Samples, random_seed: int) -> Iterator[torch.Tensor]:
+    rows = SampleSet([samples.train.movedim(1, -1).numpy()], Window(), Scale(0, 1))
     for epoch in count():
-        yield from batches(samples.train, samples.batch, seed=random_seed, epoch=epoch)
+        yield from (batch.contiguous() for batch in batches(rows, samples.batch, seed=random_seed, epoch=epoch))
 
 
 def compare(samples: Samples, steps: int, random_seed: int) -> dict[str, Curve]:

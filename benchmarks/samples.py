@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ndvq_tune.config import VideoData
-from ndvq_tune.data import ClipSet, open_dataset
+from ndvq_tune.data import SampleSet, open_dataset
 
 TILE, WINDOW = 32, 256
 SOUND_CLIP, TRAIN_SHARE = "bigbuckbunny.mp4", 0.8
@@ -61,7 +61,7 @@ def _tiles(clip_length: int, clip_stride: int) -> list[torch.Tensor]:
     return [_four_tiles(clips) for clips in (dataset.train, dataset.test)]
 
 
-def _four_tiles(clips: ClipSet) -> torch.Tensor:
+def _four_tiles(clips: SampleSet) -> torch.Tensor:
     """Quarters ``(4 * N, C, T, TILE, TILE)`` of all clips."""
     quarters = clips[:].unfold(3, TILE, TILE).unfold(4, TILE, TILE)
     return quarters.movedim((3, 4), (1, 2)).flatten(0, 2).float() / 255

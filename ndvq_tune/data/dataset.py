@@ -59,9 +59,7 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
     both = splits(config, report, spread)
     layout = _layout(both[0], config)
     train, test = (_usable(split, layout, config) for split in both)
-    found = statistics(
-        train.decoded.recordings, train.decoded.folder, report, lambda: release(train.decoded.maps)
-    )
+    found = statistics(train.decoded.recordings, train.decoded.folder, report, lambda: release(train.decoded.maps))
     if found.variance == 0:
         raise DataError(f"{train.place}: every value for training is {found.mean:g}, so there is nothing to learn")
     scale = Scale.of(layout[0], found.minimum, found.maximum)

@@ -94,7 +94,9 @@ class FolderSource:
         items += [Item(name, 0, "unreadable", reason) for name, reason in listing.unreadable.items()]
         if not items:
             kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in self._kind.suffixes))
-            raise DataError(f"{self.place}: there are no {self.noun} in it; these are read: {kinds} (folders may be nested)")
+            raise DataError(
+                f"{self.place}: there are no {self.noun} in it; these are read: {kinds} (folders may be nested)"
+            )
         return sorted(items, key=lambda item: item.name)
 
     def read(self, item: Item) -> Iterator[Rows]:
@@ -109,7 +111,9 @@ class FolderSource:
         """The rows of an array file that needs no decoding."""
         if not isinstance(self.config, ArrayData) or remote.is_remote(self.place):
             return None
-        return array.mapped(Path(self.path_of(item)), self.config)
+        rows = array.mapped(Path(self.path_of(item)), self.config)
+        # Where the samples' axis is not the slowest, a sample is spread over the whole file: better copied once.
+        return rows if rows is None or abs(rows.strides[0]) >= rows[0].nbytes else None
 
     def path_of(self, item: Item) -> str:
         """The file's absolute path, or its URI."""

@@ -21,20 +21,20 @@ _torch: Any = torch  # what is used of it here has no types
 @cache
 def transforms() -> ModuleType:
     """``torchvision.transforms.v2``."""
-    _declare_missing_operators()
+    declare_missing_operators()
     return importlib.import_module("torchvision.transforms.v2")
 
 
 @cache
 def datasets() -> ModuleType:
     """``torchvision.datasets``."""
-    _declare_missing_operators()
+    declare_missing_operators()
     return importlib.import_module("torchvision.datasets")
 
 
 @cache
-def _declare_missing_operators() -> torch.library.Library | None:
-    """The declarations, which last as long as this object: it stays in the cache."""
+def declare_missing_operators() -> torch.library.Library | None:
+    """Makes ``import torchvision`` work; the declarations, or None if none were missing. They stay for good."""
     spec = importlib.util.find_spec("torchvision")
     folders = (spec.submodule_search_locations if spec else None) or []
     try:

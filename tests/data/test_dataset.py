@@ -118,9 +118,7 @@ def test_the_shape_of_arrays_comes_from_their_header(tmp_path: Path) -> None:
 
 def test_torchvision_data_sets_are_divided(tmp_path: Path) -> None:
     options = {"size": 20, "image_size": [3, 20, 24]}
-    dataset = open_dataset(
-        TorchvisionData(path=tmp_path, name="FakeData", options=options, split=0.8, resolution=16)
-    )
+    dataset = open_dataset(TorchvisionData(path=tmp_path, name="FakeData", options=options, split=0.8, resolution=16))
     assert (len(dataset.train), len(dataset.test)) == (16, 4)
     assert dataset.train.shape == (3, 16, 16)
 
@@ -197,7 +195,9 @@ def test_more_bad_files_than_allowed_are_an_error(tmp_path: Path) -> None:
     assert len(open_dataset(ImageData(path=tmp_path, resolution=16)).skipped) == 2
     (tmp_path / "train" / "bad2.png").write_bytes(b"")
     message = error_of(ImageData(path=tmp_path, resolution=16))
-    assert message.startswith(f"{tmp_path}/train: 3 of its 21 images cannot be used, more than data.max_bad: 0.1 allows")
+    assert message.startswith(
+        f"{tmp_path}/train: 3 of its 21 images cannot be used, more than data.max_bad: 0.1 allows"
+    )
     assert "bad0.png: the file is empty" in message
     assert len(open_dataset(ImageData(path=tmp_path, resolution=16, max_bad=0.2)).skipped) == 3
 
@@ -281,5 +281,3 @@ def test_names_with_spaces_and_letters_of_any_alphabet(tmp_path: Path, write_vid
 
 def test_a_split_may_lie_behind_a_file_uri(path: Path) -> None:
     assert len(open_dataset(config(f"file://{path}")).train) == 4
-
-
