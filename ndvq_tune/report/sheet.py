@@ -1,0 +1,70 @@
+"""Laying out pictures: captions, rows, columns and grids, on white."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ndvq_tune.report.files import replacing
+
+GAP = 4
+BACKGROUND, INK = (255, 255, 255), (90, 90, 90)
+TEXT = 12
+_MARGIN = 8
+
+
+def font(size: int = TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font that comes with Pillow."""
+    return ImageFont.load_default(size)
+
+
+def caption(text: str, width: int, size: int = TEXT) -> Image.Image:
+    """A text in lines that are no wider than ``width`` pixels, as far as its words allow."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and font(size).getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    needed = max(round(font(size).getlength(line)) + 1 for line in lines)
+    picture = Image.new("RGB", (needed, len(lines) * (size + GAP) + GAP), BACKGROUND)
+    draw = ImageDraw.Draw(picture)
+    for number, line in enumerate(lines):
+        draw.text((0, number * (size + GAP)), line, fill=INK, font=font(size))
+    return picture
+
+
+def below(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
+    """Pictures one below another, at the left."""
+    height = sum(picture.height + gap for picture in pictures) - gap
+    column = Image.new("RGB", (max(picture.width for picture in pictures), height), BACKGROUND)
+    top = 0
+    for picture in pictures:
+        column.paste(picture, (0, top))
+        top += picture.height + gap
+    return column
+
+
+def beside(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
+    """Pictures from left to right, at the top."""
+    width = sum(picture.width + gap for picture in pictures) - gap
+    row = Image.new("RGB", (width, max(picture.height for picture in pictures)), BACKGROUND)
+    left = 0
+    for picture in pictures:
+        row.paste(picture, (left, 0))
+        left += picture.width + gap
+    return row
+
+
+def grid(pictures: Sequence[Image.Image], columns: int, gap: int = GAP) -> Image.Image:
+    """Pictures row by row."""
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    return below([beside(row, gap) for row in rows], gap)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Writes a picture as PNG, with a margin; it is there whole or not at all."""
+    sheet = Image.new("RGB", (picture.width + 2 * _MARGIN, picture.height + 2 * _MARGIN), BACKGROUND)
+    sheet.paste(picture, (_MARGIN, _MARGIN))
+    with replacing(path) as draft:
+        sheet.save(draft, format="PNG", optimize=True)
