@@ -1,0 +1,110 @@
+"""The cache of decoded data, and a data set, on the terminal."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ByteSize
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ndvq_tune.config import DataConfig
+from ndvq_tune.data import Dataset
+from ndvq_tune.data.entries import Entry
+from ndvq_tune.report.wording import duration
+
+_NAMED = 10
+
+
+def bytes_text(size: int) -> str:
+    """A size in the largest unit that suits it."""
+    return ByteSize(size).human_readable(decimal=True, separator=" ")
+
+
+def entries_text(count: int) -> str:
+    """A number of entries."""
+    return f"{count} entry" if count == 1 else f"{count} entries"
+
+
+def cached_text(new: Sequence[Entry], root: Path) -> str:
+    """Whether data was in the cache, or which entries were made for it."""
+    if not new:
+        return f"in the cache already, {root}"
+    return f"decoded into {root}: {entries_text(len(new))}, {bytes_text(sum(entry.size for entry in new))}"
+
+
+def print_cache(console: Console, root: Path, limit: int, entries: Sequence[Entry]) -> None:
+    """Where the cache is, how full, and its entries."""
+    size = bytes_text(sum(entry.size for entry in entries))
+    print_line(console, f"{root}: {entries_text(len(entries))}, {size} of {bytes_text(limit)}")
+    if not entries:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("items", "rows", "size", "last used"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("decoded from", overflow="fold")
+    for entry in entries:
+        settings = ", ".join(f"{name} {value}" for name, value in entry.settings.items() if value is not None)
+        table.add_row(
+            _items_text(entry),
+            f"{sum(entry.rows):,}",
+            bytes_text(entry.size),
+            f"{duration(max(0.0, time.time() - entry.used))} ago",
+            Text.assemble(entry.place, (f"\n{settings}" * bool(settings), "dim")),
+        )
+    console.print(table)
+
+
+def print_damage(console: Console, damage: Mapping[Path, Sequence[str]]) -> None:
+    """Which entries are damaged, and in which files."""
+    for folder, files in damage.items():
+        print_line(
+            console, f"{folder}: damaged: {', '.join(files)}; remove this folder, and it is decoded again when needed"
+        )
+    if not damage:
+        print_line(console, "all check sums are right")
+
+
+def print_dataset(console: Console, config: DataConfig, dataset: Dataset, where: str) -> None:
+    """A data set as a model will see it.
+
+    Args:
+        console: Where to print.
+        config: What it was opened with.
+        dataset: The data set.
+        where: Whether it was in the cache.
+    """
+    low, high = dataset.train.scale.low, dataset.train.scale.high
+    facts = {
+        config.type: config.path,
+        "files": f"{dataset.files:,}, of which {len(dataset.skipped):,} are skipped",
+        "samples": f"{len(dataset.train):,} for training, {len(dataset.test):,} for testing",
+        "shape": f"{' x '.join(map(str, dataset.train.shape))}, channels first",
+        "dtype": str(dataset.train[:1].dtype).removeprefix("torch."),
+        "range": f"{low:g} to {high:g}, which a model sees as 0 to 1",
+        "mean": f"{dataset.mean:.4g}, variance {dataset.variance:.4g}, of what a model sees",
+        "augment": ", ".join(config.augment) or "nothing",
+        "cache": where,
+    }
+    for name, text in facts.items():
+        print_line(console, f"{name:12}{text}")
+
+
+def print_skipped_files(console: Console, skipped: Mapping[str, str]) -> None:
+    """The first files that a data set left out, with the reasons."""
+    for name, reason in list(skipped.items())[:_NAMED]:
+        print_line(console, f"skipped {name}: {reason}")
+    if len(skipped) > _NAMED:
+        print_line(console, f"skipped {len(skipped) - _NAMED:,} more")
+
+
+def print_line(console: Console, text: str) -> None:
+    """A line as it is: no markup, and no break in a path that someone will copy."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _items_text(entry: Entry) -> str:
+    count = len(entry.rows)
+    text = f"{count:,} {entry.noun.removesuffix('s') if count == 1 else entry.noun}"
+    return f"{text}\n{entry.skipped:,} skipped" if entry.skipped else text
