@@ -13,8 +13,8 @@ from ndvq_tune.errors import Problem
 Model = typing.TypeVar("Model", bound=BaseModel)
 
 
-# A list whose items are wrong is also called too short, and a default that depends on a wrong value cannot be found; the
-# other problem says it better.
+# A list whose items are wrong is also called too short, and a default that depends on a wrong value cannot be found;
+# the other problem says it better.
 _CONSEQUENCES = ("too_short", "default_factory_not_called")
 
 

@@ -39,7 +39,7 @@ def load_config(path: Path, overrides: list[str]) -> RunConfig:
 def train(
     config: Annotated[Path, typer.Option(help="A complete configuration, such as runs/NAME/best.yaml.")],
     output: Annotated[Path, typer.Option(help="Folder for the trained model.")],
-    data: Annotated[str | None, typer.Option(help="Your data: a folder with train/ and test/ inside, or a URI.")] = None,
+    data: Annotated[str | None, typer.Option(help="Your data, in place of data.path: a folder or a URI.")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a value: training.max_epochs=100. Repeatable."),

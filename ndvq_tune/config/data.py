@@ -131,7 +131,7 @@ class SignalData(FolderData):
         None, description="steps from the start of one training sample to the next; window if not given"
     )
     sample_rate: Positive | None = Field(
-        None, description="rate in Hz that sounds are resampled to; their own, the same for all, if not given"
+        None, description="rate in Hz that sounds are resampled to; that of the first one if not given"
     )
     channels: Positive = Field(1, description="channels; sounds with more are mixed down where it is 1")
     columns: tuple[str, ...] | None = Field(None, min_length=1, description="columns of csv files, one a channel")

@@ -6,7 +6,6 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from ndvq_tune.config.base import Frozen, Positive
 
-
 DOWNSAMPLE = {1: (4,), 2: (4, 4), 3: (2, 4, 4), 4: (2, 2, 4, 4)}
 """Downsampling of data of so many dimensions, if nothing else is said."""
 

@@ -80,7 +80,7 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
     Raises:
         DataError: No item could be decoded, or the cache cannot be written.
     """
-    items = source.items()
+    items = source.items(progress)
     entry = cache_root() / _key(source, items)
     try:
         shards = _read(entry)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ndvq_tune.config import ArrayData, DataConfig, ImageData, SignalData, TorchvisionData, VideoData
+from ndvq_tune.data.augment import augmentation
 from ndvq_tune.data.cache import Spread
 from ndvq_tune.data.division import Split, splits
 from ndvq_tune.data.folder import first_file
@@ -55,6 +56,7 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
             than that are only left out, and named in ``skipped``.
     """
     report = progress or silent
+    augmentation(config)  # what is wrong with it is said before anything is decoded
     ensure_samples(config, report)
     both = splits(config, report, spread)
     layout = _layout(both[0], config)

@@ -1,19 +1,18 @@
 """A folder of files as a source: which files there are, and what reads them."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ndvq_tune.config import ArrayData, DataConfig
+from ndvq_tune.config import ArrayData, DataConfig, SignalData
+from ndvq_tune.data import remote
 from ndvq_tune.data.cache import cache_root
 from ndvq_tune.data.digests import digests
-from ndvq_tune.data import remote
 from ndvq_tune.data.files import SourceFile, find_files, has_folder, join, list_folder, local
 from ndvq_tune.data.progress import Progress, silent
-from ndvq_tune.data.readers import array, image, signal, video
+from ndvq_tune.data.readers import array, image, signal, sound, video
 from ndvq_tune.data.source import Item, Rows
 from ndvq_tune.errors import DataError
 
@@ -49,11 +48,16 @@ class FolderSource:
 
     Attributes:
         config: The data set.
-        place: The split's folder or URI.
+        root: The split's folder or URI.
     """
 
     config: DataConfig
-    place: str
+    root: str
+
+    @property
+    def place(self) -> str:
+        """The split's folder or URI, without a password."""
+        return remote.shown(self.root)
 
     @classmethod
     def of(cls, config: DataConfig, split: str | None) -> "FolderSource":
@@ -62,13 +66,14 @@ class FolderSource:
         Raises:
             DataError: There is no folder for the split.
         """
+        config = _with_rate(config)
         if split is None:
             return cls(config, config.path)
         if not has_folder(config.path, split):
             found = ", ".join(list_folder(config.path, 5)) or "nothing"
             raise DataError(
-                f"{config.path}: there is no folder {split}/ in it (found: {found}); a data set is a folder with train/ "
-                "and test/ inside, or set data.split to the share for training, such as 0.9"
+                f"{remote.shown(config.path)}: there is no folder {split}/ in it (found: {found}); a data set is a "
+                "folder with train/ and test/ inside, or set data.split to the share for training, such as 0.9"
             )
         return cls(config, _inside(config.path, split))
 
@@ -88,8 +93,8 @@ class FolderSource:
 
     def items(self, progress: Progress = silent) -> list[Item]:
         """All files that have a suffix of their kind; see ``Source``."""
-        listing = find_files(self.place, self._kind.suffixes)
-        contents = digests(cache_root(), self.place, listing.files, progress)
+        listing = find_files(self.root, self._kind.suffixes)
+        contents = digests(cache_root(), join(self.root, ""), listing.files, progress)
         items = [Item(file.name, file.size, content) for file, content in zip(listing.files, contents, strict=True)]
         items += [Item(name, 0, "unreadable", reason) for name, reason in listing.unreadable.items()]
         if not items:
@@ -109,23 +114,35 @@ class FolderSource:
 
     def mapped(self, item: Item) -> Rows | None:
         """The rows of an array file that needs no decoding."""
-        if not isinstance(self.config, ArrayData) or remote.is_remote(self.place):
+        if not isinstance(self.config, ArrayData) or remote.is_remote(self.root):
             return None
         rows = array.mapped(Path(self.path_of(item)), self.config)
         # Where the samples' axis is not the slowest, a sample is spread over the whole file: better copied once.
         return rows if rows is None or abs(rows.strides[0]) >= rows[0].nbytes else None
 
     def path_of(self, item: Item) -> str:
-        """The file's absolute path, or its URI."""
-        return join(self.place, item.name)
+        """The file's absolute path, or its URI without a password."""
+        return remote.shown(join(self.root, item.name))
 
     def _file(self, item: Item) -> SourceFile:
-        return SourceFile(item.name, self.path_of(item), item.size, 0)
+        return SourceFile(item.name, join(self.root, item.name), item.size, 0)
 
 
 def _inside(path: str, split: str) -> str:
     """A split's folder as the person would write it, for messages."""
-    return remote.join(path, split) if "://" in path else os.path.join(path, split)
+    return remote.join(path, split) if "://" in path else str(Path(path) / split)
+
+
+def _with_rate(config: DataConfig) -> DataConfig:
+    """The configuration with a sample rate: without one, all sounds get that of the first."""
+    if not isinstance(config, SignalData) or config.sample_rate is not None:
+        return config
+    for file in find_files(config.path, sound.SUFFIXES).files:
+        with local(file) as path:
+            rate = sound.sample_rate_of(path)
+        if rate is not None:
+            return config.model_copy(update={"sample_rate": rate})
+    return config
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ndvq_tune.data.progress import Progress, silent
+
 Rows = npt.NDArray[np.generic]
 """A block of rows ``(n, *row)``, channels last."""
 
@@ -46,8 +48,11 @@ class Source(Protocol):
         """What the decoded rows depend on beside the items; values that JSON knows."""
         ...
 
-    def items(self) -> Sequence[Item]:
+    def items(self, progress: Progress = silent) -> Sequence[Item]:
         """All items, in an order that is always the same.
+
+        Args:
+            progress: Told of what has to be read for it.
 
         Raises:
             DataError: There are none, or they cannot be listed.

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ndvq_tune.config import TorchvisionData
+from ndvq_tune.data.progress import Progress, silent
 from ndvq_tune.data.readers.image import Pixels, fit, to_pixels
 from ndvq_tune.data.source import Item, Rows
 from ndvq_tune.data.torchvision_opening import MISSING, opened
@@ -50,7 +51,7 @@ class TorchvisionSource:
         """The configuration's values that decoded rows depend on."""
         return self.config.model_dump(mode="json", include=set(_SETTINGS))
 
-    def items(self) -> list[Item]:
+    def items(self, progress: Progress = silent) -> list[Item]:
         """All samples by number; see ``Source``. Downloads the data set if it is not there.
 
         Their content is known by where they come from, not by their bytes: torchvision checks what it downloads.

@@ -1,8 +1,8 @@
 """Torchvision, whichever build of it is installed.
 
-Beside a CPU build of torch, PyPI's torchvision, which is built for CUDA, cannot load its compiled operators, and then not
-even its Python part imports: it describes two operators that are not there. Once they are declared, transforms and data
-sets work; none of them calls these two.
+Beside a CPU build of torch, PyPI's torchvision, which is built for CUDA, cannot load its compiled operators, and then
+not even its Python part imports: it describes two operators that are not there. Once they are declared, transforms and
+data sets work; none of them calls these two.
 """
 
 import importlib
@@ -43,6 +43,8 @@ def declare_missing_operators() -> torch.library.Library | None:
     except OSError:
         declared: torch.library.Library = _torch.library.Library("torchvision", "FRAGMENT")
         for name in _OPERATORS:
-            _torch.library.Library.define(declared, f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+            _torch.library.Library.define(
+                declared, f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+            )
         return declared
     return None

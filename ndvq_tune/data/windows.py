@@ -41,8 +41,8 @@ class Window:
 class SampleSet:
     """Samples of one shape; no sample spans two recordings.
 
-    ``samples[[4, 0]]`` is a tensor of the stored type and of shape ``(2, C, *S)``. Its memory is laid out channels last,
-    as the rows are on disk, which is also what convolutions are fastest on; nothing is transposed.
+    ``samples[[4, 0]]`` is a tensor of the stored type and of shape ``(2, C, *S)``. Its memory is laid out channels
+    last, as the rows are on disk, which is also what convolutions are fastest on; nothing is transposed.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class SampleSet:
         """Lays windows over recordings.
 
         Args:
-            recordings: Each ``(length, *row)``, channels last; rows are of the same shape, or, where frames are cropped,
-                of frames that are large enough.
+            recordings: Each ``(length, *row)``, channels last; rows are of the same shape, or, where frames are
+                cropped, of frames that are large enough.
             window: How to cut.
             scale: What the values mean.
             maps: The files that the recordings lie in.

@@ -50,7 +50,7 @@ def search(
         float | None,
         typer.Option(parser=parse_seconds, metavar="DURATION", help="End after this time, such as 90s, 10m or 1h30m."),
     ] = None,
-    data: Annotated[str | None, typer.Option(help="Your data: a folder with train/ and test/ inside, or a URI.")] = None,
+    data: Annotated[str | None, typer.Option(help="Your data, in place of data.path: a folder or a URI.")] = None,
     output: Annotated[Path | None, typer.Option(help="Results folder; runs/NAME if not given.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the search, in place of the space's.")] = None,
     resume: Annotated[

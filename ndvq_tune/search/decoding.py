@@ -21,8 +21,8 @@ Write = Callable[[ShardJob], int]
 def open_on_cluster(config: DataConfig, progress: Progress, address: str | None = None) -> Dataset:
     """Opens a data set; what has to be decoded first, Ray tasks decode.
 
-    Ray is only started for more than one shard of work. Nodes that do not see this machine's cache decode into their own
-    at the same time; a node that joins later does so when its first trial starts.
+    Ray is only started for more than one shard of work. Nodes that do not see this machine's cache decode into their
+    own at the same time; a node that joins later does so when its first trial starts.
 
     Args:
         config: The data set.

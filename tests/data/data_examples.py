@@ -26,7 +26,7 @@ class MemorySource:
     noun: str = "things"
     place: str = "memory"
 
-    def items(self) -> list[Item]:
+    def items(self, progress: object = None) -> list[Item]:
         return [Item(name, self._size(name), self._digest(name)) for name in self.arrays]
 
     def read(self, item: Item) -> Iterator[np.ndarray]:

@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_left_out_and_named(source: MemorySource) -> None
 
 def test_a_problem_that_shows_early_is_named_without_reading(source: MemorySource, monkeypatch) -> None:
     items = source.items()
-    monkeypatch.setattr(source, "items", lambda: [shards.Item("link", 0, "", "a broken link"), *items])
+    monkeypatch.setattr(source, "items", lambda progress: [shards.Item("link", 0, "", "a broken link"), *items])
     assert load(source).skipped == {"link": "a broken link"}
     assert "link" not in source.read_names
 

@@ -1,6 +1,5 @@
 """Decoding with real Ray processes."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ def test_a_task_that_cannot_write_is_a_plain_error(config: ImageData, monkeypatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("ndvq_tune.data.cache.write_shard", full)
-    with pytest.raises(DataError, match="No space left on device.*set the environment variable NDVQ_TUNE_CACHE"):
+    with pytest.raises(DataError, match=r"No space left on device.*set the environment variable NDVQ_TUNE_CACHE"):
         open_on_cluster(config, silent)
 
 

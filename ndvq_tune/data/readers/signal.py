@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndvq_tune.config.data import SignalData
-from ndvq_tune.data.readers.sound import read_sound
+from ndvq_tune.data.readers import sound
 from ndvq_tune.data.readers.table import read_table
 from ndvq_tune.errors import DataError
 
@@ -96,11 +96,7 @@ def _float32(path: Path, block: Steps, start: int) -> npt.NDArray[np.float32]:
     return values
 
 
-_READERS: dict[str, Reader] = {
-    ".wav": read_sound,
-    ".flac": read_sound,
-    ".ogg": read_sound,
-    ".mp3": read_sound,
+_READERS: dict[str, Reader] = dict.fromkeys(sound.SUFFIXES, sound.read_sound) | {
     ".csv": read_table,
     ".npy": _read_array,
 }

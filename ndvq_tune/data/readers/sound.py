@@ -13,6 +13,8 @@ from ndvq_tune.config.data import SignalData
 from ndvq_tune.data.readers.endings import is_cut_off
 from ndvq_tune.errors import DataError
 
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+
 LOST = 0.01  # seconds without sound between two frames: far above rounding, and below what one lost packet leaves
 LOST_AT_END = 0.1  # codecs pad the last frame, or leave it out
 

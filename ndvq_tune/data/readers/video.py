@@ -56,7 +56,7 @@ def read_video(path: Path, config: VideoData) -> Iterator[Frame]:
             raise DataError(f"{path}: the file is empty")
         if is_cut_off(path):
             raise DataError(f"{path}: the video is cut off: the end of the file is missing")
-        with av.open(str(path.absolute())) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             yield from _blocks(_frames(path, container, config))
     except (av.FFmpegError, OSError) as error:
         raise DataError(f"{path}: not a readable video ({error.strerror})") from error

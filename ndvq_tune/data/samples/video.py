@@ -50,7 +50,7 @@ def cut(source: Path, train: Path, test: Path) -> None:
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         first_test = train_frames(stream.frames)
-        size = scaled_size(stream.width, stream.height, SHORTER_SIDE)
+        size = scaled_size(stream.width * (stream.sample_aspect_ratio or 1), stream.height, SHORTER_SIDE)
         with _Writer(train, stream.average_rate, size) as train_file, _Writer(test, stream.average_rate, size) as rest:
             for index, frame in enumerate(container.decode(stream)):
                 (train_file if index < first_test else rest).write(frame)
