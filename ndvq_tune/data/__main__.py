@@ -133,7 +133,7 @@ def preview(
     data: DataOption = None,
     type_: TypeOption = None,
     set_: SetOption = None,
-    output: Annotated[Path, typer.Option(help="The picture to write, a PNG.")] = Path("preview.png"),
+    output: Annotated[Path, typer.Option(dir_okay=False, help="The picture to write, a PNG.")] = Path("preview.png"),
     samples: Annotated[int | None, typer.Option(min=1, help="Samples of each split; a pageful if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the choice and of the changes of samples.")] = 0,
 ) -> None:

@@ -18,7 +18,7 @@ from ndvq_tune.report.waveforms import BLUE, CHANNELS, Curve, span_of, waveforms
 Parts = Sequence[torch.Tensor]
 
 _APART = 8
-_WIDTH = 8 * 128 + 7 * _APART  # eight small images
+_WIDTH = 8 * 144 + 7 * _APART  # eight small images
 _COLUMNS = 2  # of signals
 
 
@@ -83,10 +83,11 @@ def _spread(samples: SampleSet, count: int) -> torch.Tensor:
 
 def _title(dataset: Dataset, config: DataConfig) -> str:
     shape = " x ".join(map(str, dataset.train.shape))
+    changes = [*config.augment, *(["random crops"] if dataset.train.window.crop else [])]
     dtype = str(dataset.train[:1].dtype).removeprefix("torch.")
     return (
         f"{config.path}: samples of {shape}, {dtype}; {len(dataset.train):,} for training, {len(dataset.test):,} for "
-        f"testing; augmentation: {', '.join(config.augment) or 'none'}"
+        f"testing; augmentation: {', '.join(changes) or 'none'}"
     )
 
 
@@ -117,7 +118,7 @@ def _curves(parts: Parts) -> list[list[Image.Image]]:
 
 
 _LOOKS = {
-    1: _Look(8, _curves),
+    1: _Look(6, _curves),
     2: _Look(24, _strips),
     3: _Look(4, _strips),
     4: _Look(4, _strips),

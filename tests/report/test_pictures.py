@@ -139,6 +139,16 @@ def test_signals_that_go_wild_stay_in_their_lane(tmp_path: Path) -> None:
     assert np.array_equal(tame[-20:], picture[-20:])  # the axis
 
 
+def test_what_leaves_the_lane_runs_along_its_edge(tmp_path: Path) -> None:
+    signal = torch.linspace(0, 1, 64).view(1, 1, 64)
+    for name, value in (("near", 9.0), ("far", 1e9)):
+        reconstructions(signal, torch.full_like(signal, value), tmp_path / f"{name}.png")
+    near, far = pixels(tmp_path / "near.png"), pixels(tmp_path / "far.png")
+    assert np.array_equal(near, far)
+    reddish = (far[35:, :, 0] > 200) & (far[35:, :, 2] < 180)
+    assert reddish.any(axis=0).sum() > 800  # all along the top
+
+
 @pytest.mark.parametrize(
     ("span", "most", "expected"),
     [

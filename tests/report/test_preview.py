@@ -91,6 +91,16 @@ def test_training_samples_are_cropped_at_random_and_test_samples_at_the_centre(p
     assert reds[:, 0].max() < greens[:, 0].max() - 128
 
 
+def test_random_crops_are_named_in_the_title(path: Path) -> None:
+    frames = of_colours([RED] * 4, 16, 16)
+    pictures = []
+    for window in (Window(), Window(crop=16)):
+        preview(dataset(frames, frames, window), ImageData(resolution=16, crop="random"), path)
+        pictures.append(shown(path))
+    assert not np.array_equal(pictures[0][:32], pictures[1][:32])
+    assert np.array_equal(pictures[0][32:, :600], pictures[1][32:, :600])
+
+
 def test_clips_are_strips_of_frames_over_time(path: Path) -> None:
     clip = of_colours([(10 * frame, 0, 9) for frame in range(20)], 16, 16)
     preview(dataset(clip, clip, Window(20, 20)), ArrayData(), path)
