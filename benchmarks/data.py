@@ -97,7 +97,6 @@ def waiting_share(config: RunConfig, dataset: Dataset, *, cold: bool) -> float:
     shares = []
     for epoch in range(4):
         if cold:
-            dataset.train.release()
             forget()
         waited, step_seconds = 0.0, 0.0
         arriving = batches(dataset.train, config.training.batch_size, seed=0, epoch=epoch)

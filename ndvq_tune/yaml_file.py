@@ -65,6 +65,19 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Document:
     return Document(str(path), content, lines)
 
 
+def from_overrides(overrides: Sequence[str]) -> Document:
+    """A document that says only what ``key.path=value`` settings say.
+
+    Raises:
+        ConfigError: If one is malformed.
+    """
+    content: dict[str, Any] = {}
+    problems = [problem for override in overrides for problem in _override(content, override)]
+    if problems:
+        raise ConfigError("the options", problems)
+    return Document("the options", content, {})
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The leaves of nested mappings by key path."""
     leaves: dict[str, Any] = {}

@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from ndvq_tune.config import AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
+from ndvq_tune.config import ArrayData, AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
 
 
 def errors(**sections) -> dict[str, str]:
@@ -63,6 +63,49 @@ def test_a_model_needs_as_many_dimensions_as_its_data(n_dims, downsample):
     (message,) = errors(model={"n_dims": n_dims, "downsample": downsample}).values()
     assert "data.type video has 3 dimensions" in message
     assert f"n_dims is {n_dims}" in message
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"type": "image", "split": 0.9, "split_by": "time"},
+        {"type": "torchvision", "name": "CIFAR10", "split": 0.9, "split_by": "time"},
+    ],
+)
+def test_images_cannot_be_split_by_time(data):
+    with pytest.raises(ValidationError, match="an image has no time"):
+        RunConfig(data=data, model={"n_dims": 2})
+
+
+@pytest.mark.parametrize(
+    ("data", "shape"),
+    [
+        ({"type": "video", "channels": 1, "clip_length": 8}, (1, 8, 64, 64)),
+        ({"type": "image", "resolution": 32}, (3, 32, 32)),
+        ({"type": "torchvision", "name": "MovingMNIST", "channels": 1, "clip_length": 10}, (1, 10, 64, 64)),
+        ({"type": "signal", "columns": ["x", "y"], "window": 50}, (2, 50)),
+    ],
+)
+def test_samples_have_the_shape_that_the_settings_say(data, shape):
+    run = RunConfig(data=data, model={"n_dims": len(shape) - 1})
+    assert run.data.sample_shape == shape
+    assert run.data.n_dims == run.model.n_dims == len(run.model.downsample)
+
+
+@pytest.mark.parametrize(("axes", "n_dims"), [("NCL", 1), ("HW", 2), ("NTHWC", 3), (None, None)])
+def test_axes_tell_the_dimensions_of_arrays(axes, n_dims):
+    assert ArrayData(axes=axes).n_dims == n_dims
+
+
+@pytest.mark.parametrize("axes", ["NN", "nchw", "NC", "N H", ""])
+def test_axes_are_different_capital_letters(axes):
+    with pytest.raises(ValidationError):
+        ArrayData(axes=axes)
+
+
+def test_data_and_model_must_agree_on_dimensions():
+    with pytest.raises(ValidationError, match=r"data\.type signal has 1 dimensions, but n_dims is 3"):
+        RunConfig(data={"type": "signal"})
 
 
 def test_all_errors_come_at_once():

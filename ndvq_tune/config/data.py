@@ -29,6 +29,16 @@ class FolderData(Frozen):
         {}, description="random changes of training samples by name: torchvision's transforms v2, or Gain and Shift"
     )
 
+    @property
+    def sample_shape(self) -> Shape | None:
+        """Shape ``(C, *S)`` of one sample, or None where only the files tell."""
+        raise NotImplementedError
+
+    @property
+    def n_dims(self) -> int | None:
+        """Dimensions of a sample, without channels, as far as the settings tell."""
+        return None if self.sample_shape is None else len(self.sample_shape) - 1
+
 
 class Picture(FolderData):
     """What videos and images share: frames of one size."""
@@ -41,9 +51,11 @@ class Picture(FolderData):
     )
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> Self:
+    def _fits(self) -> Self:
         if self.shorter_side < self.resolution:
             raise ValueError(f"resize: {self.resize} is smaller than resolution: {self.resolution}")
+        if self.n_dims == 2 and self.split is not None and self.split_by == "time":
+            raise ValueError("split_by: an image has no time; allowed: file")
         return self
 
     @property
@@ -72,11 +84,6 @@ class VideoData(Picture):
         """Shape ``(C, T, H, W)`` of one sample."""
         return (self.channels, self.clip_length, self.resolution, self.resolution)
 
-    @property
-    def n_dims(self) -> int:
-        """Dimensions of a sample, without channels."""
-        return 3
-
 
 class ImageData(Picture):
     """A folder of images."""
@@ -91,11 +98,6 @@ class ImageData(Picture):
     def sample_shape(self) -> Shape:
         """Shape ``(C, H, W)`` of one sample."""
         return (self.channels, self.resolution, self.resolution)
-
-    @property
-    def n_dims(self) -> int:
-        """Dimensions of a sample, without channels."""
-        return 2
 
 
 class TorchvisionData(Picture):
@@ -112,11 +114,6 @@ class TorchvisionData(Picture):
         """Shape ``(C, H, W)`` or ``(C, T, H, W)`` of one sample."""
         frames = () if self.clip_length is None else (self.clip_length,)
         return (self.channels, *frames, self.resolution, self.resolution)
-
-    @property
-    def n_dims(self) -> int:
-        """Dimensions of a sample, without channels."""
-        return len(self.sample_shape) - 1
 
 
 class SignalData(FolderData):
@@ -151,11 +148,6 @@ class SignalData(FolderData):
     def sample_shape(self) -> Shape:
         """Shape ``(C, L)`` of one sample."""
         return (self.n_channels, self.window)
-
-    @property
-    def n_dims(self) -> int:
-        """Dimensions of a sample, without channels."""
-        return 1
 
 
 class ArrayData(FolderData):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ndvq_tune.config.base import Frozen
 from ndvq_tune.config.data import DataConfig, VideoData
@@ -14,7 +14,7 @@ class RunConfig(Frozen):
     """One complete run."""
 
     data: DataConfig = VideoData()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = Field(ModelConfig(), validate_default=True)
     training: TrainingConfig = TrainingConfig()
 
     @field_validator("model")

@@ -4,10 +4,9 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 
 from ndvq_tune.command import data_progress, plain_errors
@@ -30,7 +29,7 @@ from ndvq_tune.report.datasets import (
 from ndvq_tune.report.preview import preview as write_preview
 from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.report.wording import count_text
-from ndvq_tune.yaml_file import read, with_values
+from ndvq_tune.yaml_file import from_overrides, read
 
 DAMAGED = 1
 DAY = 86400
@@ -167,17 +166,10 @@ class _DataOnly(Frozen):
 
 
 def _without_space(overrides: list[str]) -> DataConfig:
-    content: dict[str, Any] = {}
-    for override in overrides:
-        try:
-            key, text = override.split("=", 1)
-            content = with_values(content, {key: yaml.safe_load(text)})
-        except (yaml.YAMLError, ValueError, TypeError):
-            hint = f"{override!r} given; needs the form KEY=VALUE, such as data.resolution=128"
-            raise typer.BadParameter(hint, param_hint="--set") from None
-    config, problems = validate(_DataOnly, content)
+    document = from_overrides(overrides)
+    config, problems = validate(_DataOnly, document.content)
     if config is None:
-        raise ConfigError("the options", problems)
+        raise ConfigError(document.name, problems)
     return config.data
 
 

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from ndvq_tune.data.progress import Progress
-from ndvq_tune.data.shards import Shard, ShardJob, shard_jobs, write_shard
+from ndvq_tune.data.shards import Recording, Shard, ShardJob, shard_jobs, write_shard
 from ndvq_tune.data.source import Item, Rows, Source
 from ndvq_tune.errors import DataError
 
@@ -42,13 +42,13 @@ class Decoded:
         recordings: By item name: read-only, mapped from disk, ``(length, *row)``, channels last.
         skipped: Items that could not be decoded, with the reason.
         folder: The entry, where what is derived from it may be kept.
-        maps: The files in memory.
+        maps: By item name: the file in memory that its rows lie in.
     """
 
     recordings: dict[str, Rows]
     skipped: dict[str, str]
     folder: Path
-    maps: tuple[mmap.mmap, ...]
+    maps: dict[str, mmap.mmap]
 
 
 def cache_root() -> Path:
@@ -106,7 +106,8 @@ def trim(root: Path, limit: int, keep: Path | None = None) -> list[Path]:
     Returns:
         The removed entries.
     """
-    sizes = {index.parent: folder_bytes(index.parent) for index in sorted(root.glob(f"*/{INDEX}"), key=_age)}
+    entries = [index.parent for index in sorted(root.glob(f"*/{INDEX}"), key=_age) if read_index(index.parent)]
+    sizes = {entry: folder_bytes(entry) for entry in entries}
     removed: list[Path] = []
     for entry in sizes:
         if sum(sizes.values()) - sum(sizes[gone] for gone in removed) <= limit:
@@ -231,32 +232,30 @@ def _mapped(entry: Path, shards: Sequence[Shard], source: Source, items: Sequenc
     by_name = {item.name: item for item in items}
     recordings: dict[str, Rows] = {}
     skipped: dict[str, str] = {}
-    maps: list[mmap.mmap] = []
+    maps: dict[str, mmap.mmap] = {}
     for shard in shards:
         skipped |= shard.skipped
-        content = b"" if shard.size == 0 else _map(entry / shard.file)
-        if isinstance(content, mmap.mmap):
-            maps.append(content)
+        content = _map(entry / shard.file) if shard.size else None
         for found in shard.recordings:
-            if found.offset < 0:
-                rows = source.mapped(by_name[found.name])
-                if rows is None or rows.shape != found.shape:
-                    raise DataError(f"{source.path_of(by_name[found.name])}: was changed while it was read; run again")
-                maps += _maps_below(rows)
+            if content is None or found.offset < 0:
+                recordings[found.name], maps[found.name] = _in_place(source, by_name[found.name], found)
             else:
                 rows = np.ndarray(found.shape, np.dtype(found.dtype), content, found.offset)
-            recordings[found.name] = rows
-    return Decoded(recordings, skipped, entry, tuple(maps))
+                recordings[found.name], maps[found.name] = rows, content
+    return Decoded(recordings, skipped, entry, maps)
+
+
+def _in_place(source: Source, item: Item, expected: Recording) -> tuple[Rows, mmap.mmap]:
+    """The rows of a file that is used where it lies, and the map below them."""
+    rows = source.mapped(item)
+    below: Any = rows
+    while below is not None and not isinstance(below, mmap.mmap):
+        below = below.base
+    if rows is None or below is None or rows.shape != expected.shape:
+        raise DataError(f"{source.path_of(item)}: was changed while it was read; run again")
+    return rows, below
 
 
 def _map(path: Path) -> mmap.mmap:
     with path.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _maps_below(rows: Rows) -> list[mmap.mmap]:
-    """The memory map that an array looks into."""
-    base: object = rows
-    while base is not None and not isinstance(base, mmap.mmap):
-        base = getattr(base, "base", None)
-    return [base] if isinstance(base, mmap.mmap) else []

@@ -61,7 +61,8 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
     both = splits(config, report, spread)
     layout = _layout(both[0], config)
     train, test = (_usable(split, layout, config) for split in both)
-    found = statistics(train.decoded.recordings, train.decoded.folder, report, lambda: release(train.decoded.maps))
+    rows, maps = train.decoded.recordings, train.decoded.maps
+    found = statistics(rows, train.decoded.folder, report, lambda: release(maps.values()))
     if found.variance == 0:
         raise DataError(f"{train.place}: every value for training is {found.mean:g}, so there is nothing to learn")
     scale = Scale.of(layout[0], found.minimum, found.maximum)
@@ -75,7 +76,8 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
         skipped={
             f"{split.name}/{name}": reason for split in (train, test) for name, reason in split.decoded.skipped.items()
         },
-        files=sum(len(split.decoded.recordings) + len(split.decoded.skipped) for split in (train, test)),
+        # By place and name: with split_by: time, one file is on both sides.
+        files=len({(split.place, name) for split in (train, test) for name in _names(split)}),
     )
 
 
@@ -108,8 +110,13 @@ def window_of(config: DataConfig, *, training: bool) -> Window:
             return Window(crop=crop)
 
 
+def _names(split: Split) -> set[str]:
+    return split.decoded.recordings.keys() | split.decoded.skipped.keys()
+
+
 def _samples(split: Split, window: Window, scale: Scale) -> SampleSet:
-    return SampleSet(list(split.decoded.recordings.values()), window, scale, split.decoded.maps)
+    recordings, maps = split.decoded.recordings, split.decoded.maps
+    return SampleSet(list(recordings.values()), window, scale, [maps[name] for name in recordings])
 
 
 Layout = tuple[np.dtype[np.generic], tuple[int, ...]]

@@ -1,7 +1,7 @@
 """A split as samples: windows over decoded recordings, cut out when they are asked for."""
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,6 @@ import torch
 
 from ndvq_tune.data.scale import Scale
 from ndvq_tune.data.source import Rows
-
-_RELEASE_BYTES = 2**26
 
 Indices = Sequence[int] | npt.NDArray[np.int64] | slice
 
@@ -55,14 +53,13 @@ class SampleSet:
                 cropped, of frames that are large enough.
             window: How to cut.
             scale: What the values mean.
-            maps: The files that the recordings lie in.
+            maps: The file that each recording lies in, if they lie in files.
         """
         self.window, self.scale = window, scale
         self._recordings, self._maps = recordings, maps
         counts = [max(0, (len(rows) - window.span) // window.stride + 1) for rows in recordings]
         self._ends = np.cumsum(counts, dtype=np.int64)
         self._begins = self._ends - counts
-        self._unreleased = 0
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -107,27 +104,21 @@ class SampleSet:
             if self.window.crop is not None:
                 rows = _cropped(rows, self.window.crop, None if crops is None else crops[number])
             target[number] = rows[0] if self.window.length is None else rows
-        self._unreleased += target.nbytes
-        if self._unreleased > _RELEASE_BYTES:
-            self.release()
+        release(self._maps[owner] for owner in np.unique(owners) if self._maps)
         return batch.movedim(-1, 1)
-
-    def release(self) -> None:
-        """Lets go of the memory behind what was read; see ``release``."""
-        self._unreleased = 0
-        release(self._maps)
 
     @property
     def _dtype(self) -> torch.dtype:
         return torch.from_numpy(np.empty(0, self._recordings[0].dtype)).dtype
 
 
-def release(maps: Sequence[mmap.mmap]) -> None:
+def release(maps: Iterable[mmap.mmap]) -> None:
     """Lets go of the pages of mapped files, so that a process does not grow with the data that it has read.
 
-    They stay in the system's cache as long as there is memory for them, and the next access gets them back.
+    They stay in the system's cache as long as there is memory for them, and the next access gets them back. One access
+    may map two megabytes, so this is called often.
     """
-    for found in maps:
+    for found in set(maps):
         found.madvise(mmap.MADV_DONTNEED)
 
 

@@ -139,6 +139,7 @@ def test_a_folder_without_splits_is_divided_by_file_or_by_time(tmp_path: Path, w
         write_video(tmp_path / f"{number}.mkv", noise(20, 16, 16, number))
     by_file = open_dataset(config(tmp_path, split=0.8))
     by_time = open_dataset(config(tmp_path, split=0.8, split_by="time"))
+    assert by_file.files == by_time.files == 5
     assert (len(by_file.train), len(by_file.test)) == (4 * 5, 5)
     assert (len(by_time.train), len(by_time.test)) == (5 * 4, 5 * 1)
     for dataset in (by_file, by_time):

@@ -14,7 +14,7 @@ shares = st.floats(0.05, 0.95)
 
 def whole(lengths: dict[str, int]) -> Split:
     recordings = {name: np.arange(length)[:, None] for name, length in lengths.items()}
-    return Split("", "folder", "things", Decoded(recordings, {"bad": "is bad"}, Path("entry"), ()))
+    return Split("", "folder", "things", Decoded(recordings, {"bad": "is bad"}, Path("entry"), {}))
 
 
 @given(st.integers(2, 60), shares)

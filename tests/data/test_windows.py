@@ -1,4 +1,7 @@
+import mmap
+import os
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +81,25 @@ def test_frames_of_any_size_are_cut_at_the_centre_or_where_told() -> None:
     cut = samples.read(np.array([0, 1]), np.array([[0.0, 0.999], [0.5, 0.5]])).numpy()
     assert np.array_equal(cut[0], wide[:, :, 5:9].transpose(3, 0, 1, 2))
     assert np.array_equal(cut[1], tall[:, 2:6].transpose(3, 0, 1, 2))
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's account of memory")
+def test_reading_does_not_make_the_process_grow_with_the_file(tmp_path: Path) -> None:
+    def resident() -> int:
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(status.partition("RssFile:")[2].split()[0])
+
+    path = tmp_path / "holes"
+    path.touch()
+    os.truncate(path, 2**28)
+    with path.open("rb") as file:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    rows = np.ndarray((2**16, 64, 64, 1), np.uint8, content)
+    samples = SampleSet([rows], Window(), BYTES, [content])
+    before = resident()
+    for start in range(0, len(samples), 512):
+        samples.read(np.arange(start, start + 512))
+    assert resident() - before < 2**25
 
 
 def test_all_places_of_a_crop_are_equally_likely() -> None:
