@@ -59,7 +59,7 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
     augmentation(config)  # what is wrong with it is said before anything is decoded
     ensure_samples(config, report)
     both = splits(config, report, spread)
-    layout = _layout(both[0], config)
+    layout = _most_common_layout(both[0], config)
     train, test = (_usable(split, layout, config) for split in both)
     rows, maps = train.decoded.recordings, train.decoded.maps
     found = statistics(rows, train.decoded.folder, report, lambda: release(maps.values()))
@@ -122,25 +122,25 @@ def _samples(split: Split, window: Window, scale: Scale) -> SampleSet:
 Layout = tuple[np.dtype[np.generic], tuple[int, ...]]
 
 
-def _layout_of(rows: Rows, config: DataConfig) -> Layout:
+def _layout(rows: Rows, window: Window) -> Layout:
     """Type and shape of a row, as far as all have to agree: frames that are cropped later may differ in size."""
-    return rows.dtype, rows.shape[-1:] if window_of(config, training=True).crop else rows.shape[1:]
+    return rows.dtype, rows.shape[-1:] if window.crop else rows.shape[1:]
 
 
-def _layout(split: Split, config: DataConfig) -> Layout:
-    """The layout that most recordings have."""
-    return Counter(_layout_of(rows, config) for rows in split.decoded.recordings.values()).most_common(1)[0][0]
+def _most_common_layout(split: Split, config: DataConfig) -> Layout:
+    window = window_of(config, training=True)
+    return Counter(_layout(rows, window) for rows in split.decoded.recordings.values()).most_common(1)[0][0]
 
 
 def _usable(split: Split, layout: Layout, config: DataConfig) -> Split:
     """A split without the recordings that are too short for a sample, or of another layout than the others."""
-    span = window_of(config, training=True).span
+    window = window_of(config, training=True)
     recordings: dict[str, Rows] = {}
     skipped = dict(split.decoded.skipped)
     for name, rows in split.decoded.recordings.items():
-        if len(rows) < span:
-            skipped[name] = _too_short(len(rows), span, config)
-        elif (own := _layout_of(rows, config)) != layout:
+        if len(rows) < window.span:
+            skipped[name] = _too_short(len(rows), window.span, config)
+        elif (own := _layout(rows, window)) != layout:
             skipped[name] = f"is {_described(own)}, the others are {_described(layout)}"
         else:
             recordings[name] = rows
@@ -153,6 +153,8 @@ def _usable(split: Split, layout: Layout, config: DataConfig) -> Split:
 def _too_short(length: int, span: int, config: DataConfig) -> str:
     if isinstance(config, SignalData):
         return f"has {length} steps, but data.window is {span}"
+    if isinstance(config, ArrayData):
+        return "has too few samples to give some to this side"
     return f"has {length} frames, but a clip needs {span} (data.clip_length)"
 
 

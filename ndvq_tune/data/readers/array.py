@@ -65,7 +65,7 @@ def read_array(path: Path, config: "ArrayData") -> Iterator[Values]:
             rows = _rows(slab, axes)
             step = max(1, BLOCK_BYTES // rows[0].nbytes)
             for first in range(0, len(rows), step):
-                yield np.ascontiguousarray(rows[first : first + step], stored.dtype.type)
+                yield np.ascontiguousarray(rows[first : first + step], stored.header.dtype.type)
             start += len(rows)
 
 
@@ -85,14 +85,16 @@ def mapped(path: Path, config: "ArrayData") -> Values | None:
         DataError: As ``read_array``, as far as the header tells.
     """
     with _open(path, config) as (stored, axes):
-        view = stored.view() if stored.dtype.isnative else None
+        view = stored.view() if stored.header.dtype.isnative else None
         return None if view is None else np.asarray(_rows(view, axes))
 
 
 def sample_shape_of(path: Path, config: "ArrayData") -> tuple[int, ...]:
     """Shape ``(C, *S)`` of one sample, from the header alone; raises as ``mapped``."""
     with _open(path, config) as (stored, axes):
-        _, *spatial, channels = _rows(np.broadcast_to(np.empty((), stored.dtype), stored.shape), axes).shape
+        _, *spatial, channels = _rows(
+            np.broadcast_to(np.empty((), stored.header.dtype), stored.header.shape), axes
+        ).shape
         return (channels, *spatial)
 
 
@@ -104,7 +106,7 @@ def _open(path: Path, config: "ArrayData") -> Iterator[tuple[Stored, str]]:
         with _OPEN[path.suffix.lower()](path) as contents:
             stored = _select(path, contents, config.key)
             _check_type(path, stored)
-            yield stored, _axes(path, stored.shape, config.axes)
+            yield stored, _axes(path, stored.header.shape, config.axes)
     except BlockingIOError as error:
         raise DataError(f"{path}: another program has the file open for writing") from error
     except _UNREADABLE as error:
@@ -127,8 +129,10 @@ def _select(path: Path, contents: Contents, key: str | None) -> Stored:
 
 
 def _check_type(path: Path, stored: Stored) -> None:
-    if stored.dtype.kind not in "biuf" or stored.dtype.itemsize > 8:
-        raise DataError(f"{path}: values of type {stored.dtype}; allowed: bool, integers, float16, float32, float64")
+    if stored.header.dtype.kind not in "biuf" or stored.header.dtype.itemsize > 8:
+        raise DataError(
+            f"{path}: values of type {stored.header.dtype}; allowed: bool, integers, float16, float32, float64"
+        )
 
 
 def _axes(path: Path, shape: tuple[int, ...], axes: str | None) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfileobj
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -60,19 +60,9 @@ class ZippedArray:
     header: Header
     offset: int  # of the values in the unpacked member
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape as in the file."""
-        return self.header.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type as in the file."""
-        return self.header.dtype
-
     def slabs(self, axis: int | None) -> Iterator[Values]:
         """Pieces along an axis, unpacked on the way."""
-        slowest = 0 if self.header.order == "C" else len(self.shape) - 1
+        slowest = 0 if self.header.order == "C" else len(self.header.shape) - 1
         with self.archive.open(self.member) as file:
             if axis is None or axis == slowest:
                 file.read(self.offset)

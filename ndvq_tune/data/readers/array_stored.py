@@ -24,12 +24,8 @@ class Stored(Protocol):
     """An array in an open file."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape as in the file."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type as in the file, in any byte order."""
+    def header(self) -> "Header":
+        """Shape and type as in the file, in any byte order."""
 
     def slabs(self, axis: int | None) -> Iterator[Values]:
         """The values in pieces along an axis, or all at once; with the file's axes and type, each a copy."""
@@ -73,16 +69,6 @@ class RawArray:
     header: Header
     offset: int
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape as in the file."""
-        return self.header.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type as in the file."""
-        return self.header.dtype
-
     def slabs(self, axis: int | None) -> Iterator[Values]:
         """Copies of pieces along an axis."""
         chunk = 1 if axis is None else max(1, _RUN_BYTES // self.view().strides[axis])
@@ -92,7 +78,7 @@ class RawArray:
 
     def view(self) -> Values:
         """A memory map."""
-        return np.memmap(self.file, self.dtype, "r", self.offset, self.shape, self.header.order)
+        return np.memmap(self.file, self.header.dtype, "r", self.offset, self.header.shape, self.header.order)
 
 
 def slab_indices(header: Header, axis: int | None, chunk: int) -> Iterator[Index]:

@@ -81,16 +81,6 @@ class ChunkedArray:
     chunks: tuple[int, ...]
     raw: RawArray | None = None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape as in the file."""
-        return self.header.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type as in the file."""
-        return self.header.dtype
-
     def slabs(self, axis: int | None) -> Iterator[Values]:
         """Pieces along an axis, in whole chunks where these are not too large."""
         if self.raw is not None:
