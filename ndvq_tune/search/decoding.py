@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ndvq_tune.config import DataConfig
 from ndvq_tune.data import Dataset, Progress, open_dataset
+from ndvq_tune.data.cache import cache_root
 from ndvq_tune.data.shards import ShardJob
 from ndvq_tune.search.cluster import cluster
 
@@ -48,18 +49,23 @@ def _over_cluster(config: DataConfig, address: str | None, write: Write, jobs: S
 
 
 def _nodes_by_cache(folder: Path) -> tuple[list[str], list[str]]:
-    """The nodes that see a folder of this machine, and those that do not."""
+    """The nodes whose cache is this machine's, in which a folder is, and those that have another."""
     token = folder / f".{secrets.token_hex(8)}"
     token.touch()
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     try:
-        sees = _results([_on(node, Path.exists, num_cpus=0).remote(token) for node in nodes])
+        shares = _results([_on(node, _is_in_cache, num_cpus=0).remote(token) for node in nodes])
     finally:
         token.unlink()
     return (
-        [node for node, seen in zip(nodes, sees, strict=True) if seen],
-        [node for node, seen in zip(nodes, sees, strict=True) if not seen],
+        [node for node, shared in zip(nodes, shares, strict=True) if shared],
+        [node for node, shared in zip(nodes, shares, strict=True) if not shared],
     )
+
+
+def _is_in_cache(path: Path) -> bool:
+    """Whether the node that this runs on has a file in its cache."""
+    return path.is_relative_to(cache_root()) and path.exists()
 
 
 def _as_tasks(nodes: Sequence[str], write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:

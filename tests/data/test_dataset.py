@@ -2,6 +2,7 @@ import shutil
 import wave
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -289,6 +290,22 @@ def test_names_with_spaces_and_letters_of_any_alphabet(tmp_path: Path, write_vid
         write_video(tmp_path / "train" / name, noise(5, 16, 16, seed))
     write_video(tmp_path / "test" / "ü.mkv", noise(5, 16, 16))
     assert len(open_dataset(config(tmp_path)).train) == 3
+
+
+def test_data_may_lie_behind_a_uri(tmp_path: Path, cache: Path) -> None:
+    images = save_images(tmp_path / "train", 3)
+    save_images(tmp_path / "test", 2, seed=1)
+    (tmp_path / "train" / "bad.png").write_bytes(b"no image")
+    store = fsspec.filesystem("memory")
+    store.put(str(tmp_path / "train"), "/bucket/train", recursive=True)
+    store.put(str(tmp_path / "test"), "/bucket/test", recursive=True)
+    dataset = open_dataset(ImageData(path="memory://bucket", resolution=16, max_bad=0.5))
+    assert np.array_equal(dataset.train[:].numpy(), np.stack(images).transpose(0, 3, 1, 2))
+    ((name, reason),) = dataset.skipped.items()
+    assert name == "train/bad.png"
+    assert str(tmp_path) not in reason
+    assert "/tmp" not in reason
+    store.rm("/bucket", recursive=True)
 
 
 def test_a_split_may_lie_behind_a_file_uri(path: Path) -> None:

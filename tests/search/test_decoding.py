@@ -67,7 +67,7 @@ def test_a_task_that_cannot_write_is_a_plain_error(config: ImageData, monkeypatc
 def test_a_node_with_a_cache_of_its_own_fills_it(config: ImageData, tmp_path: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
-        cluster.add_node(num_cpus=1, env_vars={"NDVQ_TUNE_CACHE": str(tmp_path / "other"), "HIDE": str(tmp_path)})
+        cluster.add_node(num_cpus=1, env_vars={"NDVQ_TUNE_CACHE": str(tmp_path / "other")})
         cluster.wait_for_nodes()
         dataset = open_on_cluster(config, silent, cluster.address)
     finally:
@@ -75,3 +75,5 @@ def test_a_node_with_a_cache_of_its_own_fills_it(config: ImageData, tmp_path: Pa
         cluster.shutdown()
     assert len(dataset.train) == 16
     assert len(entries(tmp_path / "cache")) == 2
+    # The test split is one shard, which the driver decodes alone; the node decodes both when it decodes.
+    assert len(entries(tmp_path / "other")) == 2
