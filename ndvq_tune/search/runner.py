@@ -141,6 +141,8 @@ def _tune(
     searcher = StudySearch(study, plan, space.search.trials, folder, scheduler)
     # Tune asks for one lane at a time unless told otherwise: lanes would start one after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.lanes)
+    # A relative data.path means the same in the lanes as here.
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     for stale in (folder / RAY_FOLDER).glob("experiment_state-*.json"):
         stale.unlink()  # of an earlier session; this one's trial table holds those trials, too
     with (

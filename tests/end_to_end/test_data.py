@@ -1,0 +1,83 @@
+"""Searches over data of every kind, each from the command to a model that is loaded again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from ndvq_tune import RunConfig, load_model
+from ndvq_tune.data import open_dataset
+from tests.end_to_end.workplace import Workplace
+
+pytestmark = pytest.mark.ray
+
+RANDOM = np.random.default_rng(0)
+
+
+def write_images(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    waves = np.sin(np.arange(24) / RANDOM.uniform(2, 6, (24, 1, 1)))[:, None] * np.ones((1, 20, 1, 3))
+    for number, image in enumerate(waves.reshape(24, 20, 24, 3)):
+        Image.fromarray((127 * (image + 1)).astype(np.uint8)).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"no image")
+
+
+def write_trajectories(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    steps = np.cumsum(RANDOM.normal(size=(400, 2)), axis=0)
+    rows = "\n".join(f"{number},{x:.3f},{y:.3f}" for number, (x, y) in enumerate(steps))
+    (folder / "walk.csv").write_text(f"time,x,y\n{rows}\n")
+
+
+def write_volumes(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    np.save(folder / "volumes.npy", np.cumsum(RANDOM.normal(size=(16, 1, 4, 8, 8)), axis=-1).astype(np.float32))
+
+
+KINDS = {
+    "image": (
+        write_images,
+        {"type": "image", "resolution": 16, "resize": 20, "crop": "random", "augment": {"RandomVerticalFlip": {}}},
+        2,
+    ),
+    "signal": (write_trajectories, {"type": "signal", "columns": ["x", "y"], "window": 32}, 1),
+    "array": (write_volumes, {"type": "array"}, 3),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_search_over_any_data_ends_with_a_model_of_it(kind: str, workplace: Workplace) -> None:
+    write, data, n_dims = KINDS[kind]
+    for split in ("train", "test"):
+        write(workplace.folder / "mine" / split)
+    space = {
+        "name": kind,
+        "data": {"path": "mine", **data},
+        "model": {"n_dims": n_dims, "n_codes": 16, "n_hiddens": 8, "embedding_dim": {"choice": [2, 4]}},
+        "training": {"batch_size": 4, "max_epochs": 2},
+        "search": {"trials": 2, "scheduler": {"type": "none"}, "resources": {"workers_per_trial": 0}},
+    }
+    (workplace.folder / "space.yaml").write_text(yaml.safe_dump(space))
+    done = workplace.run("--space", "space.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    assert done.stdout.count("skipped") == 2 * (kind == "image")  # at the start, and in the summary
+
+    results = workplace.folder / "runs" / kind
+    table = (results / "skipped.csv").read_text().splitlines()
+    skipped = ["train/broken.png", "test/broken.png"] if kind == "image" else []
+    assert [line.partition(",")[0] for line in table] == ["file", *skipped]
+    summary = json.loads((results / "summary.json").read_text())
+    assert summary["trials"]["completed"] == 2
+    assert list((results / "pictures").glob("*.png"))
+    run = RunConfig.model_validate(yaml.safe_load((results / "best.yaml").read_text()))
+    local = run.data.model_copy(update={"path": str(workplace.folder / "mine")})
+    samples = open_dataset(local).test
+    model = load_model(results / summary["best"]["checkpoint"])
+    recon_loss, reconstructed, _ = model(samples.scale.to_unit(samples[:], torch.device("cpu")))
+    assert reconstructed.shape == (len(samples), *samples.shape)
+    assert recon_loss.item() == pytest.approx(summary["best"]["metrics"]["recon_loss"], rel=1e-3)
