@@ -90,6 +90,7 @@ def test_samples_have_the_shape_that_the_settings_say(data, shape):
     run = RunConfig(data=data, model={"n_dims": len(shape) - 1})
     assert run.data.sample_shape == shape
     assert run.data.n_dims == run.model.n_dims == len(run.model.downsample)
+    assert RunConfig.model_validate(run.to_dict()) == run
 
 
 @pytest.mark.parametrize(("axes", "n_dims"), [("NCL", 1), ("HW", 2), ("NTHWC", 3), (None, None)])

@@ -130,19 +130,21 @@ class SignalData(FolderData):
     sample_rate: Positive | None = Field(
         None, description="rate in Hz that sounds are resampled to; that of the first one if not given"
     )
-    channels: Positive = Field(1, description="channels; sounds with more are mixed down where it is 1")
+    channels: Positive | None = Field(
+        None, description="channels; 1 mixes sounds down; one for each of columns, or else 1, if not given"
+    )
     columns: tuple[str, ...] | None = Field(None, min_length=1, description="columns of csv files, one a channel")
 
     @model_validator(mode="after")
     def _columns_are_channels(self) -> Self:
-        if self.columns is not None and "channels" in self.model_fields_set and self.channels != len(self.columns):
+        if self.columns is not None and self.channels not in (None, len(self.columns)):
             raise ValueError(f"channels: {self.channels}, but columns names {len(self.columns)}; leave channels out")
         return self
 
     @property
     def n_channels(self) -> int:
         """Channels of a sample."""
-        return self.channels if self.columns is None else len(self.columns)
+        return self.channels or len(self.columns or (None,))
 
     @property
     def sample_shape(self) -> Shape:
