@@ -44,6 +44,10 @@ class DataError(NdvqError):
     """Data that is missing, unreadable, or does not fit the configuration."""
 
 
+class UnavailableError(DataError):
+    """Data that cannot be read now, though nothing is known to be wrong with it: a package or a storage is missing."""
+
+
 class ShapeError(NdvqError, ValueError):
     """A tensor or a setting whose shape does not fit the model."""
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from ndvq_tune.data import remote
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, UnavailableError
 
 _FOLDER_FORMATS = frozenset({".zarr"})
 
@@ -103,14 +103,17 @@ def local(file: SourceFile) -> Iterator[Path]:
     """A file on this machine: itself, or a temporary copy of the same name that is removed afterwards.
 
     Raises:
-        DataError: It cannot be fetched.
+        UnavailableError: It cannot be fetched.
     """
     if not remote.is_remote(file.uri):
         yield Path(file.uri)
         return
     with tempfile.TemporaryDirectory(prefix="ndvq_tune_") as folder:
         path = Path(folder) / file.name.rpartition("/")[2]
-        remote.fetch(file.uri, path)
+        try:
+            remote.fetch(file.uri, path)
+        except DataError as error:
+            raise UnavailableError(str(error)) from error
         yield path
 
 

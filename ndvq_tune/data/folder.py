@@ -110,7 +110,7 @@ class FolderSource:
             try:
                 yield from self._kind.read(path, self.config)
             except DataError as error:  # a remote file is known by its URI, not by the copy's path
-                raise DataError(str(error).replace(str(path), self.path_of(item))) from error
+                raise type(error)(str(error).replace(str(path), self.path_of(item))) from error
 
     def mapped(self, item: Item) -> Rows | None:
         """The rows of an array file that needs no decoding."""

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from ndvq_tune.data.source import Item, Rows, Source
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, UnavailableError
 
 SHARD_BYTES = 16 * 2**20  # of what is decoded: enough to be worth a process, little enough to share out evenly
 
@@ -133,6 +133,8 @@ def _fill(out: IO[bytes], file: str, source: Source, items: Sequence[Item]) -> S
             else:
                 recording = _checked(source, item, mapped)
             recordings.append(recording)
+        except UnavailableError:
+            raise  # later it may be read: it must not be left out of the cache for good
         except DataError as error:
             out.seek(offset)
             out.truncate()

@@ -64,6 +64,7 @@ class Source(Protocol):
 
         Raises:
             DataError: The item cannot be used. Some blocks may have been yielded by then.
+            UnavailableError: No item can be judged now; the work is given up, and what was decoded is kept.
         """
         ...
 

@@ -13,7 +13,7 @@ from ndvq_tune.data import shards
 from ndvq_tune.data.cache import Decoded, cache_limit, cache_root, decoded, folder_bytes, trim
 from ndvq_tune.data.progress import silent
 from ndvq_tune.data.shards import write_shard
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, UnavailableError
 from tests.data.data_examples import MemorySource, noise
 
 
@@ -163,6 +163,21 @@ def test_an_interrupted_shard_is_decoded_again(source: MemorySource) -> None:
     with pytest.raises(KeyboardInterrupt):
         decoded(source, silent, cut_off)
     assert np.array_equal(load(source).recordings["a"], source.arrays["a"])
+
+
+def test_what_is_only_unavailable_now_ends_the_build_and_is_read_later(source: MemorySource) -> None:
+    class Offline(MemorySource):
+        def read(self, item):
+            if item.name == "c" and offline:
+                raise UnavailableError("memory/c: the network is down")
+            return super().read(item)
+
+    remote, offline = Offline(source.arrays), True
+    with pytest.raises(UnavailableError, match="network is down"):
+        load(remote)
+    offline = False
+    assert load(remote).skipped == {}
+    assert remote.read_names == ["a", "b", "c"]  # a and b once
 
 
 def test_shards_may_come_in_any_order(source: MemorySource) -> None:

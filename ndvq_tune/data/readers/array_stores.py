@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ndvq_tune.data.readers.array_stored import Contents, Header, RawArray, Values, slab_indices
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import UnavailableError
 
 _ZARR_METADATA = ("zarr.json", ".zarray", ".zgroup")
 
@@ -98,7 +98,7 @@ def _library(name: str, path: Path) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise DataError(f"{path}: needs {name}: pip install 'ndvq-tune[array]'") from error
+        raise UnavailableError(f"{path}: needs {name}: pip install 'ndvq-tune[array]'") from error
 
 
 def _hdf5_array(h5py: Any, data: Any) -> ChunkedArray:

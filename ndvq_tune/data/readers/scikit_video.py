@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, UnavailableError
 
 # FFmpegReader takes options in pairs; two that have no value make one. A given rate stands in for the file's time
 # stamps, so that ffmpeg neither doubles nor drops a frame to make them regular; what the rate is does not matter.
@@ -37,10 +37,11 @@ def read_frames(path: Path, stream: int, width: int, height: int, pixel_format: 
         Frames of shape ``(height, width, C)``, uint8, as they are coded: not turned.
 
     Raises:
-        DataError: ffmpeg or ffprobe is not on the PATH, or the video is damaged or cut off.
+        DataError: The video is damaged or cut off.
+        UnavailableError: ffmpeg or ffprobe is not on the PATH.
     """
     if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
-        raise DataError(
+        raise UnavailableError(
             f"{path}: reader: scikit-video needs ffmpeg and ffprobe on the PATH; "
             "get them (apt-get install ffmpeg), or use reader: pyav, which brings its own"
         )
