@@ -15,8 +15,8 @@ from ndvq_tune.config import TorchvisionData
 from ndvq_tune.data.progress import Progress, silent
 from ndvq_tune.data.readers.image import Pixels, fit, to_pixels
 from ndvq_tune.data.source import Item, Rows
-from ndvq_tune.data.torchvision_opening import MISSING, opened
-from ndvq_tune.errors import DataError
+from ndvq_tune.data.torchvision_opening import MISSING, needs_package, opened
+from ndvq_tune.errors import DataError, UnavailableError
 
 _SETTINGS = ("channels", "resolution", "resize", "crop")
 # What they raise for a sample that is missing or damaged.
@@ -81,10 +81,13 @@ class TorchvisionSource:
 
         Raises:
             DataError: It cannot be read, is a video where an image is expected, or the other way round.
+            UnavailableError: Its class needs another package, as those do that decode videos.
         """
         try:
             frames = _frames(self._data[int(item.name)], self.config.clip_length is not None)
             yield np.stack([fit(frame, self.config, 8) for frame in frames])
+        except ImportError as error:
+            raise UnavailableError(f"{self.place} {needs_package(error)}") from error
         except _UNREADABLE as error:
             raise DataError(f"{self.path_of(item)}: {error}") from error
 

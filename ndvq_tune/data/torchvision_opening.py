@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, UnavailableError
 from ndvq_tune.problems import nearest
 
 # What these classes raise where files are missing or damaged.
@@ -43,6 +43,7 @@ def opened(name: str, path: str, options: str, subset: str | None) -> Any:
     Raises:
         DataError: There is no such class, it does not take the options or has no such subset, or its files are neither
             there nor can be downloaded.
+        UnavailableError: The class needs a package that is not installed.
     """
     if "://" in path:
         raise DataError(f"data.path: {path} is a URI; torchvision needs a folder of this machine")
@@ -59,10 +60,15 @@ def opened(name: str, path: str, options: str, subset: str | None) -> Any:
             allowed = ", ".join(sorted(parameters - _NOT_OPTIONS - choice.keys()))
             raise DataError(f"data.options: {error}; torchvision's {name} takes: {allowed}") from error
         except ImportError as error:
-            raise DataError(f"torchvision's {name} needs another package: {error}") from error
+            raise UnavailableError(f"torchvision's {name} {needs_package(error)}") from error
         except MISSING as error:
             raise DataError(_missing(name, path, "download" in parameters, error)) from error
     raise DataError(f"torchvision's {name} in {path} cannot be opened: {refused}; see data.options") from refused
+
+
+def needs_package(error: ImportError) -> str:
+    """What an import missed; of an error that brings a traceback from another process, the last line."""
+    return f"needs another package: {str(error).strip().splitlines()[-1].removeprefix('ImportError: ')}"
 
 
 def _class(name: str) -> Any:

@@ -1,4 +1,5 @@
 import gzip
+import importlib.util
 import pickle
 import struct
 import urllib.error
@@ -13,11 +14,11 @@ import torch
 from PIL import Image
 
 from ndvq_tune.config import TorchvisionData
-from ndvq_tune.data.source import Source
+from ndvq_tune.data.source import Item, Source
 from ndvq_tune.data.torchvision import TorchvisionSource
 from ndvq_tune.data.torchvision_opening import opened
 from ndvq_tune.data.vision import datasets
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, UnavailableError
 
 
 @pytest.fixture(autouse=True)
@@ -256,6 +257,16 @@ def test_packages_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(datasets(), "LSUN", Needy)
     with pytest.raises(DataError, match="LSUN needs another package: No module named 'lmdb'"):
         source(tmp_path, "LSUN", None).items()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchcodec") is not None, reason="with TorchCodec it would work")
+def test_data_sets_that_decode_videos_name_the_package_for_it(tmp_path: Path, write_video, noise) -> None:
+    write_video(tmp_path / "train" / "class" / "a.mp4", noise(12, 16, 16))
+    kinetics = source(tmp_path, "Kinetics", "train", options={"frames_per_clip": 8}, clip_length=8)
+    with pytest.raises(UnavailableError) as caught:
+        list(kinetics.read(Item("0", 1, "")))
+    assert "TorchCodec" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["MNIST", "CIFAR10", "MovingMNIST", "Flowers102"])
