@@ -80,6 +80,7 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
     Raises:
         DataError: No item could be decoded, or the cache cannot be written.
     """
+    limit = cache_limit()
     items = source.items(progress)
     entry = cache_root() / _key(source, items)
     try:
@@ -87,7 +88,7 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
         if shards is None:
             with _alone(entry, progress):
                 shards = _read(entry) or _build(entry, source, items, progress, spread)
-            trim(cache_root(), cache_limit(), keep=entry)
+            trim(cache_root(), limit, keep=entry)
         with suppress(PermissionError):  # a cache of others, which we may only read
             os.utime(entry / INDEX)
     except OSError as error:

@@ -8,8 +8,8 @@ import numpy as np
 from ndvq_tune.config import ArrayData, DataConfig, ImageData, SignalData, TorchvisionData, VideoData
 from ndvq_tune.data.augment import augmentation
 from ndvq_tune.data.cache import Spread
-from ndvq_tune.data.division import Split, splits
-from ndvq_tune.data.folder import first_file
+from ndvq_tune.data.division import TRAIN, Split, splits
+from ndvq_tune.data.folder import FolderSource
 from ndvq_tune.data.progress import Progress, silent
 from ndvq_tune.data.readers.array import sample_shape_of
 from ndvq_tune.data.samples import ensure_samples
@@ -90,7 +90,7 @@ def sample_shape(config: DataConfig) -> tuple[int, ...]:
     if not isinstance(config, ArrayData):
         return config.sample_shape
     ensure_samples(config, silent)
-    with first_file(config) as path:
+    with FolderSource.of(config, None if config.split else TRAIN).first_file() as path:
         return sample_shape_of(path, config)
 
 

@@ -10,7 +10,7 @@ from ndvq_tune.config import ArrayData, DataConfig, SignalData
 from ndvq_tune.data import remote
 from ndvq_tune.data.cache import cache_root
 from ndvq_tune.data.digests import digests
-from ndvq_tune.data.files import SourceFile, find_files, has_folder, join, list_folder, local
+from ndvq_tune.data.files import Listing, SourceFile, find_files, has_folder, join, list_folder, local
 from ndvq_tune.data.progress import Progress, silent
 from ndvq_tune.data.readers import array, image, signal, sound, video
 from ndvq_tune.data.source import Item, Rows
@@ -93,16 +93,34 @@ class FolderSource:
 
     def items(self, progress: Progress = silent) -> list[Item]:
         """All files that have a suffix of their kind; see ``Source``."""
-        listing = find_files(self.root, self._kind.suffixes)
+        listing = self._listing()
         contents = digests(cache_root(), join(self.root, ""), listing.files, progress)
         items = [Item(file.name, file.size, content) for file, content in zip(listing.files, contents, strict=True)]
         items += [Item(name, 0, "unreadable", reason) for name, reason in listing.unreadable.items()]
-        if not items:
+        return sorted(items, key=lambda item: item.name)
+
+    @contextmanager
+    def first_file(self) -> Iterator[Path]:
+        """The first file that can be read, on this machine.
+
+        Raises:
+            DataError: There is none.
+        """
+        listing = self._listing()
+        if not listing.files:
+            name, reason = next(iter(listing.unreadable.items()))
+            raise DataError(f"{join(self.root, name)}: {reason}")
+        with local(listing.files[0]) as path:
+            yield path
+
+    def _listing(self) -> Listing:
+        listing = find_files(self.root, self._kind.suffixes)
+        if not listing.files and not listing.unreadable:
             kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in self._kind.suffixes))
             raise DataError(
                 f"{self.place}: there are no {self.noun} in it; these are read: {kinds} (folders may be nested)"
             )
-        return sorted(items, key=lambda item: item.name)
+        return listing
 
     def read(self, item: Item) -> Iterator[Rows]:
         """The rows of one file; a remote one is fetched for as long as it takes."""
@@ -143,15 +161,3 @@ def _with_rate(config: DataConfig) -> DataConfig:
         if rate is not None:
             return config.model_copy(update={"sample_rate": rate})
     return config
-
-
-@contextmanager
-def first_file(config: DataConfig) -> Iterator[Path]:
-    """The first file of the training data, or of all data, on this machine.
-
-    Raises:
-        DataError: There is none.
-    """
-    source = FolderSource.of(config, None if config.split else "train")
-    with local(source._file(source.items()[0])) as path:
-        yield path
