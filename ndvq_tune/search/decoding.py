@@ -52,7 +52,8 @@ def _nodes_by_cache(folder: Path) -> tuple[list[str], list[str]]:
     """The nodes whose cache is this machine's, in which a folder is, and those that have another."""
     token = folder / f".{secrets.token_hex(8)}"
     token.touch()
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    # A head without CPUs runs no trials either.
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
     try:
         shares = _results([_on(node, _is_in_cache, num_cpus=0).remote(token) for node in nodes])
     finally:
@@ -69,7 +70,10 @@ def _is_in_cache(path: Path) -> bool:
 
 
 def _as_tasks(nodes: Sequence[str], write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:
-    """One task a job, dealt out over the nodes; results as they come."""
+    """One task a job, dealt out over the nodes; results as they come. Without a node, this process does it all."""
+    if not nodes:
+        yield from map(write, jobs)
+        return
     waiting = [_on(nodes[number % len(nodes)], write).remote(job) for number, job in enumerate(jobs)]
     while waiting:
         done, waiting = ray.wait(waiting)

@@ -64,8 +64,10 @@ def test_a_task_that_cannot_write_is_a_plain_error(config: ImageData, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_node_with_a_cache_of_its_own_fills_it(config: ImageData, tmp_path: Path) -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+def test_a_node_with_a_cache_of_its_own_fills_it_and_a_head_without_cpus_decodes_for_itself(
+    config: ImageData, tmp_path: Path
+) -> None:
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
         cluster.add_node(num_cpus=1, env_vars={"NDVQ_TUNE_CACHE": str(tmp_path / "other")})
         cluster.wait_for_nodes()
