@@ -122,6 +122,8 @@ def _save(path: Path, memory: _Memory) -> None:
             temporary = Path(file.name)
             json.dump(memory, file)
         temporary.replace(path)
+    except PermissionError:
+        return  # a cache of others, which we may only read
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

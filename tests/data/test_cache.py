@@ -271,6 +271,18 @@ def test_a_cache_that_cannot_be_written_is_a_plain_error(source: MemorySource, t
         load(source)
 
 
+def test_a_cache_that_may_only_be_read_is_used(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(source)
+    source.read_names.clear()
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert np.array_equal(load(source).recordings["a"], source.arrays["a"])
+    assert source.read_names == []
+
+
 def test_a_job_can_be_sent_to_another_process(source: MemorySource, tmp_path: Path) -> None:
     (job, *_) = shards.shard_jobs(source, source.items(), tmp_path)
     assert write_shard(pickle.loads(pickle.dumps(job))) == 2

@@ -222,3 +222,15 @@ def test_two_runs_at_once_do_not_harm_each_other(cache: Path, folder: Path) -> N
         list(pool.map(race, range(2)))
 
     assert set(expected) < set(json.loads(memory(cache).read_text()))
+
+
+def test_a_cache_that_may_only_be_read_remembers_nothing_but_serves(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(module.tempfile, "NamedTemporaryFile", refuse)
+    files = find_files(str(folder), KINDS).files
+    found = digests(tmp_path / "cache", str(folder), files, silent)
+    assert found[0] == hashlib.blake2b(b"a.bin", digest_size=16).hexdigest()

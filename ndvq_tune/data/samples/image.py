@@ -9,9 +9,8 @@ from av.video.reformatter import Interpolation
 from PIL import Image
 
 from ndvq_tune.data.progress import Progress
-from ndvq_tune.data.readers.video import scaled_size
 from ndvq_tune.data.samples import installed
-from ndvq_tune.data.samples.video import SHORTER_SIDE, train_frames
+from ndvq_tune.data.samples.video import sample_size, train_frames
 
 PATCH = 96
 EVERY = 4
@@ -57,7 +56,7 @@ def frames(path: Path) -> Iterator[tuple[str, str, Image.Image]]:
         first_test = train_frames(stream.frames)
         split = dict.fromkeys(range(0, first_test - GAP, EVERY), "train")
         split |= dict.fromkeys(range(first_test, stream.frames, EVERY), "test")
-        width, height = scaled_size(stream.width, stream.height, SHORTER_SIDE)
+        width, height = sample_size(stream)
         for index, frame in enumerate(container.decode(stream)):
             if index in split:
                 image = frame.to_image(width=width, height=height, interpolation=Interpolation.BICUBIC)

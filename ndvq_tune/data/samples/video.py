@@ -39,6 +39,11 @@ def train_frames(frames: int) -> int:
     return frames - math.ceil(frames * _TEST_SHARE / _TEST_MULTIPLE) * _TEST_MULTIPLE
 
 
+def sample_size(stream: Any) -> tuple[int, int]:
+    """Width and height of a video's frames with square pixels and a shorter side of 128."""
+    return scaled_size(stream.width * (stream.sample_aspect_ratio or 1), stream.height, SHORTER_SIDE)
+
+
 def cut(source: Path, train: Path, test: Path) -> None:
     """Cuts a video by time: its first frames into one file, the rest into another, no frame in both.
 
@@ -50,7 +55,7 @@ def cut(source: Path, train: Path, test: Path) -> None:
     with av.open(str(source)) as container:
         stream = container.streams.video[0]
         first_test = train_frames(stream.frames)
-        size = scaled_size(stream.width * (stream.sample_aspect_ratio or 1), stream.height, SHORTER_SIDE)
+        size = sample_size(stream)
         with _Writer(train, stream.average_rate, size) as train_file, _Writer(test, stream.average_rate, size) as rest:
             for index, frame in enumerate(container.decode(stream)):
                 (train_file if index < first_test else rest).write(frame)
