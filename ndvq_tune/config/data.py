@@ -31,8 +31,8 @@ class FolderData(Frozen):
 
     @property
     def sample_shape(self) -> Shape | None:
-        """Shape ``(C, *S)`` of one sample, or None where only the files tell."""
-        raise NotImplementedError
+        """Shape ``(C, *S)`` of one sample; None where only the files tell, as ``data.sample_shape`` asks them."""
+        return None
 
     @property
     def n_dims(self) -> int | None:
@@ -173,11 +173,6 @@ class ArrayData(FolderData):
         if value is not None and not set(value) - set("NC"):
             raise ValueError("at least one letter beside N (samples) and C (channels)")
         return value
-
-    @property
-    def sample_shape(self) -> Shape | None:
-        """None: only the files tell the shape; ``ndvq_tune.data.sample_shape`` looks into one."""
-        return None
 
     @property
     def n_dims(self) -> int | None:
