@@ -20,7 +20,7 @@ name: turnaround
 data: {type: video, clip_length: 4, clip_stride: 64, resolution: 16}
 model: {n_codes: {choice: [16, 32]}, embedding_dim: 2, downsample: [4, 8, 8], n_hiddens: 4, n_res_layers: 0}
 training: {learning_rate: {log_uniform: [1.0e-4, 1.0e-2]}, max_epochs: 1}
-search: {resources: {lanes: 1}, startup_trials: 1000}
+search: {resources: {lanes: 1}, sampler: {type: random}}
 """
 
 

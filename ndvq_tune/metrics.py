@@ -39,6 +39,9 @@ METRICS: dict[str, Metric] = {
         Metric("samples_per_second", "1/s", "max", "training samples a second, all workers together"),
         Metric("peak_memory_bytes", "B", "min", "highest memory of one worker: the GPU's, or the process's on CPU"),
         Metric("parameters", "1", "min", "trainable parameters"),
+        Metric("samples_seen", "1", None, "training samples so far, all workers together"),
+        Metric("training_seconds", "s", None, "time in training and validation so far"),
+        Metric("fidelity", "1", None, "elements of a sample over those of a full one"),
     )
 }
 

@@ -32,6 +32,31 @@ class StopReason(StrEnum):
     PLATEAU = "plateau"
     DIVERGED = "diverged"
     TIME_BUDGET = "time_budget"
+    TRIAL_TIME = "trial_time"
+    COST = "cost"
+    EXPLOITED = "exploited"
+    SEARCH_ENDED = "search_ended"
+
+
+class Role(StrEnum):
+    """Why there is a trial: to search, to go on from another one's weights (PBT), or to repeat another one."""
+
+    SEARCH = "search"
+    EXPLOIT = "exploit"
+    CONFIRM = "confirm"
+
+
+@dataclass(frozen=True)
+class Rescue:
+    """What was done to a trial whose codebook had collapsed.
+
+    Attributes:
+        epoch: The epoch after which it was done.
+        action: ``restart_codes`` or ``lower_beta``.
+    """
+
+    epoch: int
+    action: str
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,9 @@ class TrialRecord:
         checkpoint_epoch: The epoch of that checkpoint; 0 without one.
         started: Unix time of its first start.
         ended: Unix time of its final state.
+        role: Why there is this trial.
+        parent: Number of the trial that it goes on from, or repeats.
+        rescues: What was done to keep its codebook alive, in order.
     """
 
     number: int
@@ -63,6 +91,9 @@ class TrialRecord:
     checkpoint_epoch: int = 0
     started: float | None = None
     ended: float | None = None
+    role: Role = Role.SEARCH
+    parent: int | None = None
+    rescues: tuple[Rescue, ...] = ()
 
     @property
     def name(self) -> str:
@@ -112,6 +143,10 @@ class SearchRecord:
         constraints: Metric name, ``at_most`` or ``at_least``, and the bound.
         seed: The search's seed.
         wall_seconds: Seconds that its sessions ran, all together.
+        skipped_files: Files of the data that were left out, and why.
+        rejected: How many configurations were never trained, by what ruled them out: the metric of a constraint, or
+            ``memory``.
+        ended_by: What ended the search before its last trial: ``until``, ``stall`` or ``time_budget``.
     """
 
     name: str
@@ -121,6 +156,8 @@ class SearchRecord:
     seed: int = 0
     wall_seconds: float = 0.0
     skipped_files: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    ended_by: str | None = None
 
     def count(self, state: TrialState) -> int:
         """Trials in a state."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ndvq_tune.errors import ClusterError
-from ndvq_tune.search.settings import ResourceSettings
+from ndvq_tune.search.settings.resources import ResourceSettings
 from ndvq_tune.training.workers import GroupSize
 
 # A lane's own process only hands over messages, but Ray Tune wants every trial to hold something.
@@ -60,16 +60,18 @@ def plan_lanes(nodes: Sequence[Node], trials: int, settings: ResourceSettings, s
         ClusterError: If not even one trial fits.
     """
     workers = max(1, settings.workers_per_trial)
-    gpus = settings.gpus_per_worker
+    gpus = None if settings.gpus_per_trial is None else settings.gpus_per_trial / workers
     if gpus is None:
         gpus = 1.0 if any(node.get("GPU", 0) for node in nodes) else 0.0
     least_cpus = settings.cpus_per_worker or 1
-    lanes = min(_slots(nodes, least_cpus, gpus) // workers, trials, settings.lanes or trials)
+    lanes = min(
+        _slots(nodes, least_cpus, gpus) // workers, trials, trials if settings.lanes == "auto" else settings.lanes
+    )
     if lanes < 1:
         raise ClusterError(
             f"one trial needs {workers} x ({least_cpus} CPU, {gpus:g} GPU), but the cluster has only "
             + ", ".join(f"({node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU)" for node in nodes)
-            + "; lower search.resources.workers_per_trial, cpus_per_worker or gpus_per_worker"
+            + "; lower search.resources.workers_per_trial, cpus_per_worker or gpus_per_trial"
         )
     cpus = settings.cpus_per_worker or _even_share(nodes, lanes * workers, gpus)
     reserved = cpus - LANE_CPUS if settings.workers_per_trial else cpus

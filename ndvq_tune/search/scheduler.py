@@ -100,7 +100,7 @@ def own_metrics(result: dict[str, Any]) -> dict[str, float]:
 
 
 def _asha(settings: SearchSettings, max_epochs: int) -> FIFOScheduler:
-    if settings.scheduler.type == "none" or settings.scheduler.grace_period >= max_epochs:
+    if settings.scheduler.type != "asha" or settings.scheduler.grace_period >= max_epochs:
         return FIFOScheduler()
     return AsyncHyperBandScheduler(
         time_attr="epoch",

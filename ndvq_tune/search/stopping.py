@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ndvq_tune.records import StopReason
-from ndvq_tune.search.settings import CollapseRule, PlateauRule, StopSettings
+from ndvq_tune.search.settings.stopping import CollapseRule, PlateauRule, StopSettings
 
 Reports = Sequence[Mapping[str, float]]
 

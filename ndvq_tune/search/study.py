@@ -72,7 +72,7 @@ class Study:
         # Seeded anew in each session: a resumed search must not draw the points of its first session again.
         self._study.sampler = optuna.samplers.TPESampler(
             seed=space.search.seed + len(self._records),
-            n_startup_trials=space.search.startup_trials,
+            n_startup_trials=space.search.sampler.startup_trials,
         )
 
     @property

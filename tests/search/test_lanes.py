@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.lanes import LanePlan, plan_lanes
-from ndvq_tune.search.settings import ResourceSettings
+from ndvq_tune.search.settings.resources import ResourceSettings
 
 Nodes = list[dict[str, float]]
 
@@ -40,14 +40,14 @@ def shape(planned: LanePlan) -> tuple[int, int, float, float]:
         (cpus(3.5), 16, {}, (3, 1, 1, 0)),
         ([{"CPU": 16, "GPU": 4}], 16, {}, (4, 1, 4, 1)),
         ([{"CPU": 2, "GPU": 4}], 16, {}, (2, 1, 1, 1)),
-        ([{"CPU": 16, "GPU": 4}], 16, {"gpus_per_worker": 0}, (16, 1, 1, 0)),
-        ([{"CPU": 16, "GPU": 2}], 16, {"gpus_per_worker": 0.5}, (4, 1, 4, 0.5)),
-        ([{"CPU": 16, "GPU": 4}], 16, {"gpus_per_worker": 2}, (2, 1, 8, 2)),
+        ([{"CPU": 16, "GPU": 4}], 16, {"gpus_per_trial": 0}, (16, 1, 1, 0)),
+        ([{"CPU": 16, "GPU": 2}], 16, {"gpus_per_trial": 0.5}, (4, 1, 4, 0.5)),
+        ([{"CPU": 16, "GPU": 4}], 16, {"gpus_per_trial": 2}, (2, 1, 8, 2)),
         ([{"CPU": 8}, {"CPU": 4, "GPU": 1}], 16, {}, (1, 1, 4, 1)),  # GPUs are on one node only
-        ([{"CPU": 30, "GPU": 1}], 30, {"gpus_per_worker": 0.1}, (10, 1, 3, 0.1)),
+        ([{"CPU": 30, "GPU": 1}], 30, {"gpus_per_trial": 0.1}, (10, 1, 3, 0.1)),
         # A share of a GPU lies on one GPU: two shares of 0.4 fit on each of two, not five on both.
-        ([{"CPU": 8, "GPU": 2}], 16, {"gpus_per_worker": 0.4}, (4, 1, 2, 0.4)),
-        ([{"CPU": 8, "GPU": 3}], 16, {"gpus_per_worker": 0.6}, (3, 1, 2, 0.6)),
+        ([{"CPU": 8, "GPU": 2}], 16, {"gpus_per_trial": 0.4}, (4, 1, 2, 0.4)),
+        ([{"CPU": 8, "GPU": 3}], 16, {"gpus_per_trial": 0.6}, (3, 1, 2, 0.6)),
     ],
 )
 def test_lanes_of_a_cluster(nodes, trials, settings, expected):
@@ -59,9 +59,9 @@ def test_lanes_of_a_cluster(nodes, trials, settings, expected):
     [
         (cpus(2), {"workers_per_trial": 3}),
         (cpus(2), {"cpus_per_worker": 3}),
-        (cpus(2), {"gpus_per_worker": 1}),
+        (cpus(2), {"gpus_per_trial": 1}),
         (cpus(2, 2), {"cpus_per_worker": 3}),
-        ([{"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}], {"gpus_per_worker": 2}),
+        ([{"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}], {"gpus_per_trial": 2}),
         ([], {}),
         ([{"memory": 1.0}], {}),
     ],
@@ -70,7 +70,7 @@ def test_too_little_for_one_trial_is_told_with_what_there_is(nodes, settings):
     with pytest.raises(ClusterError, match="one trial needs") as error:
         plan(nodes, **settings)
     assert all(f"({node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU)" in str(error.value) for node in nodes)
-    assert "lower search.resources.workers_per_trial, cpus_per_worker or gpus_per_worker" in str(error.value)
+    assert "lower search.resources.workers_per_trial, cpus_per_worker or gpus_per_trial" in str(error.value)
 
 
 def fits(planned: LanePlan, nodes: Nodes) -> bool:
@@ -100,13 +100,13 @@ resources = st.builds(
     ResourceSettings,
     workers_per_trial=st.integers(0, 3),
     cpus_per_worker=st.none() | st.integers(1, 5),
-    gpus_per_worker=st.none() | st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0]),
+    gpus_per_trial=st.none() | st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 2.0]),
     lanes=st.none() | st.integers(1, 9),
 )
 
 
 @given(st.lists(node, min_size=1, max_size=4), st.integers(1, 40), resources)
-@example([{"CPU": 8.0, "GPU": 2.0}], 16, ResourceSettings(gpus_per_worker=0.4))
+@example([{"CPU": 8.0, "GPU": 2.0}], 16, ResourceSettings(gpus_per_trial=0.4))
 def test_all_lanes_fit_on_the_nodes_at_once(nodes, trials, settings):
     try:
         planned = plan_lanes(nodes, trials, settings, "storage")
@@ -135,11 +135,11 @@ def test_no_cpu_that_every_worker_could_have_is_left_over(counts, trials, worker
 )
 def test_a_plan_in_words(settings, text):
     assert plan(cpus(4), **settings).describe() == text
-    assert plan([{"CPU": 2, "GPU": 1}], gpus_per_worker=0.5).describe().endswith("of 1 CPU and 0.5 GPU")
+    assert plan([{"CPU": 2, "GPU": 1}], gpus_per_trial=0.5).describe().endswith("of 1 CPU and 0.5 GPU")
 
 
 @pytest.mark.parametrize("gpus", [1.5, 2.25])
 def test_more_than_one_gpu_comes_whole(gpus):
     """Ray refuses such a request only after the search has begun."""
     with pytest.raises(ValueError, match="whole"):
-        ResourceSettings(gpus_per_worker=gpus)
+        ResourceSettings(gpus_per_trial=gpus)

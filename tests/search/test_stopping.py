@@ -3,7 +3,7 @@ import math
 import pytest
 
 from ndvq_tune.records import StopReason
-from ndvq_tune.search.settings import CollapseRule, PlateauRule, StopSettings
+from ndvq_tune.search.settings.stopping import CollapseRule, PlateauRule, StopSettings
 from ndvq_tune.search.stopping import collapsed, diverged, plateaued, stop_reason
 from tests.search.search_examples import report
 

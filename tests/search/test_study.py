@@ -88,7 +88,7 @@ def test_optuna_learns_how_each_trial_ended(open_study, read_back, search):
 
 @pytest.mark.parametrize("search", [{}, TWO_OBJECTIVES], ids=["one objective", "two objectives"])
 def test_tpe_goes_on_after_trials_of_every_ending(open_study, read_back, search):
-    study = open_study(space_of(search={**search, "startup_trials": 2}))
+    study = open_study(space_of(search={**search, "sampler": {"startup_trials": 2}}))
     for number in range(10):
         study.ask()
         if number % 4 == 3:
@@ -105,7 +105,7 @@ def test_tpe_goes_on_after_trials_of_every_ending(open_study, read_back, search)
 
 def test_tpe_learns_from_pruned_trials_alone(open_study):
     """With several objectives Optuna refuses intermediate values; then nothing would be learned from those."""
-    study = open_study(space_of(search={**TWO_OBJECTIVES, "startup_trials": 10}))
+    study = open_study(space_of(search={**TWO_OBJECTIVES, "sampler": {"startup_trials": 10}}))
     for number in range(60):
         chosen = study.ask().params
         study.report(number, report(1, abs(math.log(chosen["model.codebook_beta"]) - math.log(0.1))))
@@ -253,7 +253,7 @@ def test_the_same_seed_searches_the_same_and_another_seed_elsewhere(open_study, 
     for session, seed in enumerate((1, 1, 2)):
         folder = tmp_path / str(session)
         folder.mkdir()
-        sequences.append(searched(open_study(space_of(search={"seed": seed, "startup_trials": 3}), folder), 6))
+        sequences.append(searched(open_study(space_of(search={"seed": seed, "sampler": {"startup_trials": 3}}), folder), 6))
     assert sequences[0] == sequences[1]
     assert sequences[0] != sequences[2]
 

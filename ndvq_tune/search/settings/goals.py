@@ -1,0 +1,56 @@
+"""What a good trial is: objectives, and constraints that it keeps."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, model_validator
+
+from ndvq_tune.config import Frozen
+from ndvq_tune.metrics import METRICS, Mode
+
+
+def _known_metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"no metric of that name; there are {', '.join(METRICS)}")
+    return name
+
+
+def _directed_metric(name: str) -> str:
+    if METRICS[name].mode is None:
+        directed = ", ".join(metric.name for metric in METRICS.values() if metric.mode)
+        raise ValueError(f"neither more nor less of it is better; there are {directed}")
+    return name
+
+
+MetricName = Annotated[str, AfterValidator(_known_metric)]
+DirectedMetric = Annotated[MetricName, AfterValidator(_directed_metric)]
+
+
+class Objective(Frozen):
+    """A metric to minimise or maximise."""
+
+    metric: MetricName
+    mode: Mode
+
+
+class Constraint(Frozen):
+    """A bound that a good trial keeps."""
+
+    metric: MetricName
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> Self:
+        if (self.at_most is None) == (self.at_least is None):
+            raise ValueError("needs exactly one of at_most and at_least")
+        return self
+
+    @property
+    def bound(self) -> tuple[str, float]:
+        """Which side, and where."""
+        return ("at_least", self.at_least) if self.at_least is not None else ("at_most", self.at_most or 0.0)
+
+    def violation(self, value: float) -> float:
+        """How far a value is beyond the bound: positive where the constraint is broken, as Optuna wants it."""
+        side, bound = self.bound
+        return value - bound if side == "at_most" else bound - value

@@ -1,0 +1,16 @@
+"""Who proposes the next trial."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ndvq_tune.config import Frozen, Positive
+
+
+class SamplerSettings(Frozen):
+    """Optuna's samplers, by name."""
+
+    type: Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid", "qmc"] = Field(
+        "tpe", description="grid takes every combination of choices and whole numbers, each once"
+    )
+    startup_trials: Positive = Field(8, description="random trials before the sampler begins to learn")
