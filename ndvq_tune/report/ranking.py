@@ -1,17 +1,32 @@
 """Which trials are good: the ranking, the Pareto front, and the one to recommend. Pure functions."""
 
 import math
+from collections.abc import Mapping
 
-from ndvq_tune.records import SearchRecord, TrialRecord
+from ndvq_tune.records import Role, SearchRecord, TrialRecord
 
 
 def eligible(search: SearchRecord) -> list[TrialRecord]:
     """Trials that a model can be taken from: sound, measured in every objective, and with a checkpoint.
 
-    A trial that was stopped early is as good as its numbers.
+    A trial that was stopped early is as good as its numbers. One that was last measured on smaller samples is not: its
+    numbers are of another task. Repetitions measure the trial that they repeat, and are not on offer themselves.
     """
     names = [name for name, _ in search.objectives]
-    return [trial for trial in search.trials if trial.sound and trial.checkpoint is not None and trial.finite(*names)]
+    return [
+        trial
+        for trial in search.trials
+        if trial.role is not Role.CONFIRM
+        and trial.sound
+        and trial.checkpoint is not None
+        and full_fidelity(trial.metrics)
+        and trial.finite(*names)
+    ]
+
+
+def full_fidelity(report: Mapping[str, float]) -> bool:
+    """Whether a report was measured on samples of full size."""
+    return report.get("fidelity", 1.0) == 1.0
 
 
 def satisfies(trial: TrialRecord, search: SearchRecord) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.report.ranking import best, eligible, pareto, ranked
 from tests.report.report_examples import OBJECTIVES, make_trial
 
@@ -29,8 +29,15 @@ def numbers(trials: list[TrialRecord]) -> list[int]:
         {"reports": ()},
         {"reports": ({"epoch": 1, "seconds": 1.0, "recon_loss": math.nan, "bits_per_element": 0.1},)},
         {"reports": ({"epoch": 1, "seconds": 1.0, "recon_loss": 0.1},)},
+        {
+            "reports": (
+                {"epoch": 1, "seconds": 1.0, "recon_loss": 0.1, "bits_per_element": 0.1, "fidelity": 1.0},
+                {"epoch": 2, "seconds": 2.0, "recon_loss": 0.1, "bits_per_element": 0.1, "fidelity": 0.25},
+            )
+        },
+        {"role": Role.CONFIRM, "parent": 0},
     ],
-    ids=["failed", "diverged", "no checkpoint", "no report", "NaN", "an objective missing"],
+    ids=["failed", "diverged", "no checkpoint", "no report", "NaN", "an objective missing", "small samples", "repeats"],
 )
 def test_a_trial_without_a_usable_model_is_not_eligible(changes: dict[str, object]) -> None:
     good = make_trial(0, {"recon_loss": 0.1, "bits_per_element": 0.1})
@@ -41,6 +48,18 @@ def test_a_trial_without_a_usable_model_is_not_eligible(changes: dict[str, objec
 def test_a_trial_stopped_early_is_eligible() -> None:
     trial = make_trial(0, {"m0": 1.0}, state=TrialState.PRUNED, stop_reason=StopReason.SCHEDULER)
     assert best(SearchRecord("s", (trial,), (("m0", "min"),))) is trial
+
+
+def test_what_counts_is_the_size_of_the_samples_at_last() -> None:
+    small = {"epoch": 1, "seconds": 1.0, "m0": 0.1, "fidelity": 0.25}
+    full = {"epoch": 2, "seconds": 2.0, "m0": 0.2, "fidelity": 1.0}
+    search = SearchRecord("s", (make_trial(0, reports=(small, full)),), (("m0", "min"),))
+    assert numbers(eligible(search)) == [0]
+
+
+def test_a_trial_that_went_on_from_another_is_eligible() -> None:
+    trials = (make_trial(0, {"m0": 2.0}), make_trial(1, {"m0": 1.0}, role=Role.EXPLOIT, parent=0))
+    assert numbers(ranked(SearchRecord("s", trials, (("m0", "min"),)))) == [1, 0]
 
 
 def test_ranking_follows_the_first_objective_and_its_mode() -> None:
