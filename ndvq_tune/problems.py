@@ -1,9 +1,12 @@
 """Pydantic's findings in words for the person who wrote the file."""
 
 import difflib
+import re
+import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -12,10 +15,33 @@ from ndvq_tune.errors import Problem
 
 Model = typing.TypeVar("Model", bound=BaseModel)
 
-
 # A list whose items are wrong is also called too short, and a default that depends on a wrong value cannot be found;
 # the other problem says it better.
 _CONSEQUENCES = ("too_short", "default_factory_not_called")
+
+_NO_MAPPING = ("model_type", "model_attributes_type")
+
+# What a setting allows, by pydantic's name of the error; what is not here has a good message of its own.
+_ALLOWED = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "string_too_short": "text of at least {min_length} character",
+    "string_pattern_mismatch": "text that fits the pattern {pattern}",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "too_short": "a list of at least {min_length}",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "at most {le:g}",
+}
 
 
 def validate(
@@ -29,14 +55,17 @@ def validate(
         also_allowed: Keys at the top that belong to others, for the hint at a typo.
 
     Returns:
-        The checked value, or ``None`` and every problem.
+        The checked value, or ``None`` and every problem: one for each key.
     """
     try:
         return model.model_validate(content), []
     except ValidationError as error:
-        return None, [
-            _problem(model, details, also_allowed) for details in error.errors() if details["type"] not in _CONSEQUENCES
-        ] or [_problem(model, details, also_allowed) for details in error.errors()]
+        found = [details for details in error.errors() if details["type"] not in _CONSEQUENCES] or error.errors()
+        by_key: dict[str, list[tuple[_Place, ErrorDetails]]] = {}
+        for details in found:
+            place = _place(model, details["loc"])
+            by_key.setdefault(place.key, []).append((place, details))
+        return None, [_problem(same, also_allowed) for same in by_key.values()]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -52,51 +81,114 @@ def is_section(model: type[BaseModel], key: str) -> bool:
         found = [section.model_fields[name].annotation for section in sections if name in section.model_fields]
         if not found:
             return False
-        sections = [nested for annotation in found for nested in _sections(annotation)]
+        sections = [kind for annotation in found for kind in _kinds(annotation) if _is_model(kind)]
     return bool(sections)
 
 
-def _problem(model: type[BaseModel], details: ErrorDetails, also_allowed: Sequence[str]) -> Problem:
-    path, known = _place(model, details["loc"])
-    key = ".".join(path)
-    if details["type"] == "extra_forbidden":
-        known += also_allowed if len(path) == 1 else ()
-        return Problem(key, f"unknown key{nearest(path[-1], known)}; allowed: {', '.join(known)}")
-    if details["type"] == "union_tag_invalid":
-        tag, tags = details["ctx"]["tag"], details["ctx"]["expected_tags"].replace("'", "").split(", ")
-        return Problem(f"{key}.type", f"{tag!r} given{nearest(tag, tags)}; allowed: {', '.join(tags)}")
-    if details["type"] == "missing":
-        return Problem(key, "is missing")
-    if details["type"] in ("model_type", "model_attributes_type"):
-        return Problem(key, f"{details['input']!r} given; needs a mapping")
-    if details["type"] == "value_error" and isinstance(details["input"], dict):  # a whole section, too long to repeat
-        return Problem(key, details["msg"].removeprefix("Value error, "))
-    allowed = details["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return Problem(key, f"{details['input']!r} given; allowed: {allowed}")
+@dataclass(frozen=True)
+class _Place:
+    """Where a problem is: its key path, the keys beside it, what the place takes, and whether null is part of that."""
+
+    path: tuple[str, ...]
+    known: tuple[str, ...]
+    kinds: tuple[Any, ...]
+    nullable: bool
+
+    @property
+    def key(self) -> str:
+        return ".".join(self.path)
 
 
-def _place(model: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], list[str]]:
-    """The key path of a location, and the keys of the section that it is in.
+def _problem(same: Sequence[tuple[_Place, ErrorDetails]], also_allowed: Sequence[str]) -> Problem:
+    """The problem of one key; a key of several kinds has one finding for each kind."""
+    place, details = same[0]
+    kind, given = details["type"], _shown(details["input"])
+    or_null = ", or null" if place.nullable else ""
+    if kind == "extra_forbidden":
+        known = place.known + (tuple(also_allowed) if len(place.path) == 1 else ())
+        return Problem(place.key, f"unknown key{nearest(place.path[-1], known)}; allowed: {', '.join(known)}")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        types_ = [section.model_fields["type"].default for section in place.kinds]
+        tag = details["input"]["type"]
+        hint = nearest(str(tag), types_)
+        return Problem(f"{place.key}.type", f"{_shown(tag)} given{hint}; allowed: {', '.join(types_)}")
+    if kind == "missing":
+        return Problem(place.key, "is missing")
+    if kind in _NO_MAPPING:
+        return Problem(place.key, f"{given} given; needs a mapping{or_null}")
+    if kind == "value_error":
+        return Problem(place.key, _own_words(details))
+    hints = "".join(_hint(found) for _, found in same)
+    allowed = ", or ".join(_allowed(found) for _, found in same if found["input"] is details["input"])
+    return Problem(place.key, f"{given} given{hints}; allowed: {allowed}{or_null}")
 
-    Where a section is one of several models, a location names the model's ``type`` before the field.
+
+def _own_words(details: ErrorDetails) -> str:
+    """The message of a validator of ours: what it allows, what it needs, or what is wrong and which names there are."""
+    message, given = details["msg"].removeprefix("Value error, "), details["input"]
+    if isinstance(given, dict):  # a whole section, too long to repeat
+        return message
+    wrong, _, names = message.partition("; there are ")
+    if names:
+        return f"{_shown(given)} given; {wrong}{nearest(str(given), names.split(', '))}; allowed: {names}"
+    return f"{_shown(given)} given; {message if message.startswith('needs ') else f'allowed: {message}'}"
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML has it."""
+    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
+
+
+def _allowed(details: ErrorDetails) -> str:
+    template = _ALLOWED.get(details["type"])
+    return template.format(**details.get("ctx", {})) if template else details["msg"].removeprefix("Input should be ")
+
+
+def _hint(details: ErrorDetails) -> str:
+    words = re.findall("'([^']*)'", details["ctx"]["expected"]) if details["type"] == "literal_error" else []
+    return nearest(str(details["input"]), words)
+
+
+def _place(model: type[BaseModel], location: Sequence[int | str]) -> _Place:
+    """What pydantic's location means to the person who wrote the file.
+
+    Where a value may be of several kinds, a location names the kind before it goes on: a model by its ``type``.
     """
     path: list[str] = []
-    sections, known = [model], list(model.model_fields)
+    kinds, known, nullable = (model,), tuple(model.model_fields), False
     for part in map(str, location):
-        if len(sections) > 1:
-            sections = [section for section in sections if section.model_fields["type"].default == part]
-            known = [name for section in sections for name in section.model_fields]
-            continue
-        path.append(part)
-        known = [name for section in sections for name in section.model_fields] or known
-        fields = [section.model_fields[part] for section in sections if part in section.model_fields]
-        if fields:
-            sections = [nested for field in fields for nested in _sections(field.annotation)]
-    return path, known
+        if len(kinds) > 1:
+            kinds = tuple(kind for kind in kinds if _is_model(kind) and kind.model_fields["type"].default == part)
+            known = tuple(name for kind in kinds for name in kind.model_fields)
+        elif part != "[key]":
+            path.append(part)
+            known = tuple(kinds[0].model_fields) if kinds and _is_model(kinds[0]) else known
+            inside = _inside(kinds[0], part) if kinds else None
+            kinds, nullable = _kinds(inside), _takes_null(inside)
+    return _Place(tuple(path), known, kinds, nullable)
 
 
-def _sections(annotation: Any) -> list[type[BaseModel]]:
-    """The models in an annotation such as ``Model``, ``Model | None``, ``tuple[Model, ...]`` or ``Model | Other``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in typing.get_args(annotation) for found in _sections(part)]
+def _inside(kind: Any, part: str) -> Any:
+    """The annotation of a model's field, a list's items or a mapping's values; None for what is unknown."""
+    if _is_model(kind):
+        return kind.model_fields[part].annotation if part in kind.model_fields else None
+    items = {tuple: 0, list: 0, dict: 1}.get(typing.get_origin(kind))
+    return None if items is None else typing.get_args(kind)[items]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    """The kinds of value that an annotation such as ``Model``, ``Model | None`` or ``int | Literal["auto"]`` allows."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _kinds(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return tuple(kind for part in typing.get_args(annotation) for kind in _kinds(part))
+    return () if annotation in (None, types.NoneType) else (annotation,)
+
+
+def _takes_null(annotation: Any) -> bool:
+    return types.NoneType in typing.get_args(annotation) and typing.get_origin(annotation) is not Literal

@@ -1,6 +1,9 @@
 """Everything that can be wrong in a space, and what the person who wrote it is told."""
 
+import re
+
 import pytest
+import yaml
 
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.search.space import SearchSpace
@@ -25,7 +28,7 @@ training:
 search:
   trails: 4
   objectives: [{metric: loss, mode: down}]
-  scheduler: {type: median}
+  scheduler: {type: medain}
 """
 
 
@@ -40,20 +43,23 @@ def test_all_errors_of_a_file_come_at_once_each_with_line_key_value_and_what_is_
         "name": (1, "'has spaces' given"),
         "data.resolutoin": (2, "did you mean 'resolution'?; allowed: type, path, split"),
         "model.n_code": (4, "did you mean 'n_codes'?; allowed: n_dims, n_codes"),
-        "model.n_hiddens": (5, "'wide' given; allowed: a valid integer"),
-        "model.downsample": (6, "[4, 4] given; allowed: needs one factor for each of n_dims=3 dimensions"),
+        "model.n_hiddens": (5, "'wide' given; allowed: a whole number"),
+        "model.downsample": (6, "[4, 4] given; needs one factor for each of n_dims=3 dimensions"),
         "model.embedding_dim": (7, "[] given; needs a list that is not empty"),
         "model.ema_decay": (8, "[0.9, 0.5] given; low may not be above high"),
         "model.codebook_beta": (9, "[0, 1] given; a logarithmic range needs low above 0"),
         "model.n_codes": (10, "needs a value or one of choice, uniform, log_uniform, int_uniform, log_int_uniform"),
-        "model.attention.n_head": (12, "'two' given; allowed: a valid integer"),
+        "model.attention.n_head": (12, "'two' given; allowed: a whole number"),
         "model.attention.n_head.when": (12, "no parameter 'model.attention.typ'; did you mean 'model.attention.type'?"),
-        "training.max_epochs": (14, "0 given; allowed: greater than or equal to 1"),
-        "training.learning_rate": (15, "-1.0 given; allowed: greater than 0"),
+        "training.max_epochs": (14, "0 given; allowed: at least 1"),
+        "training.learning_rate": (15, "-1.0 given; allowed: above 0"),
         "search.trails": (17, "did you mean 'trials'?"),
-        "search.objectives.0.metric": (18, "'loss' given; allowed: no metric of that name; there are recon_loss, psnr"),
+        "search.objectives.0.metric": (
+            18,
+            "'loss' given; no metric of that name; did you mean 'recon_loss'?; allowed: recon_loss, psnr",
+        ),
         "search.objectives.0.mode": (18, "'down' given; allowed: 'min' or 'max'"),
-        "search.scheduler.type": (19, "'median' given; allowed: 'asha' or 'none'"),
+        "search.scheduler.type": (19, "'medain' given; did you mean 'median'?; allowed: asha, hyperband, median"),
     }
     assert set(problems) == set(expected)
     for key, (line, message) in expected.items():
@@ -77,20 +83,20 @@ def test_a_kind_of_distribution_with_a_typo_gets_a_hint(path):
     ("changes", "key", "message"),
     [
         ({"modle": {}}, "modle", "did you mean 'model'?"),
-        ({"name": None}, "name", "None given; allowed: a valid string"),
-        ({"model": None}, "model", "None given; needs a mapping"),
+        ({"name": None}, "name", "null given; allowed: text"),
+        ({"model": None}, "model", "null given; needs a mapping"),
         ({"model": [1]}, "model", "[1] given; needs a mapping"),
         ({"search": 3}, "search", "3 given; needs a mapping"),
         ({"model": {"attention": "full"}}, "model.attention", "'full' given; needs a mapping"),
         ({"model": {"attention": {"type": "fulll"}}}, "model.attention.type", "allowed: 'none', 'axial' or 'full'"),
-        ({"model": {"n_codes": {"choice": [16, 1]}}}, "model.n_codes", "1 given; allowed: greater than or equal to 2"),
+        ({"model": {"n_codes": {"choice": [16, 1]}}}, "model.n_codes", "1 given; allowed: at least 2"),
         ({"model": {"n_codes": {"choice": [16], "uniform": [1, 2]}}}, "model.n_codes", "needs a value or one of"),
         ({"model": {"n_codes": {"choice": [16], "when": 3}}}, "model.n_codes", "when: 3 given; needs a mapping"),
         ({"model": {"n_codes": {"when": {}}}}, "model.n_codes", "needs a value or one of"),
-        ({"model": {"ema_decay": {"uniform": [0.5, 1.0]}}}, "model.ema_decay", "1.0 given; allowed: less than 1"),
-        ({"data": {"resolution": {"choice": [16]}}}, "data.resolution", "given; allowed: a valid integer"),
+        ({"model": {"ema_decay": {"uniform": [0.5, 1.0]}}}, "model.ema_decay", "1.0 given; allowed: below 1"),
+        ({"data": {"resolution": {"choice": [16]}}}, "data.resolution", "given; allowed: a whole number"),
         ({"data": {"type": "sound"}}, "data.type", "'sound' given; allowed: video, image,"),
-        ({"search": {"trials": {"choice": [1]}}}, "search.trials", "allowed: a valid integer"),
+        ({"search": {"trials": {"choice": [1]}}}, "search.trials", "allowed: a whole number"),
         ({"search": {"objectives": []}}, "search.objectives", "[] given"),
         ({"search": {"constraints": [{"metric": "psnr"}]}}, "search.constraints.0", "exactly one of at_most"),
         ({"search": {"stop": {"collapse": {"usage": 1}}}}, "search.stop.collapse.usage", "did you mean 'usage_below'?"),
@@ -101,6 +107,50 @@ def test_one_thing_wrong_is_one_problem(path, changes, key, message):
     problems = problems_of(path, merged(SMALL, changes))
     assert list(problems) == [key]
     assert message in problems[key].message
+
+
+@pytest.mark.parametrize(
+    ("search", "key", "message"),
+    [
+        ("resources: {lanes: aut}", "resources.lanes", "'aut' given; did you mean 'auto'?; allowed: a whole number, or"),
+        ("resources: {lanes: 0}", "resources.lanes", "0 given; allowed: at least 1, or 'auto'"),
+        ("resources: {gpus_per_trial: 1.5}", "resources.gpus_per_trial", "allowed: a share of one GPU (0.5), or"),
+        ("until: {recon: 0.1}", "until.recon", "'recon' given; no metric of that name; did you mean 'recon_loss'?"),
+        ("until: {recon: low}", "until.recon", "no metric of that name; did you mean 'recon_loss'?"),
+        ("until: {fidelity: 1}", "until.fidelity", "neither more nor less of it is better; allowed: recon_loss"),
+        ("until: {recon_loss: low}", "until.recon_loss", "'low' given; allowed: a number"),
+        ("until: 0.1", "until", "0.1 given; allowed: a mapping"),
+        ("time_budget: soon", "time_budget", "'soon' given; allowed: a duration such as 90s, 10m or 1h30m"),
+        ("stop: {trial_time: -3}", "stop.trial_time", "-3 given; allowed: above 0, or null"),
+        ("stop: {collapse: off}", "stop.collapse", "false given; needs a mapping, or null"),
+        ("stop: {collapse: {on_collapse: restart}}", "stop.collapse.on_collapse", "did you mean 'restart_codes'?"),
+        ("stop: {cost: {at_most: 3}}", "stop.cost.per_hour", "is missing"),
+        ("confirm: {tops: 3}", "confirm.tops", "did you mean 'top'?; allowed: top, seeds"),
+        ("sampler: {type: tpee}", "sampler.type", "'tpee' given; did you mean 'tpe'?; allowed: 'tpe', 'gp'"),
+        ("scheduler: {type: pbt, quantile: 0.9}", "scheduler.quantile", "0.9 given; allowed: at most 0.5"),
+        ("scheduler: {type: median, brackets: 3}", "scheduler.brackets", "unknown key; allowed: type, grace_period"),
+        ("scheduler: {type: null}", "scheduler.type", "null given; did you mean 'none'?; allowed: asha"),
+        ("scheduler: asha", "scheduler", "'asha' given; needs a mapping"),
+        ("fidelity: {resolution: 32}", "fidelity.resolution", "32 given; allowed: a list, or null"),
+        ("fidelity: {resolution: [32]}", "fidelity.resolution", "[32] given; allowed: a list of at least 2, or null"),
+        ("fidelity: {resolution: [0, 64]}", "fidelity.resolution.0", "0 given; allowed: at least 1"),
+        ("fidelity: {resolution: [64, 32]}", "fidelity", "resolution: [64, 32] given; needs to rise"),
+        ("constraints: [{metric: psnr, at_leats: 1}]", "constraints.0.at_leats", "did you mean 'at_least'?"),
+        ("objectives: recon_loss", "objectives", "'recon_loss' given; allowed: a list"),
+    ],
+)  # fmt: skip
+def test_one_thing_wrong_in_search_is_one_problem_in_plain_words(path, search, key, message):
+    problems = problems_of(path, {"name": "x", "search": yaml.safe_load(search)})
+    assert list(problems) == [f"search.{key}"]
+    assert message in problems[f"search.{key}"].message
+
+
+def test_no_message_uses_the_words_of_a_programming_language(path):
+    wrong = {"trials": [], "seed": "x", "stall": {}, "objectives": 1, "until": [], "time_budget": [], "confirm": True}
+    problems = problems_of(path, {"name": 3, "search": wrong, "tracking": {"uri": ""}, "data": {"split": "x"}})
+    assert len(problems) == len(wrong) + 3
+    for problem in problems.values():
+        assert not re.search("tuple|integer|string|dict|True|None|[Ii]nput", problem.message), problem
 
 
 def test_a_name_is_needed(path):
