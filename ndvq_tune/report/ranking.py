@@ -3,7 +3,9 @@
 import math
 from collections.abc import Mapping
 
+from ndvq_tune.pareto import front_ranks, knee
 from ndvq_tune.records import Role, SearchRecord, TrialRecord
+from ndvq_tune.report.confirmation import confirmed
 
 
 def eligible(search: SearchRecord) -> list[TrialRecord]:
@@ -41,48 +43,49 @@ def satisfies(trial: TrialRecord, search: SearchRecord) -> bool:
 def ranked(search: SearchRecord) -> list[TrialRecord]:
     """Eligible trials by the first objective, best first; those that keep the constraints before all others."""
     return sorted(
-        eligible(search), key=lambda trial: (not satisfies(trial, search), *_costs(trial, search), trial.number)
+        eligible(search),
+        key=lambda trial: (not satisfies(trial, search), *costs(trial.metrics, search), trial.number),
     )
 
 
-def pareto(search: SearchRecord) -> list[TrialRecord]:
-    """Trials that no other beats in one objective without losing in another, by the last objective, best first.
+def offered(search: SearchRecord) -> list[TrialRecord]:
+    """Eligible trials that keep the constraints, or all of them where none does.
 
-    The choice is among those that keep the constraints, or among all where none does: a model over the bit budget
-    is no offer as long as there is one within it.
+    A model over the bit budget is no offer as long as there is one within it.
     """
-    offered = eligible(search)
-    offered = [trial for trial in offered if satisfies(trial, search)] or offered
-    costs = {trial.number: _costs(trial, search) for trial in offered}
-    front = [trial for trial in offered if not any(_dominates(other, costs[trial.number]) for other in costs.values())]
-    return sorted(front, key=lambda trial: (costs[trial.number][::-1], trial.number))
+    trials = eligible(search)
+    return [trial for trial in trials if satisfies(trial, search)] or trials
+
+
+def pareto(search: SearchRecord) -> list[TrialRecord]:
+    """The front of what is offered: no other trial beats these in one objective without losing in another.
+
+    They are in the order of the last objective, best first.
+    """
+    trials = offered(search)
+    of_all = [costs(trial.metrics, search) for trial in trials]
+    front = [index for index, rank in enumerate(front_ranks(of_all)) if rank == 0]
+    return [trials[index] for index in sorted(front, key=lambda index: (of_all[index][::-1], trials[index].number))]
 
 
 def best(search: SearchRecord) -> TrialRecord | None:
-    """The trial to recommend: the knee of the front.
+    """The trial to recommend: the knee of the front, which for one objective is its best value.
 
-    With each objective scaled to [0, 1] over the front, the distance to the chord between the extremes of two
-    objectives grows as the sum of the scaled values falls. So the knee is where that sum is lowest, for any number of
-    objectives; among equals, and so in a front of two, the first objective decides.
+    Trials that were repeated with other seeds count with their means, wherever these put them on the front. With one
+    objective, the recommended trial is the repeated one that is most probably the best.
     """
-    front = pareto(search)
+    front, repeated = pareto(search), confirmed(search)
+    if len(search.objectives) == 1 and repeated:
+        numbers = {trial.number for trial in offered(search)}
+        tried = [item for item in repeated if item.trial.number in numbers]
+        front = [max(tried, key=lambda item: item.probability).trial] if tried else front
     if not front:
         return None
-    costs = [_costs(trial, search) for trial in front]
-    lows = [min(column) for column in zip(*costs, strict=True)]
-    spans = [max(column) - low for column, low in zip(zip(*costs, strict=True), lows, strict=True)]
-
-    def key(index: int) -> tuple[float, tuple[float, ...], int]:
-        scaled = [(cost - low) / span for cost, low, span in zip(costs[index], lows, spans, strict=True) if span > 0]
-        return round(sum(scaled), 9), costs[index], front[index].number
-
-    return front[min(range(len(front)), key=key)]
+    names = [name for name, _ in search.objectives]
+    means = {item.trial.number: dict(zip(names, item.means, strict=True)) for item in repeated}
+    return front[knee([costs(means.get(trial.number, trial.metrics), search) for trial in front])]
 
 
-def _costs(trial: TrialRecord, search: SearchRecord) -> tuple[float, ...]:
+def costs(metrics: Mapping[str, float], search: SearchRecord) -> tuple[float, ...]:
     """The objectives' values, turned so that less is better."""
-    return tuple(trial.metrics[name] * (1 if mode == "min" else -1) for name, mode in search.objectives)
-
-
-def _dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
+    return tuple(metrics[name] * (1 if mode == "min" else -1) for name, mode in search.objectives)

@@ -146,3 +146,40 @@ def test_one_objective_has_its_best_value() -> None:
 def test_nothing_to_recommend(empty: SearchRecord) -> None:
     assert best(empty) is None
     assert pareto(empty) == ranked(empty) == []
+
+
+def repeated(points: list[tuple[float, ...]], runs: list[tuple[int, tuple[float, ...]]]) -> SearchRecord:
+    """A search with these trials, and with repetitions of some of them."""
+    search = search_of(points, ("min",) * len(points[0]))
+    names = [name for name, _ in search.objectives]
+    repetitions = [
+        make_trial(len(points) + n, dict(zip(names, values, strict=True)), role=Role.CONFIRM, parent=parent)
+        for n, (parent, values) in enumerate(runs)
+    ]
+    return replace(search, trials=(*search.trials, *repetitions))
+
+
+def recommended(search: SearchRecord) -> int:
+    winner = best(search)
+    assert winner is not None
+    return winner.number
+
+
+def test_a_lucky_seed_is_not_recommended() -> None:
+    search = repeated([(1.0,), (1.1,), (0.9,)], [(0, (1.4,)), (0, (1.5,)), (1, (1.1,)), (1, (1.2,))])
+    assert recommended(search) == 1
+    assert numbers(pareto(search)) == [2]
+    assert recommended(replace(search, trials=search.trials[:3])) == 2
+
+
+def test_what_was_repeated_and_breaks_a_constraint_is_not_recommended() -> None:
+    search = repeated([(1.0,), (2.0,)], [(0, (1.0,)), (0, (1.1,))])
+    assert recommended(replace(search, constraints=(("m0", "at_least", 1.5),))) == 1
+
+
+def test_the_knee_moves_with_the_means_of_repeated_trials() -> None:
+    points = [(0.0, 1.0), (0.1, 0.3), (0.3, 0.15), (1.0, 0.0)]
+    assert recommended(search_of(points)) == 1
+    search = repeated(points, [(1, (0.5, 0.3)), (1, (0.6, 0.3))])
+    assert recommended(search) == 2
+    assert numbers(pareto(search)) == [3, 2, 1, 0]
