@@ -33,7 +33,8 @@ def pack(training: Training) -> Files:
         "input_shape": training.model.input_shape,
         "input_scale": asdict(training.dataset.train.scale),  # the stored values that the model sees as 0 and 1
         "epoch": training.epoch,
-        "step": training.step,
+        "samples_seen": training.samples_seen,
+        "training_seconds": training.seconds,
     }
     return {
         MODEL: save({name: tensor.contiguous() for name, tensor in training.model.state_dict().items()}),
@@ -45,18 +46,36 @@ def pack(training: Training) -> Files:
 def unpack(training: Training, files: Mapping[str, bytes]) -> None:
     """Bring a training that was made from the same configuration to a saved state.
 
+    The data may have another size: weights do not depend on it, and the mean and variance stay those of the data at
+    hand.
+
     Raises:
         CheckpointError: If the files are damaged or belong to another model.
     """
     description = _description(files)
     try:
-        training.model.load_state_dict(load(files[MODEL]))
+        model = training.model
+        model.load_state_dict(load(files[MODEL]) | {"data_mean": model.data_mean, "data_variance": model.data_variance})
         state = load(files[TRAINING])
         _load_optimizer_state(training.optimizer, state)
         _load_random_state(training.device, state)
-        training.epoch, training.step = description["epoch"], description["step"]
+        training.epoch = description["epoch"]
+        training.samples_seen = description.get("samples_seen", 0)  # checkpoints did not always have these
+        training.seconds = description.get("training_seconds", 0.0)
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {error}") from None
+
+
+def epoch_of(files: Mapping[str, bytes]) -> int:
+    """Epochs that a checkpoint's training has behind it.
+
+    Raises:
+        CheckpointError: If the description is damaged.
+    """
+    try:
+        return int(_description(files)["epoch"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{CONFIG} is missing or damaged") from None
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -26,6 +26,9 @@ FINAL_SHARE = 0.1
 class Training:
     """A model with its data and optimiser, as far as it has been trained.
 
+    ``epoch``, ``samples_seen`` and ``seconds`` say how far: epochs done, training samples of all ranks together, and
+    time in training and validation.
+
     Example:
         >>> training = Training(config, open_dataset(config.data))
         >>> reports = []
@@ -49,10 +52,10 @@ class Training:
     ) -> None:
         self.config, self.dataset = config, dataset
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
-        self.epoch, self.step = 0, 0
+        self.epoch, self.samples_seen, self.seconds = 0, 0, 0.0
         settings = config.training
         self._rank_batch = max(1, settings.batch_size // world_size)
-        self._steps = batches_per_epoch(len(dataset.train), self._rank_batch, world_size) * settings.max_epochs
+        self._epoch_steps = batches_per_epoch(len(dataset.train), self._rank_batch, world_size)
         torch.manual_seed(settings.seed)
         reset_peak(self.device)
         self.model = _model(config, dataset).to(self.device)
@@ -82,16 +85,18 @@ class Training:
         self.model.train()
         start = time.perf_counter()
         samples, recon_loss = 0, torch.zeros((), device=self.device)
-        for batch in self._batches():
+        for step, batch in enumerate(self._batches(), start=self.epoch * self._epoch_steps):
             x = self.dataset.train.scale.to_unit(batch, self.device)
-            recon_loss += self._step(self._augment(x) if self._augment else x) * len(batch)
+            recon_loss += self._step(step, self._augment(x) if self._augment else x) * len(batch)
             samples += len(batch)
         train_recon_loss = recon_loss.item() / samples
         seconds = time.perf_counter() - start
         self.epoch += 1
+        self.samples_seen += samples * self.world_size
         validation = evaluate(
             self.model, self.dataset.test, self.config.training.batch_size, self.rank, self.world_size
         )
+        self.seconds += time.perf_counter() - start
         return {
             "epoch": self.epoch,
             **validation,
@@ -99,6 +104,9 @@ class Training:
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "samples_per_second": samples * self.world_size / seconds,
             "peak_memory_bytes": peak_bytes(self.device),
+            "samples_seen": float(self.samples_seen),
+            "training_seconds": self.seconds,
+            "fidelity": 1.0,
         }
 
     def _trained_network(self) -> Callable[[torch.Tensor], Any]:
@@ -120,10 +128,16 @@ class Training:
             pin_memory=self.device.type == "cuda",
         )
 
-    def _step(self, x: torch.Tensor) -> torch.Tensor:
-        """One optimiser step; NMSE of the reconstruction, without waiting for the device."""
+    def _step(self, step: int, x: torch.Tensor) -> torch.Tensor:
+        """One optimiser step; NMSE of the reconstruction, without waiting for the device.
+
+        Args:
+            step: Its number, as if all epochs before had been on data of the present size: so the learning rate
+                depends on the share of epochs done, also where the data changes between them.
+            x: The batch.
+        """
         settings = self.config.training
-        share = warmup_then_cosine(self.step, self._steps)
+        share = warmup_then_cosine(step, self._epoch_steps * settings.max_epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * share
         recon_loss: torch.Tensor
@@ -134,7 +148,6 @@ class Training:
         (loss + vq_output["commitment_loss"]).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
         self.optimizer.step()
-        self.step += 1
         return recon_loss.detach()
 
 

@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load, save
 
 from ndvq_tune.errors import CheckpointError
-from ndvq_tune.training.checkpoint import CONFIG, MODEL, TRAINING, load_model, pack, read, unpack, write
+from ndvq_tune.training.checkpoint import CONFIG, MODEL, TRAINING, epoch_of, load_model, pack, read, unpack, write
 from ndvq_tune.training.loop import Training
-from tests.training.training_examples import config, dataset, floats, timeless
+from tests.training.training_examples import SIZE, config, dataset, floats, timeless
 
 RESTARTING = {"quantizer": {"restart_threshold": 0.5}}
 
@@ -84,6 +84,71 @@ def test_nothing_is_pickled(tmp_path, monkeypatch):
     assert json.loads((tmp_path / CONFIG).read_text())["epoch"] == 1
     load_model(tmp_path)
     unpack(trained(0), read(tmp_path))
+
+
+def test_samples_and_seconds_go_on():
+    first = trained(2)
+    continued = trained(0)
+    unpack(continued, pack(first))
+    report = continued.run_epoch()
+    assert report["samples_seen"] == 48
+    assert report["training_seconds"] > first.seconds > 0
+
+
+def test_an_older_checkpoint_counts_them_from_nothing():
+    files = pack(trained(2))
+    description = json.loads(files[CONFIG])
+    del description["samples_seen"], description["training_seconds"]
+    continued = trained(0)
+    unpack(continued, files | {CONFIG: json.dumps(description).encode()})
+    assert continued.run_epoch()["samples_seen"] == 16
+
+
+def test_the_epoch_of_a_checkpoint_is_known_before_it_is_loaded():
+    files = pack(trained(2))
+    assert epoch_of(files) == 2
+    for damaged in (b"", b"[]", b'{"format": 1}', changed(files[CONFIG], epoch=None)):
+        with pytest.raises(CheckpointError, match=CONFIG):
+            epoch_of(files | {CONFIG: damaged})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"attention": {"type": "full", "positions": "rotary"}, "norm": "batch"},
+        {"quantizer": {"type": "residual"}},
+        {"quantizer": {"type": "simvq"}},
+        {"quantizer": {"type": "fsq"}},
+        {"quantizer": {"type": "lfq"}},
+    ],
+)
+def test_training_goes_on_with_samples_of_another_size(tmp_path, model):
+    small = Training(config(model), dataset(size=SIZE - 1))  # 7 is padded to 8
+    small.run_epoch()
+    files = pack(small)
+    large = Training(config(model), dataset(size=2 * SIZE))
+    unpack(large, files)
+    for name, parameter in small.model.named_parameters():
+        assert torch.equal(large.model.get_parameter(name), parameter), name
+    assert pack(large)[TRAINING] == files[TRAINING]
+    assert large.run_epoch()["epoch"] == 2
+
+    write(tmp_path, pack(large))
+    loaded = load_model(tmp_path)
+    assert loaded.input_shape == (3, 2, 2 * SIZE, 2 * SIZE)
+    x = floats(large.dataset.test)
+    with torch.no_grad():
+        assert torch.equal(loaded(x)[1], large.model.eval()(x)[1])
+
+
+def test_mean_and_variance_are_those_of_the_data_at_hand():
+    """Or ``recon_loss`` would not be the one of a run that was trained on full samples from the start."""
+    small, large = Training(config(), dataset(size=SIZE)), Training(config(), dataset(size=2 * SIZE))
+    assert small.dataset.variance != large.dataset.variance
+    unpack(large, pack(small))
+    assert large.model.data_mean.item() == pytest.approx(large.dataset.mean)
+    assert large.model.data_variance.item() == pytest.approx(large.dataset.variance)
 
 
 @pytest.mark.parametrize("missing", [MODEL, CONFIG, TRAINING])

@@ -10,6 +10,7 @@ from ndvq_tune.config import LossConfig
 from ndvq_tune.data import batches
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.training import loop
+from ndvq_tune.training.checkpoint import pack, unpack
 from ndvq_tune.training.loop import Training, warmup_then_cosine
 from ndvq_tune.training.losses import reconstruction_loss
 from tests.training.training_examples import config, dataset, timeless
@@ -74,6 +75,33 @@ def test_learning_rate_reported_is_that_of_the_last_step():
     assert [report["learning_rate"] for report in reports] == pytest.approx(expected)
 
 
+def test_the_learning_rate_follows_the_share_of_epochs_where_the_data_changes_size():
+    """24 clips after 16: the third epoch of four begins half way, whatever its steps."""
+    settings = config(max_epochs=4, learning_rate=2e-3)
+    before, after = Training(settings, dataset(16)), Training(settings, dataset(24))
+    for _ in range(2):
+        before.run_epoch()
+    unpack(after, pack(before))
+    rates = []
+    after.model.register_forward_hook(
+        lambda module, *_: rates.append(after.optimizer.param_groups[0]["lr"]) if module.training else None
+    )
+    reports: list[dict[str, float]] = []
+    after.fit(reports.append)
+    expected = [2e-3 * warmup_then_cosine(step, 24) for step in range(12, 24)]
+    assert rates == pytest.approx(expected)
+    assert [report["epoch"] for report in reports] == [3, 4]
+
+
+def test_samples_and_seconds_add_up_over_epochs():
+    reports = fit(max_epochs=3)
+    assert [report["samples_seen"] for report in reports] == [16, 32, 48]
+    seconds = [report["training_seconds"] for report in reports]
+    training = [16 / report["samples_per_second"] for report in reports]
+    assert all(later - earlier > spent for earlier, later, spent in zip([0, *seconds], seconds, training, strict=False))
+    assert {report["fidelity"] for report in reports} == {1.0}
+
+
 def test_gradients_are_clipped_at_the_given_norm(monkeypatch):
     norms = []
     clip = torch.nn.utils.clip_grad_norm_
@@ -106,9 +134,9 @@ def test_ranks_share_the_batch(monkeypatch, batch_size, world_size, rank_batch, 
     training.model.register_forward_pre_hook(
         lambda module, args: sizes.append(len(args[0])) if module.training else None
     )
-    training.run_epoch()
+    report = training.run_epoch()
     assert sizes == [rank_batch] * steps
-    assert training.step == steps
+    assert report["samples_seen"] == rank_batch * steps * world_size
     assert training.optimizer.param_groups[0]["lr"] == pytest.approx(3e-3 * warmup_then_cosine(steps - 1, 2 * steps))
 
 

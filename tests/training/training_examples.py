@@ -9,16 +9,16 @@ from ndvq_tune.config import AttentionConfig, ModelConfig, RunConfig, TrainingCo
 from ndvq_tune.data import Dataset, SampleSet, Scale, Window
 
 CLIP_LENGTH, SIZE = 2, 8
-TIMING = ("samples_per_second", "peak_memory_bytes")
+TIMING = ("samples_per_second", "peak_memory_bytes", "training_seconds")
 
 
-def clips(count: int, seed: int) -> SampleSet:
+def clips(count: int, seed: int, size: int = SIZE) -> SampleSet:
     """Clips of coloured bars that move, so that there is something to learn."""
     rng = np.random.default_rng(seed)
     phase, speed = rng.uniform(0, 6, (count, 1, 1, 1, 3)), rng.uniform(0.5, 1.5, (count, 1, 1, 1, 3))
-    time, x = np.arange(CLIP_LENGTH)[:, None, None, None], np.arange(SIZE)[:, None]
-    bars = 0.5 + 0.4 * np.sin(speed * (x + time) + phase) + 0 * np.arange(SIZE)[:, None, None]
-    frames = np.round(255 * bars).astype(np.uint8).reshape(count * CLIP_LENGTH, SIZE, SIZE, 3)
+    time, x = np.arange(CLIP_LENGTH)[:, None, None, None], np.arange(size)[:, None]
+    bars = 0.5 + 0.4 * np.sin(speed * (x + time) + phase) + 0 * np.arange(size)[:, None, None]
+    frames = np.round(255 * bars).astype(np.uint8).reshape(count * CLIP_LENGTH, size, size, 3)
     return SampleSet([frames], Window(CLIP_LENGTH, CLIP_LENGTH), Scale(0, 255))
 
 
@@ -32,10 +32,10 @@ def floats(samples: SampleSet) -> torch.Tensor:
     return samples.scale.to_unit(samples[:], torch.device("cpu"))
 
 
-def dataset(train: int = 16, test: int = 6) -> Dataset:
-    training = clips(train, seed=1)
+def dataset(train: int = 16, test: int = 6, size: int = SIZE) -> Dataset:
+    training = clips(train, 1, size)
     pixels = values(training)
-    return Dataset(training, clips(test, seed=2), float(pixels.mean()), float(pixels.var()), {}, files=2)
+    return Dataset(training, clips(test, 2, size), float(pixels.mean()), float(pixels.var()), {}, files=2)
 
 
 def config(model: dict[str, Any] | None = None, **training: Any) -> RunConfig:
