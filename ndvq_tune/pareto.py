@@ -139,13 +139,12 @@ def _dominance(points: _Points) -> npt.NDArray[np.bool_]:
 
 
 def _crowding(points: _Points) -> _Points:
-    """Crowding distances of distinct, finite points."""
+    """Crowding distances of distinct, finite points in lexicographic order, which decides among ties."""
     if len(points) <= 2:
         return np.full(len(points), np.inf)
     distances = np.zeros(len(points))
-    for objective, column in enumerate(points.T):
-        # Ties are broken by the other objectives, so that the result does not depend on the order of the points.
-        order = np.lexsort((*np.delete(points, objective, axis=1).T, column))
+    for column in points.T:
+        order = np.argsort(column, kind="stable")
         values = column[order]
         if (extent := values[-1] - values[0]) > 0:
             distances[order[1:-1]] += (values[2:] - values[:-2]) / extent

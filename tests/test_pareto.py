@@ -160,8 +160,9 @@ def test_the_knee_is_farthest_from_the_chord_between_the_ends():
         ([(NAN, 0.0), (5.0, 1.0), (1.0, 5.0)], 2),
         ([(NAN, 0.0), (5.0, 1.0), (2.0, 2.0), (1.0, 5.0)], 2),
         ([(NAN, 3.0), (INF, 2.0)], 1),
+        ([(NAN, 3.0), (2.0, INF)], 1),
     ],
-    ids=["one objective", "front of two", "equal", "dominated", "NaN of two", "NaN of three", "only NaN"],
+    ids=["one objective", "front of two", "equal", "dominated", "NaN of two", "NaN of three", "only NaN", "NaN each"],
 )
 def test_knee(costs, expected):
     assert knee(costs) == expected
