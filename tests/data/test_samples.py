@@ -13,13 +13,15 @@ from sklearn.datasets import load_digits, load_sample_image
 
 from ndvq_tune.config import ArrayData, DataConfig, ImageData, SignalData, TorchvisionData, VideoData
 from ndvq_tune.data.progress import silent
-from ndvq_tune.data.samples import array, ensure_samples, image, installed, signal, video
+from ndvq_tune.data.samples import array, ensure_samples, image, installed, signal, video, volume
 from ndvq_tune.errors import DataError
 
-ALL = [VideoData(), ImageData(), SignalData(), ArrayData()]
+VOLUMES = ArrayData(path="data/volume_dataset", axes="NCTDHW")
+ALL = [VideoData(), ImageData(), SignalData(), ArrayData(), VOLUMES]
+MAKERS = dict(zip([config.path for config in ALL], [video, image, signal, array, volume], strict=True))
 Call = tuple[str, int, int]
 Made = tuple[Path, list[Call]]
-BY_TYPE = pytest.mark.parametrize("config", ALL, ids=lambda config: config.type)
+BY_TYPE = pytest.mark.parametrize("config", ALL, ids=lambda config: Path(config.path).name)
 
 
 @pytest.fixture(autouse=True)
@@ -66,6 +68,7 @@ def test_samples_are_made_once_with_progress(made: Made) -> None:
         "Cutting sample images": 5,
         "Cutting sample sounds": 1,
         "Writing sample digits": 1,
+        "Computing sample waves": 2,
     }
     assert made[1] == [(text, done, total) for text, total in sources.items() for done in range(total + 1)]
 
@@ -97,7 +100,7 @@ def test_what_comes_from_elsewhere_is_left_alone(elsewhere: Path, config: DataCo
 @BY_TYPE
 def test_missing_folder_of_a_user_is_an_error_that_says_what_is_read(elsewhere: Path, config: DataConfig) -> None:
     suffix = {"video": "mkv", "image": "png", "signal": "wav", "array": "npy"}[config.type]
-    message = rf"^mine: no such folder; .*train/ and test/.*\b{suffix}\b.*{config.path}, .*samples"
+    message = rf"^mine: no such folder; .*train/ and test/.*\b{suffix}\b.*Samples are made for .*{config.path}.* only"
     with pytest.raises(DataError, match=message):
         ensure_samples(config.model_copy(update={"path": "mine"}), silent)
     assert list(elsewhere.iterdir()) == []
@@ -112,8 +115,7 @@ def test_cut_off_run_leaves_nothing_half_made(
         (folder / "train" / "a").write_text("half")
         raise error
 
-    module = {"video": video, "image": image, "signal": signal, "array": array}[config.type]
-    monkeypatch.setattr(module, "make", fail)
+    monkeypatch.setattr(MAKERS[config.path], "make", fail)
     with pytest.raises((KeyboardInterrupt, DataError)):
         ensure_samples(config, silent)
     assert list(Path("data").iterdir()) == []
@@ -136,6 +138,12 @@ def test_without_the_package_the_error_says_what_to_install(
     with pytest.raises(DataError, match=f"pip install {package}$"):
         ensure_samples(config, silent)
     assert list(Path("data").iterdir()) == []
+
+
+def test_a_folder_for_samples_of_another_type_is_not_filled(elsewhere: Path) -> None:
+    with pytest.raises(DataError, match=r"^data/volume_dataset: no such folder; .* only"):
+        ensure_samples(ImageData(path="data/volume_dataset"), silent)
+    assert list(elsewhere.iterdir()) == []
 
 
 @given(st.integers(80, 10_000))
@@ -235,3 +243,50 @@ def test_sample_digits_are_those_of_scikit_learn_in_order(made: Made) -> None:
     # Sixteen steps of 15.9 can be told apart, and so taken back exactly.
     assert np.array_equal(np.rint(digits / 255 * 16), load_digits().images)
     assert not {scan.tobytes() for scan in train} & {scan.tobytes() for scan in test}
+
+
+def test_a_plane_wave_swings_as_its_closed_form() -> None:
+    z, y, x = np.indices((16, 8, 12))
+    plane = np.cos(2 * np.pi * (2 * z / 16 - 1 * y / 8 + 3 * x / 12) + 0.4)
+    frequency = 2 * np.pi * np.linalg.norm([2 / 16, -1 / 8, 3 / 12])
+    times = np.array([0.0, 0.7, 5.0])
+    expected = np.cos(frequency * times)[:, None, None, None] * plane
+    np.testing.assert_allclose(volume.waves(plane, times), expected, atol=1e-12)
+
+
+def test_a_pulse_spreads_by_a_cell_in_a_unit_of_time_and_leaves_silence() -> None:
+    """In three dimensions a wave has a sharp front and a sharp end."""
+    offsets = np.indices((32, 32, 32)) - 16
+    distance = np.linalg.norm(offsets, axis=0)
+    (pressure,) = volume.waves(np.exp(-np.square(distance) / 2 / 1.5**2), np.array([9.0]))
+    loudest = np.abs(pressure).max()
+    assert 7 < distance.flat[np.abs(pressure).argmax()] < 11
+    assert np.abs(pressure[distance > 9 + 6]).max() < 0.01 * loudest
+    assert np.abs(pressure[distance < 9 - 6]).max() < 0.01 * loudest
+
+
+def test_a_pulse_goes_on_at_the_opposite_side_of_the_box() -> None:
+    boxes = np.stack([volume.pulses(np.random.default_rng(seed)) for seed in range(100)])
+    for axis in (1, 2, 3):
+        across = np.square(boxes.take(0, axis) - boxes.take(-1, axis)).mean()
+        assert 0.5 < across / np.square(np.diff(boxes, axis=axis)).mean() < 2
+
+
+def test_sample_waves_are_as_they_are_described_and_the_same_each_time(made: Made, tmp_path: Path) -> None:
+    splits = {split: np.load(made[0] / "volume_dataset" / split / "waves.npy") for split in ("train", "test")}
+    assert {split: waves.shape for split, waves in splits.items()} == {
+        "train": (128, 1, 8, 16, 16, 16),
+        "test": (32, 1, 8, 16, 16, 16),
+    }
+    runs = np.concatenate(list(splits.values()))
+    assert len(np.unique(runs.reshape(len(runs), -1), axis=0)) == len(runs)
+    for split in splits:
+        (tmp_path / split).mkdir()
+    volume.make(tmp_path, silent)
+    assert all(np.array_equal(np.load(tmp_path / split / "waves.npy"), waves) for split, waves in splits.items())
+
+
+def test_sample_waves_move(made: Made) -> None:
+    waves = np.load(made[0] / "volume_dataset" / "test" / "waves.npy").astype(float)
+    steps = np.square(np.diff(waves, axis=2)).mean() / waves.var()
+    assert 0.05 < steps < 1  # neither a still picture nor noise, whose steps have twice its variance

@@ -10,14 +10,20 @@ import av
 from ndvq_tune.config import DataConfig, TorchvisionData
 from ndvq_tune.data.folders import whole_folder
 from ndvq_tune.data.progress import Progress
-from ndvq_tune.data.samples import array, image, signal, video
+from ndvq_tune.data.samples import array, image, signal, video, volume
 from ndvq_tune.errors import DataError
 
-_MAKERS: Mapping[str, ModuleType] = {"video": video, "image": image, "signal": signal, "array": array}
+# What is made, by the type of data that reads it and the folder that it goes to.
+_MAKERS: Mapping[str, Mapping[str, ModuleType]] = {
+    "video": {"data/video_dataset": video},
+    "image": {"data/image_dataset": image},
+    "signal": {"data/signal_dataset": signal},
+    "array": {"data/array_dataset": array, "data/volume_dataset": volume},
+}
 
 
 def ensure_samples(config: DataConfig, progress: Progress) -> None:
-    """Makes sample data if ``config.path`` is the default one of its type and is not there.
+    """Makes sample data if ``config.path`` is a folder for samples of its type and is not there.
 
     Args:
         config: The data; nothing happens if its path is a URI or exists, or if torchvision fills it.
@@ -29,16 +35,15 @@ def ensure_samples(config: DataConfig, progress: Progress) -> None:
     path = Path(config.path)
     if isinstance(config, TorchvisionData) or "://" in config.path or path.exists():
         return
-    default = Path(type(config).model_fields["path"].default)
-    if path.absolute() != default.absolute():
-        raise DataError(
-            f"{path}: no such folder; {_layout(config.type)}. Only the default path, {default}, is filled with samples"
-        )
+    makers = {Path(folder).absolute(): maker for folder, maker in _MAKERS[config.type].items()}
+    if path.absolute() not in makers:
+        folders = " or ".join(_MAKERS[config.type])
+        raise DataError(f"{path}: no such folder; {_layout(config.type)}. Samples are made for {folders} only")
     try:
         with whole_folder(path) as building:
             for split in ("train", "test"):
                 (building / split).mkdir()
-            _MAKERS[config.type].make(building, progress)
+            makers[path.absolute()].make(building, progress)
     except (OSError, av.FFmpegError) as error:
         raise DataError(f"{path}: the samples cannot be written: {error}") from error
 
