@@ -45,7 +45,7 @@ def pulses(random: np.random.Generator) -> Field:
 
 
 def waves(pressure: Field, times: Field) -> Field:
-    """Pressure ``(T, D, H, W)`` at some times after that of a medium at rest, by the wave equation ``p_tt = laplace p``.
+    """Pressure ``(T, D, H, W)`` at some times after that of a medium at rest; ``p_tt = laplace p``.
 
     A wave moves on by a cell in a unit of time. The solution in a periodic box is exact: each Fourier component of wave
     vector ``k`` oscillates as ``cos(|k| t)``.
