@@ -1,7 +1,6 @@
 """``python -m ndvq_tune.search``: the command."""
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +18,7 @@ from ndvq_tune.search.dry_run import print_dry_run
 from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
 from ndvq_tune.search.lanes import plan_lanes
 from ndvq_tune.search.runner import run_search
+from ndvq_tune.search.settings.stopping import seconds
 from ndvq_tune.search.space import SearchSpace
 
 RUNS = Path("runs")
@@ -29,13 +29,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 def parse_seconds(text: str) -> float:
     """Seconds of a duration such as ``90``, ``90s``, ``10m`` or ``1h30m``."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip())
-    seconds = (
-        sum(int(part or 0) * unit for part, unit in zip(match.groups(), (3600, 60, 1), strict=True)) if match else 0
-    )
-    if not seconds:
-        raise typer.BadParameter(f"{text!r} given; needs a duration such as 90s, 10m or 1h30m")
-    return float(seconds)
+    try:
+        return float(seconds(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} given; needs {error}") from None
 
 
 @app.command(
@@ -84,6 +81,7 @@ def search(
         "data.path": data,
         "name": name,
         "search.seed": seed,
+        "search.time_budget": time_budget,
         "tracking.uri": tracking_uri,
     }
     overrides = [*(set_ or ()), *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
@@ -93,7 +91,7 @@ def search(
         if dry_run:
             print_dry_run(plan, plan_lanes([local_node()], plan.search.trials, plan.search.resources, ""), console)
         else:
-            raise typer.Exit(_run(plan, folder, address, time_budget, console))
+            raise typer.Exit(_run(plan, folder, address, console))
 
 
 def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: bool) -> tuple[SearchSpace, Path]:
@@ -108,14 +106,14 @@ def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: 
     return given, folder
 
 
-def _run(space: SearchSpace, folder: Path, address: str | None, time_budget: float | None, console: Console) -> int:
+def _run(space: SearchSpace, folder: Path, address: str | None, console: Console) -> int:
     """Search; the exit code."""
     with claim(folder):
         with data_progress(console) as progress:
             dataset = open_on_cluster(space.data, progress, address)
         write_space(folder, space)
         print_skipped(console, dataset.skipped, dataset.files, _typed(write_skipped(dataset.skipped, folder)))
-        outcome = run_search(space, dataset, folder, console, address, time_budget)
+        outcome = run_search(space, dataset, folder, console, address)
     if not outcome.finished:
         command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
         console.print(f"Interrupted; everything so far is saved. Go on with: {command}", markup=False, highlight=False)

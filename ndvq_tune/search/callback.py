@@ -11,7 +11,7 @@ from ray.tune.experiment import Trial
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import TrialRecord, number_of
 from ndvq_tune.search.progress import Progress
-from ndvq_tune.search.scheduler import EarlyStopping
+from ndvq_tune.search.scheduler import EngineScheduler
 from ndvq_tune.search.searcher import final_result
 from ndvq_tune.search.study import Study
 from ndvq_tune.tracking.mlflow import MlflowTracker
@@ -34,7 +34,7 @@ class SearchCallback(tune.Callback):
     def __init__(
         self,
         study: Study,
-        scheduler: EarlyStopping,
+        scheduler: EngineScheduler,
         tracker: MlflowTracker,
         progress: Progress,
         folder: Path,
@@ -65,6 +65,8 @@ class SearchCallback(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial has reported."""
+        if "rescue" in result:
+            self._progress.note(f"{trial.trial_id}: its codebook has collapsed; rescued by {result['rescue']}")
         self._show(trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

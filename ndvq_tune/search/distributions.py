@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from optuna import Trial
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 
 class Distribution(Protocol):
@@ -15,6 +16,13 @@ class Distribution(Protocol):
     @property
     def probes(self) -> tuple[Any, ...]:
         """Values whose validity means that every value is valid."""
+
+    @property
+    def optuna(self) -> BaseDistribution:
+        """The same in Optuna's terms."""
+
+    def label(self, value: Any) -> Any:
+        """What Optuna keeps of a value: the value, or text in place of a list, because Optuna keeps scalars only."""
 
     def suggest(self, trial: Trial, name: str) -> Any:
         """Ask Optuna for a value."""
@@ -31,8 +39,17 @@ class Choice:
         """Every value."""
         return self.values
 
+    @property
+    def optuna(self) -> CategoricalDistribution:
+        """The same in Optuna's terms."""
+        return CategoricalDistribution(tuple(map(_label, self.values)))
+
+    def label(self, value: Any) -> Any:
+        """What Optuna keeps of a value."""
+        return _label(value)
+
     def suggest(self, trial: Trial, name: str) -> Any:
-        """Ask Optuna; a list goes in as text, because Optuna keeps scalars only."""
+        """Ask Optuna."""
         labels = {_label(value): value for value in self.values}
         return labels[trial.suggest_categorical(name, tuple(labels))]
 
@@ -52,6 +69,17 @@ class Range:
         if self.integer or self.low == self.high:
             return (self.low, self.high)
         return (self.low, self.high, self.low + (self.high - self.low) / math.pi)
+
+    @property
+    def optuna(self) -> FloatDistribution | IntDistribution:
+        """The same in Optuna's terms."""
+        if self.integer:
+            return IntDistribution(int(self.low), int(self.high), log=self.log)
+        return FloatDistribution(self.low, self.high, log=self.log)
+
+    def label(self, value: Any) -> Any:
+        """What Optuna keeps of a value."""
+        return value
 
     def suggest(self, trial: Trial, name: str) -> Any:
         """Ask Optuna."""

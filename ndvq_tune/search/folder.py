@@ -8,12 +8,15 @@ import filelock
 
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.report.skipped import SKIPPED
+from ndvq_tune.search.journal import JOURNAL
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.study import JOURNAL
 from ndvq_tune.yaml_file import flatten
 
 SPACE = "space.yaml"
-MAY_CHANGE = ("search.trials", "tracking.uri")
+MAY_CHANGE = (
+    *("search.trials", "search.time_budget", "search.until", "search.stall", "search.confirm", "search.resources"),
+    "tracking.uri",
+)
 
 
 @contextmanager
@@ -61,13 +64,17 @@ def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
         raise ResultsError(f"{folder}: holds no search to resume")
     kept, space = SearchSpace.load(folder / SPACE), SearchSpace.load(folder / SPACE, overrides)
     before, after = flatten(kept.source), flatten(space.source)
-    changed = [key for key in before | after if after.get(key, ...) != before.get(key, ...) and key not in MAY_CHANGE]
+    changed = [key for key in before | after if after.get(key, ...) != before.get(key, ...) and not _may_change(key)]
     if changed:
         raise ResultsError(
             f"{folder}: a search that goes on keeps its space, but {', '.join(changed)} would change; "
-            f"only {' and '.join(MAY_CHANGE)} may"
+            f"only {', '.join(MAY_CHANGE)} may"
         )
     return space
+
+
+def _may_change(key: str) -> bool:
+    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
 
 
 def write_space(folder: Path, space: SearchSpace) -> None:

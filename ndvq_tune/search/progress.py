@@ -1,7 +1,7 @@
 """What a person sees while a search runs: a live table on a terminal, one line a report anywhere else."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 from rich.console import Console, Group
@@ -36,12 +36,14 @@ class Progress(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def search_progress(console: Console, trials: int, known: tuple[TrialRecord, ...], budget: float | None) -> Progress:
+def search_progress(
+    console: Console, trials: Callable[[], int], known: tuple[TrialRecord, ...], budget: float | None
+) -> Progress:
     """The view that fits where the output goes.
 
     Args:
         console: Where the output goes.
-        trials: Trials of the whole search.
+        trials: Says how many trials the whole search will have; that may change on the way.
         known: Trials of earlier sessions.
         budget: Seconds that this session may take, if limited.
     """
@@ -52,7 +54,9 @@ def search_progress(console: Console, trials: int, known: tuple[TrialRecord, ...
 class Lines:
     """One line a report, without control characters."""
 
-    def __init__(self, console: Console, trials: int, known: tuple[TrialRecord, ...], budget: float | None) -> None:
+    def __init__(
+        self, console: Console, trials: Callable[[], int], known: tuple[TrialRecord, ...], budget: float | None
+    ) -> None:
         self._console = console
 
     def update(self, record: TrialRecord) -> None:
@@ -79,7 +83,9 @@ class Lines:
 class LiveTable:
     """A table of trials that is redrawn in place."""
 
-    def __init__(self, console: Console, trials: int, known: tuple[TrialRecord, ...], budget: float | None) -> None:
+    def __init__(
+        self, console: Console, trials: Callable[[], int], known: tuple[TrialRecord, ...], budget: float | None
+    ) -> None:
         self._trials, self._budget = trials, budget
         self._records = {record.number: record for record in known}
         self._done_before = sum(record.state.final for record in known)
@@ -120,9 +126,10 @@ class LiveTable:
         done = sum(record.state.final for record in self._records.values())
         elapsed = time.monotonic() - self._started
         bar = Bar("{task.description}", BarColumn(), MofNCompleteColumn(), "{task.fields[time]}")
-        left = seconds_left(done - self._done_before, self._trials - done, elapsed, self._budget)
+        total = self._trials()
+        left = seconds_left(done - self._done_before, total - done, elapsed, self._budget)
         times = f"{clock(elapsed)} passed" + (f", about {clock(left)} left" if left is not None else "")
-        bar.add_task("trials", total=self._trials, completed=done, time=times)
+        bar.add_task("trials", total=total, completed=done, time=times)
         return bar
 
 

@@ -19,11 +19,12 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import SearchRecord, StopReason, TrialState
 from ndvq_tune.search.callback import SearchCallback
 from ndvq_tune.search.cluster import cluster
+from ndvq_tune.search.engine import Engine
 from ndvq_tune.search.lanes import LanePlan, plan_lanes
 from ndvq_tune.search.progress import search_progress
 from ndvq_tune.search.results import keep_checkpoints, write_outcome, write_tables_and_summary
-from ndvq_tune.search.scheduler import EarlyStopping
-from ndvq_tune.search.searcher import StudySearch
+from ndvq_tune.search.scheduler import EngineScheduler
+from ndvq_tune.search.searcher import EngineSearch
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import Study
 from ndvq_tune.search.trial import TrialActor
@@ -66,7 +67,6 @@ def run_search(
     folder: Path,
     console: Console,
     address: str | None = None,
-    time_budget: float | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one that the folder holds.
 
@@ -76,13 +76,12 @@ def run_search(
         folder: The results folder, absolute.
         console: Where progress is shown.
         address: A Ray cluster; a local one is started if not given.
-        time_budget: Seconds after which the search ends and trials still running count as pruned.
 
     Raises:
         ClusterError: If the cluster does not answer or is too small.
         TrackingError: If MLflow cannot be used at the start; later it can no longer end a search.
     """
-    study = Study(folder, space)
+    study = Study.open(folder, space)
     try:
         # A new MLflow database takes several seconds to make; Ray starts meanwhile.
         opening = ThreadPoolExecutor(1).submit(_tracker, study, space, folder)
@@ -90,11 +89,12 @@ def run_search(
             tracker = opening.result()
             plan = plan_lanes(nodes, space.search.trials, space.search.resources, str(folder / RAY_FOLDER / "groups"))
             console.print(f"{space.name}: {space.search.trials} trials on {plan.describe()}", highlight=False)
-            _tune(study, space, plan, folder, tracker, console, time_budget, interrupted)
+            engine = Engine(study, space)
+            ended_by = _tune(engine, study, space, plan, folder, tracker, console, interrupted)
     finally:
         study.close()
     finished = not interrupted.is_set()
-    record = keep_checkpoints(study.to_record(dataset.skipped), folder, final=finished)
+    record = keep_checkpoints(study.to_record(dataset.skipped, ended_by), folder, final=finished)
     write_tables_and_summary(record, space, folder, tracker)
     if finished:
         write_outcome(record, dataset, folder, tracker, console)
@@ -118,17 +118,18 @@ def _tracker(study: Study, space: SearchSpace, folder: Path) -> MlflowTracker:
 
 
 def _tune(
+    engine: Engine,
     study: Study,
     space: SearchSpace,
     plan: LanePlan,
     folder: Path,
     tracker: MlflowTracker,
     console: Console,
-    time_budget: float | None,
     interrupted: threading.Event,
-) -> None:
-    """Hand the trials to Ray Tune until all have ended, time is up, or someone asks for an end."""
-    deadline = None if time_budget is None else time.monotonic() + time_budget
+) -> str | None:
+    """Hand the trials to Ray Tune until all have ended, time is up, or someone asks for an end; why it ended early."""
+    budget = space.search.time_budget
+    deadline = None if budget is None else time.monotonic() + budget
 
     def check() -> None:
         if interrupted.is_set():
@@ -136,9 +137,7 @@ def _tune(
         if deadline is not None and time.monotonic() > deadline:
             raise OutOfTime
 
-    scheduler = EarlyStopping(study, space.search, space.max_epochs)
-    scheduler.settle()
-    searcher = StudySearch(study, plan, space.search.trials, folder, scheduler)
+    scheduler = EngineScheduler(engine, plan.lanes)
     # Tune asks for one lane at a time unless told otherwise: lanes would start one after the other.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.lanes)
     # A relative data.path means the same in the lanes as here.
@@ -146,7 +145,7 @@ def _tune(
     for stale in (folder / RAY_FOLDER).glob("experiment_state-*.json"):
         stale.unlink()  # of an earlier session; this one's trial table holds those trials, too
     with (
-        search_progress(console, space.search.trials, study.records, time_budget) as progress,
+        search_progress(console, lambda: engine.expected, study.records, budget) as progress,
         closing(SearchCallback(study, scheduler, tracker, progress, folder, check)) as callback,
     ):
         try:
@@ -155,7 +154,7 @@ def _tune(
                 TrialActor,
                 name=RAY_FOLDER,
                 storage_path=str(folder),
-                search_alg=searcher,
+                search_alg=EngineSearch(engine, study, space, plan, folder),
                 scheduler=scheduler,
                 callbacks=[callback],
                 num_samples=-1,
@@ -167,8 +166,10 @@ def _tune(
             )
         except OutOfTime:
             _end_running(study)
+            return "time_budget"
         except Interrupted:
             progress.note("interrupted; saving")
+    return engine.ended_by
 
 
 def _end_running(study: Study) -> None:

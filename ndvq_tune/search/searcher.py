@@ -1,5 +1,6 @@
-"""Ray Tune's search algorithm on top of our study."""
+"""Ray Tune's search algorithm on top of our engine."""
 
+import shutil
 from collections import deque
 from dataclasses import asdict
 from pathlib import Path
@@ -9,39 +10,39 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
-from ndvq_tune.records import TrialRecord, TrialState, number_of
+from ndvq_tune.records import Role, TrialRecord, TrialState, number_of
+from ndvq_tune.search.engine import Engine
 from ndvq_tune.search.lanes import LanePlan
-from ndvq_tune.search.scheduler import EarlyStopping
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.stages import stages
 from ndvq_tune.search.study import Study
 
 LOST = "its process was lost again and again; see the logs of Ray"
+INHERITED = "inherited"
 
 
-class StudySearch(SearchAlgorithm):
-    """Hands the study's trials to Tune: first those that the study knows, then new ones, one for each free lane.
+class EngineSearch(SearchAlgorithm):
+    """Hands trials to Tune: first those that have ended already, then what the engine gives, one for each free lane.
 
     Tune's own trial table is therefore whole in every session: what had ended comes back as ended, what had not
     goes on from its last checkpoint.
 
     Args:
-        study: The study.
+        engine: The engine.
+        study: Its study.
+        space: The space.
         plan: The lanes.
-        trials: Trials of the whole search.
         folder: The results folder.
-        scheduler: Says how each trial ended.
     """
 
-    def __init__(self, study: Study, plan: LanePlan, trials: int, folder: Path, scheduler: EarlyStopping) -> None:
-        self._study, self._plan, self._trials, self._folder = study, plan, trials, folder
-        self._scheduler = scheduler
-        # What has ended comes first: the scheduler must know all results before a trial goes on.
-        self._known = deque(sorted(study.records, key=lambda record: not record.state.final))
-        self._running: set[str] = set()
+    def __init__(self, engine: Engine, study: Study, space: SearchSpace, plan: LanePlan, folder: Path) -> None:
+        self._engine, self._study, self._space, self._plan, self._folder = engine, study, space, plan, folder
+        self._ended = deque(record for record in study.records if record.state.final)
 
     @property
     def total_samples(self) -> int:
         """Trials of the whole search."""
-        return self._trials
+        return self._engine.expected
 
     def add_configurations(self, experiments: Any) -> None:
         """Take over what Tune made of the trainable and of the run configuration."""
@@ -49,33 +50,42 @@ class StudySearch(SearchAlgorithm):
 
     def next_trial(self) -> Trial | None:
         """The next trial, or none while every lane has one."""
-        if self._known and self._known[0].state.final:
-            return self._trial(self._known.popleft())
-        if self.is_finished() or len(self._running) >= self._plan.lanes:
+        if self._ended:
+            return self._trial(self._ended.popleft())
+        if self._engine.busy >= self._plan.lanes:
             return None
-        trial = self._trial(self._known.popleft() if self._known else self._study.ask())
-        self._running.add(trial.trial_id)
-        return trial
+        record = self._engine.next_trial()
+        return None if record is None else self._trial(self._with_checkpoint(record))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Give the trial its final state: what the scheduler decided, or failed."""
-        self._running.discard(trial_id)
+        """Give the trial its final state: what the engine decided, or failed."""
         number = number_of(trial_id)
         if error:
-            self._study.finish(number, TrialState.FAILED, error=LOST)
-        else:
-            self._study.finish(number, *self._scheduler.verdict(number))
+            self._engine.fail(number, LOST)
+        self._engine.finish(number)
 
     def is_finished(self) -> bool:
         """Whether there is nothing left to hand out."""
-        return self._finished or (not self._known and len(self._study.records) >= self._trials)
+        return self._finished or (not self._ended and self._engine.finished)
+
+    def _with_checkpoint(self, record: TrialRecord) -> TrialRecord:
+        """A trial that begins where another one is, with a checkpoint of its own: the other one's will be gone soon."""
+        if record.role is not Role.EXPLOIT or record.reports or record.checkpoint is None:
+            return record
+        own = Path(self._experiment.name, record.name, INHERITED)
+        shutil.copytree(self._folder / record.checkpoint, self._folder / own, dirs_exist_ok=True)
+        return self._study.checkpoint(record.number, own.as_posix(), record.checkpoint_epoch)
 
     def _trial(self, record: TrialRecord) -> Trial:
         spec = self._experiment.spec
+        collapse = self._space.search.stop.collapse
         trial = Trial(
             spec["run"],
             config={
                 "run": dict(record.config),
+                "stages": [asdict(stage) for stage in stages(record.config, self._space.search)],
+                "collapse": collapse.model_dump() if collapse and record.role is not Role.CONFIRM else None,
+                "rescues": [asdict(rescue) for rescue in record.rescues],
                 "group": asdict(self._plan.group),
                 "checkpoint": str(self._folder / record.checkpoint) if record.checkpoint else None,
             },

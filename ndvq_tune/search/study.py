@@ -7,27 +7,26 @@ moment loses nothing and doubles nothing.
 
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.config import RunConfig
+from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.search.journal import JOURNAL, OPTUNA_STATES, drop_torn_line, record_of
+from ndvq_tune.search.samplers import sampler, startup_sampler
 from ndvq_tune.search.space import SearchSpace
 
-JOURNAL = "optuna.journal"
-
-_STATES = {
-    OptunaState.COMPLETE: TrialState.COMPLETED,
-    OptunaState.PRUNED: TrialState.PRUNED,
-    OptunaState.FAIL: TrialState.FAILED,
-}
+# User attributes of trials that are not trials of this search.
+_REJECTED, _KNOWN = "rejected", "known_from"
 
 
 class _FirstObjectiveStudy(optuna.Study):
@@ -42,25 +41,45 @@ class _FirstObjectiveStudy(optuna.Study):
         return self.directions[0]
 
 
-class Study:
-    """A search's trials, in memory and in the journal."""
+@dataclass(frozen=True)
+class Draft:
+    """A point that Optuna proposes, not a trial yet.
 
-    def __init__(self, folder: Path, space: SearchSpace) -> None:
-        """Open the study of a results folder, or begin one there."""
+    Attributes:
+        trial: Optuna's trial.
+        params: What was chosen, by full key path.
+        config: The complete run configuration.
+    """
+
+    trial: optuna.Trial
+    params: Mapping[str, Any]
+    config: RunConfig
+
+
+class Study:
+    """A search's trials, in memory and in the journal.
+
+    Args:
+        space: The space.
+        storage: Where Optuna keeps the trials.
+        clock: Gives seconds, which reports are stamped with; the machine's own if not given.
+    """
+
+    _journal: Path | None = None
+
+    def __init__(self, space: SearchSpace, storage: BaseStorage, clock: Callable[[], float] | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._journal = folder / JOURNAL
-        _drop_torn_line(self._journal)
-        self._space = space
-        self._storage = JournalStorage(JournalFileBackend(str(self._journal)))
+        self._space, self._storage, self._clock = space, storage, clock or time.monotonic
         optuna.create_study(
-            storage=self._storage,
+            storage=storage,
             study_name=space.name,
             directions=["minimize" if objective.mode == "min" else "maximize" for objective in space.search.objectives],
             load_if_exists=True,
         )
-        self._study = _FirstObjectiveStudy(space.name, self._storage)
+        self._study = _FirstObjectiveStudy(space.name, storage)
         self._live: dict[int, optuna.Trial] = {}
         self._records: dict[int, TrialRecord] = {}
+        self._rejected: Counter[str] = Counter()
         for frozen in self._study.get_trials(deepcopy=False):
             self._load(frozen)
         attributes = self._study.user_attrs
@@ -68,12 +87,23 @@ class Study:
             self._study.set_user_attr("search_id", uuid.uuid4().hex)
         latest = max((report["seconds"] for record in self.records for report in record.reports), default=0.0)
         self._seconds_before: float = max(latest, attributes.get("wall_seconds", 0.0))
-        self._opened = time.monotonic()
-        # Seeded anew in each session: a resumed search must not draw the points of its first session again.
-        self._study.sampler = optuna.samplers.TPESampler(
-            seed=space.search.seed + len(self._records),
-            n_startup_trials=space.search.sampler.startup_trials,
-        )
+        self._opened = self._clock()
+        begun = len(self._study.get_trials(deepcopy=False))
+        self._startup, self._sampler = startup_sampler(space.search, begun), sampler(space.search, begun)
+
+    @classmethod
+    def open(cls, folder: Path, space: SearchSpace) -> "Study":
+        """The study of a results folder, begun there if there is none."""
+        journal = folder / JOURNAL
+        drop_torn_line(journal)
+        study = cls(space, JournalStorage(JournalFileBackend(str(journal))))
+        study._journal = journal
+        return study
+
+    @classmethod
+    def in_memory(cls, space: SearchSpace, clock: Callable[[], float] | None = None) -> "Study":
+        """A study that leaves nothing behind."""
+        return cls(space, InMemoryStorage(), clock)
 
     @property
     def search_id(self) -> str:
@@ -83,28 +113,110 @@ class Study:
     @property
     def records(self) -> tuple[TrialRecord, ...]:
         """All trials, by number."""
-        return tuple(self._records[number] for number in sorted(self._records))
+        return tuple(self._records.values())
 
     def record(self, number: int) -> TrialRecord:
         """One trial."""
         return self._records[number]
 
     @property
+    def rejected(self) -> Mapping[str, int]:
+        """How many proposed points never became trials, by what ruled them out."""
+        return dict(self._rejected)
+
+    @property
     def seconds(self) -> float:
         """Seconds that this search has run, all sessions together."""
-        return self._seconds_before + time.monotonic() - self._opened
+        return self._seconds_before + self._clock() - self._opened
 
-    def ask(self) -> TrialRecord:
-        """A new trial."""
+    def propose(self, params: Mapping[str, Any] | None = None) -> Draft:
+        """A new point: these values, and the sampler's for all others; or the first that was enqueued."""
+        if params is not None:
+            self.enqueue(params)
+        searched = sum(record.role is Role.SEARCH for record in self.records)
+        startup = searched < self._space.search.sampler.startup_trials
+        self._study.sampler = self._startup if startup else self._sampler
         trial = self._study.ask()
-        params, config = self._space.suggest(trial)
-        record = TrialRecord(trial.number, params, config.to_dict(), started=time.time())
-        trial.set_user_attr("params", params)
+        return Draft(trial, *self._space.suggest(trial))
+
+    def begin(
+        self,
+        draft: Draft,
+        constraints: Mapping[str, float] | None = None,
+        role: Role = Role.SEARCH,
+        parent: TrialRecord | None = None,
+    ) -> TrialRecord:
+        """Make a trial of a point.
+
+        Args:
+            draft: The point.
+            constraints: Violations that are known before training.
+            role: Why there is this trial.
+            parent: The trial that it repeats, or goes on from: then with the parent's checkpoint.
+        """
+        trial = draft.trial
+        for name, violation in (constraints or {}).items():
+            trial.set_constraint(name, violation)
+        inherits = parent is not None and role is Role.EXPLOIT
+        record = TrialRecord(
+            trial.number,
+            draft.params,
+            draft.config.to_dict(),
+            started=time.time(),
+            role=role,
+            parent=None if parent is None else parent.number,
+            checkpoint=parent.checkpoint if parent and inherits else None,
+            checkpoint_epoch=parent.checkpoint_epoch if parent and inherits else 0,
+        )
+        trial.set_user_attr("params", dict(record.params))
         trial.set_user_attr("config", record.config)
-        trial.set_user_attr("started", record.started)
+        if record.role is not Role.SEARCH:
+            trial.set_user_attr("origin", {"role": record.role, "parent": record.parent})
+        if record.checkpoint:
+            trial.set_user_attr("checkpoint", {"folder": record.checkpoint, "epoch": record.checkpoint_epoch})
+        trial.set_user_attr("started", record.started)  # last: a trial without it never began
         self._live[trial.number] = trial
         self._records[trial.number] = record
         return record
+
+    def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
+        """Tell Optuna that a point is infeasible, without a trial.
+
+        Args:
+            draft: The point.
+            constraints: Violations that are known before training.
+            broken: Those that rule it out.
+        """
+        for name, violation in constraints.items():
+            draft.trial.set_constraint(name, violation)
+        draft.trial.set_user_attr(_REJECTED, list(broken))
+        self._study.tell(draft.trial, state=OptunaState.PRUNED)
+        self._rejected.update(broken)
+
+    def enqueue(self, params: Mapping[str, Any]) -> None:
+        """Let these values be the next point; what they leave out, the sampler chooses."""
+        searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
+        self._study.enqueue_trial({key: searched[key].label(value) for key, value in params.items()})
+
+    def import_(self, known: TrialRecord, source: str) -> None:
+        """Let the sampler learn from a finished trial of another search."""
+        searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
+        distributions = {key: searched[key] for key in known.params}
+        settings = self._space.search
+        complete = known.state is TrialState.COMPLETED
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=OPTUNA_STATES[known.state],
+                values=[known.metrics[objective.metric] for objective in settings.objectives] if complete else None,
+                params={key: distributions[key].label(value) for key, value in known.params.items()},
+                distributions={key: distribution.optuna for key, distribution in distributions.items()},
+                intermediate_values={
+                    int(report["epoch"]): float(report[settings.objectives[0].metric]) for report in known.reports
+                },
+                constraints=self._violations(known),
+                user_attrs={_KNOWN: source},
+            )
+        )
 
     def report(self, number: int, metrics: Mapping[str, float]) -> TrialRecord:
         """Add a trial's report; one for an epoch that it had reported before replaces that."""
@@ -123,9 +235,15 @@ class Study:
                 trial.set_user_attr(f"report:{int(old['epoch']):06d}", None)
         return self._update(number, reports=(*earlier, report))
 
-    def checkpoint(self, number: int, folder: str) -> TrialRecord:
-        """Note the complete checkpoint of a trial's last report, relative to the results folder."""
-        epoch = int(self._records[number].metrics["epoch"])
+    def rescue(self, number: int, rescue: Rescue) -> TrialRecord:
+        """Note that something was done to keep a trial's codebook alive."""
+        rescues = (*(old for old in self._records[number].rescues if old.epoch < rescue.epoch), rescue)
+        self._live[number].set_user_attr("rescues", [[old.epoch, old.action] for old in rescues])
+        return self._update(number, rescues=rescues)
+
+    def checkpoint(self, number: int, folder: str, epoch: int | None = None) -> TrialRecord:
+        """Note a trial's complete checkpoint, relative to the results folder; of its last report if not said."""
+        epoch = int(self._records[number].metrics["epoch"]) if epoch is None else epoch
         self._live[number].set_user_attr("checkpoint", {"folder": folder, "epoch": epoch})
         return self._update(number, checkpoint=folder, checkpoint_epoch=epoch)
 
@@ -148,10 +266,10 @@ class Study:
         """Note how long the search has run. A study without a trial is no search yet, and leaves no journal."""
         if self._records:
             self._study.set_user_attr("wall_seconds", self.seconds)
-        else:
+        elif self._journal:
             self._journal.unlink(missing_ok=True)
 
-    def to_record(self, skipped_files: Mapping[str, str]) -> SearchRecord:
+    def to_record(self, skipped_files: Mapping[str, str] | None = None, ended_by: str | None = None) -> SearchRecord:
         """The whole search as it is now."""
         settings = self._space.search
         return SearchRecord(
@@ -161,19 +279,29 @@ class Study:
             constraints=tuple((constraint.metric, *constraint.bound) for constraint in settings.constraints),
             seed=settings.seed,
             wall_seconds=self.seconds,
-            skipped_files=skipped_files,
+            skipped_files=skipped_files or {},
+            rejected=self.rejected,
+            ended_by=ended_by,
         )
 
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
-        for constraint in self._space.search.constraints:
-            if record.finite(constraint.metric):
-                trial.set_constraint(constraint.metric, constraint.violation(record.metrics[constraint.metric]))
+        known = trial.constraints
+        for name, violation in self._violations(record).items():
+            if name not in known:
+                trial.set_constraint(name, violation)
         if record.state is TrialState.COMPLETED:
             values = [record.metrics[objective.metric] for objective in self._space.search.objectives]
             self._study.tell(trial, values)
         else:
-            states = {ours: theirs for theirs, ours in _STATES.items()}
-            self._study.tell(trial, state=states[record.state])
+            self._study.tell(trial, state=OPTUNA_STATES[record.state])
+
+    def _violations(self, record: TrialRecord) -> dict[str, float]:
+        """How far a trial's last report is beyond each constraint of the space."""
+        return {
+            constraint.metric: constraint.violation(record.metrics[constraint.metric])
+            for constraint in self._space.search.constraints
+            if record.finite(constraint.metric)
+        }
 
     def _update(self, number: int, **changes: Any) -> TrialRecord:
         self._records[number] = replace(self._records[number], **changes)
@@ -181,34 +309,14 @@ class Study:
 
     def _load(self, frozen: FrozenTrial) -> None:
         attributes = frozen.user_attrs
+        if _REJECTED in attributes:
+            self._rejected.update(attributes[_REJECTED])
+        if _KNOWN in attributes or frozen.state is OptunaState.WAITING:
+            return
         if "started" not in attributes:
             # The driver was killed between Optuna's ask and our note of it: the trial never began.
             self._study.tell(frozen.number, state=OptunaState.FAIL, skip_if_finished=True)
             return
-        reason, checkpoint = attributes.get("stop_reason"), attributes.get("checkpoint", {})
-        self._records[frozen.number] = TrialRecord(
-            number=frozen.number,
-            params=attributes["params"],
-            config=attributes["config"],
-            state=_STATES.get(frozen.state, TrialState.RUNNING),
-            reports=tuple(value for key, value in sorted(attributes.items()) if key.startswith("report:") and value),
-            stop_reason=StopReason(reason) if reason else None,
-            error=attributes.get("error"),
-            checkpoint=checkpoint.get("folder"),
-            checkpoint_epoch=checkpoint.get("epoch", 0),
-            started=attributes["started"],
-            ended=attributes.get("ended"),
-        )
+        self._records[frozen.number] = record_of(frozen)
         if not frozen.state.is_finished():
             self._live[frozen.number] = optuna.Trial(self._study, frozen._trial_id)
-
-
-def _drop_torn_line(journal: Path) -> None:
-    """Cut off a last line that a killed driver did not finish: Optuna would append to it and spoil both lines."""
-    if not journal.exists():
-        return
-    content = journal.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with journal.open("r+b") as file:
-            file.truncate(whole)

@@ -7,8 +7,9 @@ import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from ndvq_tune.search.journal import JOURNAL
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.study import JOURNAL, Study
+from ndvq_tune.search.study import Study
 from tests.search.search_examples import space_of
 
 OpenStudy = Callable[..., Study]
@@ -27,7 +28,7 @@ def open_study(tmp_path: Path) -> OpenStudy:
     """Opens the study of this test's folder: begins it, or as a driver would that comes later."""
 
     def open_(space: SearchSpace | None = None, folder: Path = tmp_path) -> Study:
-        return Study(folder, space or space_of())
+        return Study.open(folder, space or space_of())
 
     return open_
 

@@ -8,8 +8,10 @@ import yaml
 
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.metrics import METRICS
+from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.distributions import KINDS
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.study import Study
 from ndvq_tune.yaml_file import Document
 
 SMALL: dict[str, Any] = {
@@ -75,3 +77,8 @@ def report(epoch: int = 1, recon_loss: float = 0.5, **metrics: float) -> dict[st
         "train_recon_loss": recon_loss,
     }
     return {"epoch": epoch} | dict.fromkeys(METRICS, 1.0) | usual | {"recon_loss": recon_loss} | metrics
+
+
+def begin(study: Study, params: dict[str, Any] | None = None) -> TrialRecord:
+    """A new trial, as the engine begins one."""
+    return study.begin(study.propose(params))

@@ -8,7 +8,7 @@ import pytest
 from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.search.folder import SPACE, check_new, claim, kept_space, write_space
 from ndvq_tune.search.space import SearchSpace
-from tests.search.search_examples import SMALL, write_yaml
+from tests.search.search_examples import SMALL, begin, write_yaml
 
 HOLD = """
 import filelock, sys
@@ -36,7 +36,7 @@ def results(tmp_path, open_study) -> Path:
     """A folder with a search in it."""
     space = SearchSpace.load(write_yaml(tmp_path / "given.yaml", SMALL), ["search.trials=4"])
     write_space(tmp_path, space)
-    open_study(space).ask()
+    begin(open_study(space))
     return tmp_path
 
 

@@ -12,7 +12,7 @@ from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.runner import Outcome
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import Study
-from tests.search.search_examples import SMALL, report, write_yaml
+from tests.search.search_examples import SMALL, begin, report, write_yaml
 
 OPTIONS = {
     "--space", "--trials", "--time-budget", "--data", "--output", "--name", "--resume", "--seed", "--set", "--dry-run",
@@ -98,8 +98,7 @@ def test_a_start_that_failed_does_not_block_the_next(space, tmp_path, monkeypatc
 
 
 def test_an_output_that_holds_another_search(space, tmp_path):
-    study = Study(tmp_path, SearchSpace.load(space))
-    study.ask()
+    begin(Study.open(tmp_path, SearchSpace.load(space)))
     message = failure("--space", space, "--output", tmp_path)
     assert f"{tmp_path}: already holds a search; go on with it with --resume" in message
 
@@ -178,7 +177,7 @@ def test_resume_goes_on_with_the_space_kept_in_the_folder(space, begun, tmp_path
     folder.mkdir()
     kept = SearchSpace.load(space, ["model.n_hiddens=8"])
     write_space(folder, kept)
-    Study(folder, kept).ask()
+    begin(Study.open(folder, kept))
     space.unlink()
     assert run("--resume", "--output", folder, "--trials", 9).exit_code == 0
     ((searched, where, _, _),) = begun

@@ -9,7 +9,7 @@ from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import StopReason, TrialState
 from ndvq_tune.search.scheduler import EarlyStopping, own_metrics
 from ndvq_tune.search.study import Study
-from tests.search.search_examples import report, space_of
+from tests.search.search_examples import begin, report, space_of
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 SPACE = space_of(
@@ -34,7 +34,7 @@ class Session:
         return SimpleNamespace(trial_id=f"trial-{number:04d}")
 
     def start(self) -> int:
-        number = self.study.ask().number
+        number = begin(self.study).number
         self.scheduler.on_trial_add(None, self.trial(number))
         return number
 
@@ -174,7 +174,7 @@ def test_a_trial_whose_lane_was_lost_comes_back_to_the_rungs_once(session):
 
 def ended_but_not_told(study: Study, *, saved: bool, **metrics: float) -> int:
     """A trial whose driver was killed after its last report."""
-    number = study.ask().number
+    number = begin(study).number
     for epoch in (1, 2, 3):
         study.report(number, report(epoch, **metrics))
     if saved:
@@ -187,7 +187,7 @@ def test_settle_ends_what_had_ended_when_the_driver_was_killed(open_study):
     collapsed = ended_but_not_told(study, saved=True, perplexity=1.0)
     healthy = ended_but_not_told(study, saved=True)
     unsaved = ended_but_not_told(study, saved=False, perplexity=1.0)
-    fresh = study.ask().number
+    fresh = begin(study).number
     resumed = open_study(SPACE)
     Session(resumed).scheduler.settle()
     assert resumed.record(collapsed).state is TrialState.PRUNED

@@ -12,7 +12,7 @@ from ndvq_tune.search.lanes import plan_lanes
 from ndvq_tune.search.scheduler import EarlyStopping
 from ndvq_tune.search.searcher import StudySearch, final_result
 from ndvq_tune.search.study import Study
-from tests.search.search_examples import report, space_of
+from tests.search.search_examples import begin, report, space_of
 
 FOLDER = Path("results").absolute()
 TRIALS = 6
@@ -69,7 +69,7 @@ def test_never_more_trials_than_lanes_and_all_of_them_in_the_end(open_study, lan
 def earlier_session(study: Study) -> None:
     """Trials 0 and 1 are running, 2 completed, 3 pruned and 4 failed."""
     for number in range(5):
-        study.ask()
+        begin(study)
         if number < 4:
             study.report(number, report(1, 0.1 * number))
     study.checkpoint(1, "ray/trial-0001/checkpoint_000000")
@@ -116,7 +116,7 @@ def test_tune_gets_each_trial_as_the_study_knows_it(open_study):
 def test_a_search_that_is_done_hands_out_its_trials_and_no_new_one(open_study):
     study = open_study()
     for number in range(TRIALS):
-        study.ask()
+        begin(study)
         study.finish(number, TrialState.FAILED, error="it broke")
     search = searcher(open_study())
     assert not search.is_finished()  # Tune has yet to hear of them
@@ -146,7 +146,7 @@ def test_a_trial_that_lost_its_lanes_fails_and_frees_its_place(open_study):
 
 def test_final_results_say_how_it_ended(open_study):
     study = open_study()
-    study.ask()
+    begin(study)
     study.report(0, report(4, 0.25))
     record = study.finish(0, TrialState.PRUNED, StopReason.SCHEDULER)
     result = final_result(record)

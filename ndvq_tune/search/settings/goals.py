@@ -51,6 +51,10 @@ class Constraint(Frozen):
         return ("at_least", self.at_least) if self.at_least is not None else ("at_most", self.at_most or 0.0)
 
     def violation(self, value: float) -> float:
-        """How far a value is beyond the bound: positive where the constraint is broken, as Optuna wants it."""
+        """How far a value is beyond the bound: positive where the constraint is broken, as Optuna wants it.
+
+        As a share of the bound, so that bits and parameters can be added up; absolute where the bound is 0.
+        """
         side, bound = self.bound
-        return value - bound if side == "at_most" else bound - value
+        beyond = value - bound if side == "at_most" else bound - value
+        return beyond / abs(bound) if bound else beyond

@@ -1,0 +1,57 @@
+"""Our own search: the engine that the runner uses, on a study in memory and in simulated time."""
+
+from collections.abc import Sequence
+
+from benchmarks.replay.simulator import Proposal, Report
+from benchmarks.replay.task import Task, bits_of
+from ndvq_tune.config import RunConfig
+from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.proposals import Check
+from ndvq_tune.search.study import Study
+from ndvq_tune.search.verdict import Decision
+
+CONSTRAINT = "bits_per_element"
+
+
+class Ours:
+    """The engine.
+
+    Args:
+        task: What is searched for.
+        settings: Settings of the search beside the task's own, as ``key.path=value``.
+        preflight: Whether configurations over the bit budget are rejected before they are trained.
+    """
+
+    def __init__(self, task: Task, settings: Sequence[str] = (), preflight: bool = True) -> None:
+        self._max_bits = task.scenario.max_bits
+        space = task.space_with(*settings)
+        self._study = Study.in_memory(space, clock=task.clock)
+        checked = preflight and task.scenario.constrained
+        self._engine = Engine(self._study, space, self._check) if checked else Engine(self._study, space)
+        self._decisions: dict[int, Decision] = {}
+
+    def next(self) -> Proposal | None:
+        """A new trial, or one that was paused."""
+        record = self._engine.next_trial()
+        if record is None:
+            number = self._engine.next_paused()
+            if number is None:
+                return None
+            self._engine.resume(number)
+            record = self._study.record(number)
+        return Proposal(record.number, record.params)
+
+    def report(self, number: int, report: Report) -> bool:
+        """Ask the engine, which ends trials of all epochs itself."""
+        self._decisions[number] = self._engine.report(number, report)
+        return self._decisions[number] is not Decision.CONTINUE
+
+    def done(self, number: int) -> None:
+        """End a trial that is not merely paused."""
+        if self._decisions[number] is Decision.STOP:
+            self._engine.finish(number)
+
+    def _check(self, config: RunConfig) -> Check:
+        model = config.model
+        excess = bits_of({"model.n_codes": model.n_codes, "model.downsample": model.downsample}) - self._max_bits
+        return Check({CONSTRAINT: excess}, (CONSTRAINT,) if excess > 0 else ())

@@ -1,0 +1,101 @@
+"""What a run found and when, and figures over many runs of which some never got there."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.replay.simulator import Event
+from benchmarks.replay.table import Curve
+from ndvq_tune.pareto import hypervolume
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+MARGIN = 1.1  # of the hypervolume's reference over the worst of the table, so that the ends of the front count
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A gap that closes: each value holds from its time to the next one's, and before the first it is infinite."""
+
+    seconds: tuple[float, ...]
+    gaps: tuple[float, ...]
+
+    def at(self, time: float) -> float:
+        """The gap at a time."""
+        index = bisect_right(self.seconds, time)
+        return self.gaps[index - 1] if index else math.inf
+
+    def reached(self, gap: float) -> float:
+        """When the gap was first no wider than this; infinite if never."""
+        return next((t for t, value in zip(self.seconds, self.gaps, strict=True) if value <= gap), math.inf)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A median over runs and its interval; infinite where runs never got there."""
+
+    median: float
+    low: float
+    high: float
+
+
+def gap_in_loss(events: Sequence[Event], curves: Sequence[Curve], max_bits: float) -> Progress:
+    """How much higher the lowest recon_loss so far is than the table's, relative to that, within a bit budget.
+
+    Every report of a configuration within the budget counts with its own value, whenever it comes in a training.
+    """
+    goal = min(curve.lowest for curve in curves if curve.bits <= max_bits)
+    best, steps = math.inf, []
+    for event in events:
+        if event.report["bits_per_element"] <= max_bits and event.report["recon_loss"] < best:
+            best = event.report["recon_loss"]
+            steps.append((event.seconds, best / goal - 1))
+    return _progress(steps)
+
+
+def gap_in_hypervolume(events: Sequence[Event], curves: Sequence[Curve]) -> Progress:
+    """The share of the table's hypervolume in recon_loss and bits per element that is still missing."""
+    worst = (max(curve.final for curve in curves), max(curve.bits for curve in curves))
+    reference = (MARGIN * worst[0], MARGIN * worst[1])
+    recorded = _lowest_by_bits([report for curve in curves for report in curve.reports])
+    whole = hypervolume(_points(recorded), reference)
+    found: dict[float, float] = {}
+    steps = []
+    for event in events:
+        bits, loss = event.report["bits_per_element"], event.report["recon_loss"]
+        if loss < found.get(bits, math.inf):
+            found[bits] = loss
+            steps.append((event.seconds, 1 - hypervolume(_points(found), reference) / whole))
+    return _progress(steps)
+
+
+def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
+    """The median and its bootstrap interval.
+
+    A run that did not get there within its time counts as infinite: longer than all others, however much. So the
+    median is right as long as half of the runs got there, and infinite otherwise (Efron, 1981, for censored data).
+    """
+    samples = np.random.default_rng(seed).choice(np.asarray(values), (RESAMPLES, len(values)))
+    medians = np.sort(np.median(samples, axis=1))
+    outside = (1 - CONFIDENCE) / 2
+    low, high = (medians[round(share * (RESAMPLES - 1))] for share in (outside, 1 - outside))
+    return Estimate(float(np.median(values)), float(low), float(high))
+
+
+def _lowest_by_bits(reports: Sequence[Mapping[str, float]]) -> dict[float, float]:
+    lowest: dict[float, float] = {}
+    for report in reports:
+        bits = report["bits_per_element"]
+        lowest[bits] = min(report["recon_loss"], lowest.get(bits, math.inf))
+    return lowest
+
+
+def _points(lowest: Mapping[float, float]) -> list[tuple[float, float]]:
+    return [(loss, bits) for bits, loss in lowest.items()]
+
+
+def _progress(steps: Sequence[tuple[float, float]]) -> Progress:
+    return Progress(tuple(time for time, _ in steps), tuple(gap for _, gap in steps))

@@ -1,0 +1,50 @@
+"""All strategies by name: the rows of the tables."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from benchmarks.replay import syne
+from benchmarks.replay.baselines import OneEpochThenBest, PlainOptuna, RandomSearch
+from benchmarks.replay.ours import Ours
+from benchmarks.replay.simulator import Strategy
+from benchmarks.replay.stock import StockRay
+from benchmarks.replay.task import Task
+
+Build = Callable[[Task], Strategy]
+
+RANDOM, STOCK, OURS, ONE_EPOCH = "random", "Ray OptunaSearch + ASHA", "ours", "one epoch"
+KNOWING = ", knows the budget"
+FIRST_EPOCHS = (20, 40, 80, 160, 320)
+
+BASELINES: Mapping[str, Build] = {
+    RANDOM: RandomSearch,
+    **{f"{ONE_EPOCH} of {n}, then best": partial(OneEpochThenBest, points=n) for n in FIRST_EPOCHS},
+    "Optuna TPE": PlainOptuna,
+    STOCK: StockRay,
+    **{f"Syne Tune {name}": partial(syne.SyneTune, name=name) for name in ("ASHA", "BOHB") if syne.baselines},
+}
+_SETTINGS = {
+    "random sampler": "search.sampler.type=random",
+    "no scheduler": "search.scheduler={type: none}",
+    "median": "search.scheduler={type: median, grace_period: 1}",
+    "hyperband": "search.scheduler={type: hyperband, grace_period: 1}",
+    "no rules": "search.stop={plateau: null, collapse: null}",
+    **{f"reduction {n}": f"search.scheduler.reduction_factor={n}" for n in (2, 3, 4)},
+    **{f"grace {n}": f"search.scheduler.grace_period={n}" for n in (1, 2, 3)},
+    **{f"startup {n}": f"search.sampler.startup_trials={n}" for n in (4, 16, 32)},
+}
+VARIANTS: Mapping[str, Build] = {
+    f"{OURS}: no pre-flight": partial(Ours, preflight=False),
+    **{f"{OURS}: {name}": partial(Ours, settings=(setting,)) for name, setting in _SETTINGS.items()},
+}
+STRATEGIES: Mapping[str, Build] = {**BASELINES, OURS: Ours, **VARIANTS}
+
+
+def knows_budget(name: str) -> bool:
+    """Whether a row is that of a baseline which is only asked for configurations within the bit budget."""
+    return name.endswith(KNOWING)
+
+
+def build(name: str, task: Task) -> Strategy:
+    """The strategy of that name."""
+    return STRATEGIES[name.removesuffix(KNOWING)](task)

@@ -1,0 +1,78 @@
+"""Syne Tune's ASHA and BOHB, where it is installed (``pip install syne-tune``)."""
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from benchmarks.replay.simulator import Proposal, Report
+from benchmarks.replay.task import Params, Task
+from ndvq_tune.search.distributions import Choice
+
+try:
+    from syne_tune import config_space
+    from syne_tune.backend.trial_status import Trial
+    from syne_tune.optimizer import baselines
+    from syne_tune.optimizer.scheduler import SchedulerDecision
+except ImportError:
+    baselines = None
+
+MISSING = "Syne Tune is not installed (pip install syne-tune); its strategies are left out."
+METRIC, EPOCH = "penalised", "epoch"
+
+
+class SyneTune:
+    """One of its schedulers. They know neither conditions nor constraints: the metric has a penalty.
+
+    Parameters that do not count in a configuration are suggested all the same, and dropped.
+    """
+
+    def __init__(self, task: Task, name: str) -> None:
+        logging.getLogger("syne_tune").setLevel(logging.ERROR)
+        self._task = task
+        domains = {parameter.key: _domain(parameter.distribution) for parameter in task.space.searched}
+        scheduler: Callable[..., Any] = getattr(baselines, name)
+        self._scheduler = scheduler(
+            domains, metric=METRIC, time_attr=EPOCH, max_t=task.space.max_epochs, random_seed=task.seed
+        )
+        self._trials: dict[int, Any] = {}
+        self._last: dict[int, dict[str, Any]] = {}
+
+    def next(self) -> Proposal | None:
+        """What the scheduler suggests."""
+        while True:
+            config = self._scheduler.suggest().config
+            params = self._params(config)
+            if not self._task.rejects(params):
+                break
+        trial = Trial(len(self._trials), config, datetime.now(UTC))
+        self._trials[trial.trial_id] = trial
+        self._scheduler.on_trial_add(trial)
+        return Proposal(trial.trial_id, params)
+
+    def report(self, number: int, report: Report) -> bool:
+        """Ask the scheduler."""
+        result = {METRIC: self._task.scenario.penalised(report), EPOCH: int(report["epoch"])}
+        if self._scheduler.on_trial_result(self._trials[number], result) != SchedulerDecision.STOP:
+            return False
+        self._scheduler.on_trial_remove(self._trials[number])
+        return True
+
+    def done(self, number: int) -> None:
+        """Nothing to do: the last epoch stops a trial as any other can."""
+
+    def _params(self, config: Params) -> Params:
+        params: dict[str, Any] = {}
+        for parameter in self._task.space.searched:
+            if self._task.space.active(parameter, params):
+                value = config[parameter.key]
+                params[parameter.key] = json.loads(value) if isinstance(parameter.distribution, Choice) else value
+        return params
+
+
+def _domain(distribution: Any) -> Any:
+    if isinstance(distribution, Choice):
+        return config_space.choice([json.dumps(value) for value in distribution.values])
+    draw = config_space.loguniform if distribution.log else config_space.uniform
+    return draw(distribution.low, distribution.high)
