@@ -13,13 +13,17 @@ from ndvq_tune.report.ranking import best
 from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.report.terminal import print_summary
 from ndvq_tune.search.cluster import local_node
+from ndvq_tune.search.consistency import check
 from ndvq_tune.search.decoding import open_on_cluster
 from ndvq_tune.search.dry_run import print_dry_run
+from ndvq_tune.search.earlier import read as read_earlier
 from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
 from ndvq_tune.search.lanes import plan_lanes
 from ndvq_tune.search.runner import run_search
 from ndvq_tune.search.settings.stopping import seconds
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.warm_start import WarmStart
+from ndvq_tune.search.warm_start import plan as plan_warm_start
 
 RUNS = Path("runs")
 NOTHING_FOUND = 1
@@ -53,6 +57,10 @@ def search(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the search in the results folder, with the space kept there.")
     ] = False,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Learn from an earlier search: its folder, or mlflow:EXPERIMENT."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -88,10 +96,11 @@ def search(
     console = Console(soft_wrap=not sys.stdout.isatty())
     with plain_errors():
         plan, folder = _plan(space, overrides, output, resume)
+        known = _known(warm_start, plan, resume, console)
         if dry_run:
             print_dry_run(plan, plan_lanes([local_node()], plan.search.trials, plan.search.resources, ""), console)
         else:
-            raise typer.Exit(_run(plan, folder, address, console))
+            raise typer.Exit(_run(plan, folder, address, known, console))
 
 
 def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: bool) -> tuple[SearchSpace, Path]:
@@ -101,19 +110,34 @@ def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: 
     given = SearchSpace.load(path, overrides) if path else None
     folder = (output or RUNS / (given.name if given else "")).resolve()
     if given is None or resume:
-        return kept_space(folder, overrides), folder
-    check_new(folder)
+        given = kept_space(folder, overrides)
+    else:
+        check_new(folder)
+    check(given)
     return given, folder
 
 
-def _run(space: SearchSpace, folder: Path, address: str | None, console: Console) -> int:
+def _known(source: str | None, space: SearchSpace, resume: bool, console: Console) -> WarmStart | None:
+    """What a new search takes over from an earlier one."""
+    if source is None:
+        return None
+    if resume:
+        raise typer.BadParameter(
+            "is for a new search; this one has trials of its own", param_hint="--warm-start"
+        )
+    known = plan_warm_start(space, read_earlier(source, space))
+    console.print(f"{source}: {known.describe()}", markup=False, highlight=False)
+    return known
+
+
+def _run(space: SearchSpace, folder: Path, address: str | None, known: WarmStart | None, console: Console) -> int:
     """Search; the exit code."""
     with claim(folder):
         with data_progress(console) as progress:
             dataset = open_on_cluster(space.data, progress, address)
         write_space(folder, space)
         print_skipped(console, dataset.skipped, dataset.files, _typed(write_skipped(dataset.skipped, folder)))
-        outcome = run_search(space, dataset, folder, console, address)
+        outcome = run_search(space, dataset, folder, console, address, known)
     if not outcome.finished:
         command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
         console.print(f"Interrupted; everything so far is saved. Go on with: {command}", markup=False, highlight=False)

@@ -135,7 +135,7 @@ class Engine:
 
     def _why_ended(self) -> str | None:
         settings, trials = self._settings, self._study.records
-        if settings.until and reached(trials, settings.until, settings.constraints):
+        if settings.until and reached(trials, settings):
             return "until"
         return "stall" if settings.stall and stalled(trials, settings) else None
 

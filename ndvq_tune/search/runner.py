@@ -28,6 +28,7 @@ from ndvq_tune.search.searcher import EngineSearch
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import Study
 from ndvq_tune.search.trial import TrialActor
+from ndvq_tune.search.warm_start import WarmStart
 from ndvq_tune.tracking.mlflow import MlflowTracker
 
 RAY_FOLDER = "ray"
@@ -67,6 +68,7 @@ def run_search(
     folder: Path,
     console: Console,
     address: str | None = None,
+    warm_start: WarmStart | None = None,
 ) -> Outcome:
     """Run a search, or go on with the one that the folder holds.
 
@@ -76,12 +78,18 @@ def run_search(
         folder: The results folder, absolute.
         console: Where progress is shown.
         address: A Ray cluster; a local one is started if not given.
+        warm_start: What a new search takes over from earlier ones.
 
     Raises:
         ClusterError: If the cluster does not answer or is too small.
         TrackingError: If MLflow cannot be used at the start; later it can no longer end a search.
     """
     study = Study.open(folder, space)
+    if warm_start is not None:
+        for known in warm_start.known:
+            study.import_(known)
+        for point in warm_start.first_points:
+            study.enqueue(point)
     try:
         # A new MLflow database takes several seconds to make; Ray starts meanwhile.
         opening = ThreadPoolExecutor(1).submit(_tracker, study, space, folder)

@@ -65,4 +65,4 @@ def _values(distribution: Any) -> tuple[Any, ...]:
         case Range(low, high, integer=True):
             return tuple(range(int(low), int(high) + 1))
         case _:
-            raise ValueError("needs choices or whole numbers, as the sampler grid tries every value")
+            raise TypeError(f"{distribution} has no end of values")

@@ -78,12 +78,13 @@ class EngineSearch(SearchAlgorithm):
 
     def _trial(self, record: TrialRecord) -> Trial:
         spec = self._experiment.spec
-        collapse = self._space.search.stop.collapse
+        search = self._space.search
+        collapse = search.stop.collapse
         trial = Trial(
             spec["run"],
             config={
                 "run": dict(record.config),
-                "stages": [asdict(stage) for stage in stages(record.config, self._space.search)],
+                "stages": [asdict(stage) for stage in stages(record.config, search, self._space.max_epochs)],
                 "collapse": collapse.model_dump() if collapse and record.role is not Role.CONFIRM else None,
                 "rescues": [asdict(rescue) for rescue in record.rescues],
                 "group": asdict(self._plan.group),

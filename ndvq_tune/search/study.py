@@ -26,7 +26,7 @@ from ndvq_tune.search.samplers import sampler, startup_sampler
 from ndvq_tune.search.space import SearchSpace
 
 # User attributes of trials that are not trials of this search.
-_REJECTED, _KNOWN = "rejected", "known_from"
+_REJECTED, _KNOWN = "rejected", "known"
 
 
 class _FirstObjectiveStudy(optuna.Study):
@@ -198,7 +198,7 @@ class Study:
         searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
         self._study.enqueue_trial({key: searched[key].label(value) for key, value in params.items()})
 
-    def import_(self, known: TrialRecord, source: str) -> None:
+    def import_(self, known: TrialRecord) -> None:
         """Let the sampler learn from a finished trial of another search."""
         searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
         distributions = {key: searched[key] for key in known.params}
@@ -214,7 +214,7 @@ class Study:
                     int(report["epoch"]): float(report[settings.objectives[0].metric]) for report in known.reports
                 },
                 constraints=self._violations(known),
-                user_attrs={_KNOWN: source},
+                user_attrs={_KNOWN: known.name},
             )
         )
 
