@@ -1,0 +1,52 @@
+"""Asynchronous successive halving (ASHA; Li et al., 2020, arXiv 1810.05934), in the variant that stops trials.
+
+With several objectives it compares by non-dominated sorting (as in Schmucker et al., 2021, arXiv 2106.12639).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from ndvq_tune.records import TrialRecord
+from ndvq_tune.search.schedulers.comparison import Report, Stops, fidelity, place, progress
+from ndvq_tune.search.settings import SearchSettings
+from ndvq_tune.search.settings.scheduler import AshaSettings
+
+
+def asha(settings: AshaSettings, search: SearchSettings, max_epochs: int) -> Stops:
+    """The rule of ``search.scheduler.type: asha``."""
+    return halving(settings.grace_period, settings.reduction_factor, search, max_epochs)
+
+
+def halving(grace_period: int, reduction_factor: int, search: SearchSettings, max_epochs: int) -> Stops:
+    """A trial ends at a rung where it is not among the best ``1 / reduction_factor`` of those that have come there.
+
+    Rungs are at ``grace_period * reduction_factor**k``, in units of ``search.fidelity``. A trial is judged at those
+    that its last report is the first to reach, by its first report there, against the first reports there of all
+    trials; it goes on if ``place * reduction_factor < n`` of n trials, so the first to come to a rung always does.
+    """
+    come = progress(search)
+    limit = max_epochs if search.fidelity.unit == "epochs" else math.inf
+
+    def rungs(reports: Sequence[Report]) -> Iterator[int]:
+        """Rungs that the last report is the first to reach."""
+        before = come(reports[-2]) if len(reports) > 1 else 0
+        rung = grace_period
+        while rung <= come(reports[-1]) and rung < limit:
+            if rung > before:
+                yield rung
+            rung *= reduction_factor
+
+    def there(record: TrialRecord, rung: int) -> Report | None:
+        """A trial's first report at a rung or beyond it."""
+        return next((report for report in record.reports if come(report) >= rung), None)
+
+    def stops(record: TrialRecord, others: Sequence[TrialRecord]) -> bool:
+        own = record.metrics
+        for rung in rungs(record.reports):
+            reports = [report for other in others if (report := there(other, rung)) is not None]
+            comparable = [report for report in reports if fidelity(report) == fidelity(own)]
+            if place(own, comparable, search) * reduction_factor >= len(comparable) + 1:
+                return True
+        return False
+
+    return stops
