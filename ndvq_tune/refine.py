@@ -1,0 +1,76 @@
+"""``python -m ndvq_tune.refine``: a narrower search space around what worked in a search."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from rich.console import Console
+
+from ndvq_tune.command import plain_errors
+from ndvq_tune.errors import ResultsError
+from ndvq_tune.records import short_name
+from ndvq_tune.search.commented import to_yaml
+from ndvq_tune.search.earlier import read_folder
+from ndvq_tune.search.narrowing import Change, narrowed, refined
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.yaml_file import Document
+
+NOTHING_TO_NARROW = 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def refine(
+    results: Annotated[Path, typer.Argument(help="Results folder of a search, such as runs/NAME.")],
+    output: Annotated[Path | None, typer.Option(help="The file to write; RESULTS/refined.yaml if not given.")] = None,
+    keep: Annotated[
+        float, typer.Option(help="Share of the trials that count as the best, above 0 and up to 1.")
+    ] = 0.25,
+) -> None:
+    """Write a narrower search space around what worked, with the reason for each change as a comment."""
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    output = output or results / "refined.yaml"
+    if not 0 < keep <= 1:
+        raise typer.BadParameter(f"{keep} given; needs a share above 0 and up to 1", param_hint="--keep")
+    with plain_errors():
+        if output.exists():
+            raise ResultsError(f"{output}: is already there; give another --output")
+        space, trials = read_folder(results)
+        try:
+            changes = narrowed(space, trials, keep)
+        except ValueError as error:
+            raise ResultsError(f"{results}: {error}; let the search go on first: --resume --trials N") from None
+        if not changes:
+            console.print(
+                f"{results}: nothing to narrow; the best trials are spread over the whole space", markup=False
+            )
+            raise typer.Exit(NOTHING_TO_NARROW)
+        _write(output, space, changes, f"The space of {results}, narrowed to where its best trials lie.")
+    for change in changes:
+        console.print(_line(change), markup=False, highlight=False)
+    command = ["python", "-m", "ndvq_tune.search", "--space", str(output), "--warm-start", str(results)]
+    console.print(f"{output}: {shlex.join(command)}", markup=False, highlight=False)
+
+
+def _write(path: Path, space: SearchSpace, changes: list[Change], head: str) -> None:
+    comments = [(c.key, c.reason if c.leaf is not None else f"{short_name(c.key)} {c.reason}") for c in changes]
+    text = to_yaml(refined(space, changes), head, comments)
+    SearchSpace.from_document(Document(str(path), yaml.safe_load(text), {}))  # what cannot run is not written
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _line(change: Change) -> str:
+    leaf = "" if change.leaf is None else f" {yaml.safe_dump(change.leaf, default_flow_style=True).splitlines()[0]}"
+    return f"{change.key}:{leaf}  # {change.reason}"
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m ndvq_tune.refine")
