@@ -107,7 +107,7 @@ def _unusable(trial: TrialRecord, space: SearchSpace) -> str | None:
 def _candidate(
     trial: TrialRecord, search: Earlier, space: SearchSpace, values: Mapping[str, Mapping[str, Any] | Range]
 ) -> _Candidate:
-    leaves = flatten(RunConfig.model_validate(trial.config).to_dict())
+    leaves = _leaves(RunConfig.model_validate(trial.config))
     chosen: dict[str, Any] = {}
     outside, inactive = [], set()
     for parameter in space.searched:
@@ -117,7 +117,7 @@ def _candidate(
             chosen[parameter.key] = found[0]
         else:
             outside.append(parameter.key)
-    wanted = flatten(space.complete(chosen).to_dict())
+    wanted = _leaves(space.complete(chosen))
     free = {*inactive, *outside, *_SAME_SAMPLES}
     differing = [
         key
@@ -172,7 +172,7 @@ def _fitting(space: SearchSpace, parameter: Searched) -> Mapping[str, Any] | Ran
         return parameter.distribution
     first = {other.key: other.distribution.probes[0] for other in space.searched}
     return {
-        _key(flatten(space.complete(first | {parameter.key: value}).to_dict())[parameter.key]): value
+        _key(_leaves(space.complete(first | {parameter.key: value}))[parameter.key]): value
         for value in parameter.distribution.probes
     }
 
@@ -196,6 +196,12 @@ def _same_stages(trial: TrialRecord, earlier: Earlier, space: SearchSpace) -> bo
 def _stages(search: SearchSettings) -> Any:
     fidelity = search.fidelity
     return fidelity.sizes, fidelity.promote_after or (fidelity.unit, search.scheduler)
+
+
+def _leaves(config: RunConfig) -> dict[str, Any]:
+    """The settings of a configuration by key path; those of the data are not taken apart, as some are mappings."""
+    tree = config.to_dict()
+    return {f"data.{name}": value for name, value in tree.pop("data").items()} | flatten(tree)
 
 
 def _plain(key: str, value: Any) -> Any:
