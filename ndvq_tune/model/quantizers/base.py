@@ -54,3 +54,11 @@ class Quantizer(nn.Module, ABC):
     @abstractmethod
     def lookup(self, encodings: torch.Tensor) -> torch.Tensor:
         """Codes ``(B, D, *L)`` of encodings; exactly the values that ``forward`` gives."""
+
+    def restart(self) -> bool:
+        """Take all codes anew from the next training batch, also after a checkpoint in between.
+
+        Returns:
+            Whether there are codes that can be taken anew; a quantizer whose codes are fixed has none.
+        """
+        return False

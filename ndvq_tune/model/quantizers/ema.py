@@ -3,13 +3,13 @@
 from typing import Any, Literal
 
 import torch
-from torch import distributed as dist
 from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.model.quantizers.base import Quantizer, VQOutput
+from ndvq_tune.model.quantizers.draw import draw
 from ndvq_tune.model.quantizers.gradients import rotated, straight_through
 from ndvq_tune.model.quantizers.nearest import nearest
-from ndvq_tune.model.quantizers.usage import distributed, over_ranks, perplexity
+from ndvq_tune.model.quantizers.usage import over_ranks, perplexity
 
 CodebookInit = Literal["kmeans", "sample"]
 
@@ -120,6 +120,12 @@ class EMACodebook(Quantizer):
         """Codes ``(B, D, *L)`` of encodings ``(B, *L)``."""
         return F.embedding(encodings, self.codes).movedim(-1, 1)
 
+    def restart(self) -> bool:
+        """Take all codes anew from the next training batch, as from the first; the codes stay until then."""
+        self.updates.zero_()
+        self.initialised = False
+        return True
+
     def placed(self, vectors: torch.Tensor) -> torch.Tensor:
         """Vectors where they are compared: with ``cosine`` their directions in dimension 1, otherwise themselves."""
         return F.normalize(vectors, dim=1) if self.cosine else vectors
@@ -131,7 +137,7 @@ class EMACodebook(Quantizer):
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def _initialise(self, tokens: torch.Tensor) -> None:
-        self.codes.copy_(self.placed(self._draw(tokens)))
+        self.codes.copy_(self.placed(draw(tokens, self.n_codes)))
         for _ in range(_KMEANS_STEPS if self.codebook_init == "kmeans" else 0):
             self._set_codes(*self._counts_and_sums(tokens))
         # As if this batch had been seen for ever.
@@ -166,7 +172,7 @@ class EMACodebook(Quantizer):
             return
         self.usage.copy_(torch.where(dead, even_use, self.usage))
         self.counts.copy_(torch.where(dead, even_use, self.counts))
-        self.sums.copy_(torch.where(dead[:, None], even_use * self._draw(tokens), self.sums))
+        self.sums.copy_(torch.where(dead[:, None], even_use * draw(tokens, self.n_codes), self.sums))
 
     def _set_codes(self, counts: torch.Tensor, sums: torch.Tensor) -> None:
         """Codes are means; an unused code's count and sum fade together, and it stays where it is."""
@@ -182,17 +188,3 @@ class EMACodebook(Quantizer):
         """Sum of the tokens of each code and, last, their number, ``(K, D + 1)``."""
         counted = F.pad(tokens, (0, 1), value=1.0)
         return tokens.new_zeros(self.n_codes, counted.shape[1]).index_add_(0, numbers, counted)
-
-    def _draw(self, tokens: torch.Tensor) -> torch.Tensor:
-        """A random token ``(K, D)`` for each code, the same on all ranks; different ones as long as there are any.
-
-        Where tokens must repeat, a little noise tells the copies apart, so that they can share out their tokens.
-        """
-        n_tokens = len(tokens)
-        order = torch.randperm(max(n_tokens, self.n_codes), device=tokens.device)[: self.n_codes]
-        drawn = tokens[order % n_tokens]
-        if n_tokens < self.n_codes:
-            drawn = drawn + 0.01 * tokens.std(0, correction=0) * torch.randn_like(drawn)
-        if distributed():
-            dist.broadcast(drawn, src=0)
-        return drawn

@@ -67,6 +67,12 @@ class ResidualVQ(Quantizer):
         numbers = encodings.unbind(-1)
         return _sum([codebook.lookup(number) for codebook, number in zip(self.codebooks, numbers, strict=True)])
 
+    def restart(self) -> bool:
+        """Take the codes of all codebooks anew from the next training batch."""
+        for codebook in self.codebooks:
+            codebook.restart()
+        return True
+
 
 def _sum(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
     """Sum in the order of the codebooks: in another it would round to another value."""

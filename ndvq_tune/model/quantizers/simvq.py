@@ -1,8 +1,13 @@
 """SimVQ: one linear map moves all codes at once."""
 
+from typing import Any
+
 import torch
+from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
+from ndvq_tune.model.quantizers.base import VQOutput
+from ndvq_tune.model.quantizers.draw import draw
 from ndvq_tune.model.quantizers.library import LibraryQuantizer
 
 
@@ -19,6 +24,8 @@ class SimVQ(LibraryQuantizer):
         rotation_trick: Gradients turn with the latent onto its code, rather than pass straight.
     """
 
+    restarts: torch.Tensor
+
     def __init__(
         self, n_codes: int, embedding_dim: int, codebook_beta: float = 0.25, rotation_trick: bool = False
     ) -> None:
@@ -28,6 +35,36 @@ class SimVQ(LibraryQuantizer):
             embedding_dim, n_codes, rotation_trick=rotation_trick, input_to_quantize_commit_loss_weight=codebook_beta
         )
         super().__init__(library, n_codes, embedding_dim)
+        self.register_buffer("restarts", torch.tensor(False))
+        # Beside the buffer, which a GPU would have to be waited for, and a compiled graph broken.
+        self._restarts = False
+
+    def forward(self, latents: torch.Tensor) -> VQOutput:
+        """Quantise latents ``(B, D, *L)``."""
+        if self.training and self._restarts:
+            self._take_codes(latents.detach().float().movedim(1, -1).flatten(0, -2))
+        return super().forward(latents)
+
+    def restart(self) -> bool:
+        """Take all codes anew from the next training batch; the codes stay until then."""
+        self.restarts.fill_(True)
+        self._restarts = True
+        return True
+
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @torch.no_grad()
+    def _take_codes(self, tokens: torch.Tensor) -> None:
+        """Make random tokens the fixed vectors, and the map one that changes nothing."""
+        self.library.frozen_codebook.copy_(draw(tokens, self.n_codes))
+        nn.init.eye_(self.library.code_transform.weight)
+        self.restarts.fill_(False)
+        self._restarts = False
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Checkpoints did not always have it.
+        state_dict.setdefault(f"{prefix}restarts", torch.tensor(False))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        self._restarts = bool(self.restarts)
 
     def _choose(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         codes, numbers, loss = self.library(tokens)

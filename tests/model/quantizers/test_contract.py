@@ -179,3 +179,43 @@ def test_training_follows_a_mixture(quantizer):
         optimizer.step()
         errors.append(error.item())
     assert np.mean(errors[-20:]) < 0.25 * errors[0]
+
+
+def collapsed(settings: dict) -> Quantizer:
+    """A quantizer whose codes have all become the same."""
+    quantizer = trained(build(settings))
+    for name, codes in quantizer.named_buffers():
+        if name.endswith(("codes", "frozen_codebook")):
+            codes.copy_(codes[0].clone())
+    return quantizer
+
+
+def usage(quantizer: Quantizer, latents: torch.Tensor) -> float:
+    """Share of codes that some latent uses, the least of all codebooks."""
+    return (quantizer.eval()(latents)["counts"] > 0).float().mean(1).min().item()
+
+
+RESTARTABLE = {name: settings for name, settings in KINDS.items() if settings["type"] in ("ema", "residual", "simvq")}
+
+
+@pytest.mark.parametrize("through_checkpoint", [False, True])
+@pytest.mark.parametrize("settings", RESTARTABLE.values(), ids=RESTARTABLE.keys(), indirect=True)
+def test_restarted_codes_come_alive_with_the_next_training_batch(settings, through_checkpoint):
+    torch.manual_seed(0)
+    quantizer = collapsed(settings)
+    latents = latents_for(quantizer, 400)
+    before = quantizer(latents)
+    assert usage(quantizer, latents) < 0.1
+
+    assert quantizer.restart() is True
+    assert torch.equal(quantizer(latents)["embeddings"], before["embeddings"])  # nothing happens in evaluation
+    if through_checkpoint:
+        saved = save(quantizer.state_dict())
+        quantizer = build(settings)
+        quantizer.load_state_dict(load(saved))
+    quantizer.train()(latents_for(quantizer, 400))
+    assert usage(quantizer, latents) > 0.5
+
+
+def test_fixed_codes_cannot_be_restarted():
+    assert [name for name, settings in KINDS.items() if not build(settings).restart()] == ["fsq", "fsq levels", "lfq"]

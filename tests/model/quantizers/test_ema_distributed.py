@@ -9,6 +9,7 @@ from torch import multiprocessing
 from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.model import EMACodebook
+from ndvq_tune.model.quantizers import SimVQ
 from tests.model.quantizers.quantizer_examples import codebook_of
 
 STEPS = 6
@@ -27,13 +28,22 @@ def _learn(rank: int, folder: str, cosine: bool) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
     known, fresh = _codebook(cosine), EMACodebook(16, 3, restart_threshold=0.5, cosine=cosine)
+    restarted = [EMACodebook(16, 3, cosine=cosine), SimVQ(16, 3)]
     torch.manual_seed(rank)
     perplexities = []
     for batch in _batches():
         half = batch[rank::2]
         perplexities.append(known(half)["perplexity"])
         fresh(half)
-    state = {"known": known.state_dict(), "fresh": fresh.state_dict(), "perplexities": torch.stack(perplexities)}
+        for quantizer in restarted:
+            quantizer.restart()
+            quantizer(half)
+    state = {
+        "known": known.state_dict(),
+        "fresh": fresh.state_dict(),
+        "restarted": [quantizer.state_dict() for quantizer in restarted],
+        "perplexities": torch.stack(perplexities),
+    }
     torch.save(state, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()
 
@@ -52,5 +62,8 @@ def test_two_ranks_learn_as_one(tmp_path, cosine):
         torch.testing.assert_close(state["perplexities"], perplexities)
 
     # Initial codes and restarts are drawn at random, and must be the same everywhere.
-    for name, value in first["fresh"].items():
-        assert torch.equal(second["fresh"][name], value), name
+    for ours, others in zip(
+        [first["fresh"], *first["restarted"]], [second["fresh"], *second["restarted"]], strict=True
+    ):
+        for name, value in ours.items():
+            assert torch.equal(others[name], value), name

@@ -34,6 +34,25 @@ class TestSimVQ:
         quantizer(torch.randn(1, 5, 100))["commitment_loss"].backward()
         assert [name for name, _ in quantizer.named_parameters()] == ["library.code_transform.weight"]
 
+    def test_a_restart_makes_tokens_the_codes_once(self):
+        quantizer = SimVQ(16, 5)
+        quantizer.restart()
+        tokens = torch.randn(100, 5)
+        quantizer(as_latents(tokens))
+        quantizer(as_latents(torch.randn(100, 5)))
+        codes = quantizer.lookup(torch.arange(16)[None])[0].T
+        distances = torch.cdist(codes, tokens)
+        assert (distances.min(1).values < 1e-2).all()
+        assert len(distances.argmin(1).unique()) == 16
+
+    def test_a_checkpoint_from_before_there_were_restarts_loads(self):
+        quantizer = SimVQ(16, 5)
+        saved = {name: value for name, value in quantizer.state_dict().items() if name != "restarts"}
+        quantizer.restart()
+        quantizer.load_state_dict(saved)
+        quantizer(torch.randn(1, 5, 100))
+        assert torch.equal(quantizer.library.frozen_codebook, saved["library.frozen_codebook"])
+
     @pytest.mark.parametrize("rotation_trick", [False, True])
     def test_the_flag_is_the_librarys(self, rotation_trick):
         latents = torch.randn(1, 5, 100, requires_grad=True)
