@@ -17,7 +17,6 @@ from ndvq_tune.search.folder import SPACE
 from ndvq_tune.search.journal import JOURNAL, record_of
 from ndvq_tune.search.settings import SearchSettings
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.tracking.reading import stored_searches
 
 MLFLOW = "mlflow:"
 
@@ -101,6 +100,8 @@ def _of_folder(folder: Path) -> Earlier:
 
 
 def _of_experiment(source: str, space: SearchSpace) -> tuple[Earlier, ...]:
+    from ndvq_tune.tracking.reading import stored_searches  # MLflow, which takes seconds to import
+
     curves = {space.search.objectives[0].metric, "fidelity"}
     return tuple(
         Earlier(stored.name, validate(SearchSettings, stored.space.get("search", {}))[0], stored.trials)

@@ -142,8 +142,8 @@ def test_the_best_few_are_tried_first_each_once() -> None:
 
 def test_the_best_are_those_of_the_new_objectives_and_constraints() -> None:
     def trial(beta: float, loss: float, bits: float) -> TrialRecord:
-        changes = {"model.codebook_beta": beta}
-        return trial_of(IMAGES, loss=loss, metrics={"bits_per_element": bits}, params={"model.downsample": [4, 4], **changes})  # fmt: skip  # noqa: E501
+        params = {"model.downsample": [4, 4], "model.codebook_beta": beta}
+        return trial_of(IMAGES, loss=loss, metrics={"bits_per_element": bits}, params=params)
 
     trials = [
         trial(0.1, 0.01, 0.9),
