@@ -73,8 +73,10 @@ class PlainOptuna:
 
     def __init__(self, task: Task) -> None:
         self._task = task
-        directions = ["minimize"] * len(task.scenario.objectives)
-        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=task.seed), directions=directions)
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=task.seed),
+            directions=[optuna.study.StudyDirection.MINIMIZE for _ in task.scenario.objectives],
+        )
         self._trials: dict[int, optuna.Trial] = {}
         self._last: dict[int, Report] = {}
 

@@ -16,14 +16,12 @@ import pandas as pd
 import torch
 from rich.progress import track
 
+from benchmarks.replay.table import TABLE, load_space
 from ndvq_tune.data import open_dataset
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.loop import Training
 
-SPACE = Path("search_spaces/video3d.yaml")
-OVERRIDES = ("data.resolution=32", "training.max_epochs=27")
-TABLE = Path("benchmarks/replay/video3d.parquet")
-CONFIGURATIONS = 400
+CONFIGURATIONS = 320
 
 
 def configuration(space: SearchSpace, number: int) -> tuple[dict[str, Any], Any]:
@@ -53,7 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = SearchSpace.load(SPACE, OVERRIDES)
+    space = load_space()
     dataset = open_dataset(space.data)
     parts = options.table.with_suffix(".parts")
     parts.mkdir(exist_ok=True)

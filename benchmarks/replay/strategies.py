@@ -21,7 +21,7 @@ BASELINES: Mapping[str, Build] = {
     **{f"{ONE_EPOCH} of {n}, then best": partial(OneEpochThenBest, points=n) for n in FIRST_EPOCHS},
     "Optuna TPE": PlainOptuna,
     STOCK: StockRay,
-    **{f"Syne Tune {name}": partial(syne.SyneTune, name=name) for name in ("ASHA", "BOHB") if syne.baselines},
+    **{f"Syne Tune {name}": partial(syne.SyneTune, name=name) for name in ("ASHA", "BOHB") if syne.INSTALLED},
 }
 _SETTINGS = {
     "random sampler": "search.sampler.type=random",

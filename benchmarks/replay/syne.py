@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,9 @@ try:
     from syne_tune.optimizer import baselines
     from syne_tune.optimizer.scheduler import SchedulerDecision
 except ImportError:
-    baselines = None
+    INSTALLED = False
+else:
+    INSTALLED = True
 
 MISSING = "Syne Tune is not installed (pip install syne-tune); its strategies are left out."
 METRIC, EPOCH = "penalised", "epoch"
@@ -41,11 +44,7 @@ class SyneTune:
 
     def next(self) -> Proposal | None:
         """What the scheduler suggests."""
-        while True:
-            config = self._scheduler.suggest().config
-            params = self._params(config)
-            if not self._task.rejects(params):
-                break
+        config, params = next(pair for pair in self._suggestions() if not self._task.rejects(pair[1]))
         trial = Trial(len(self._trials), config, datetime.now(UTC))
         self._trials[trial.trial_id] = trial
         self._scheduler.on_trial_add(trial)
@@ -61,6 +60,12 @@ class SyneTune:
 
     def done(self, number: int) -> None:
         """Nothing to do: the last epoch stops a trial as any other can."""
+
+    def _suggestions(self) -> Iterator[tuple[Params, Params]]:
+        while True:
+            with warnings.catch_warnings(action="ignore"):  # statsmodels divides by zero for choices of one value
+                config = self._scheduler.suggest().config
+            yield config, self._params(config)
 
     def _params(self, config: Params) -> Params:
         params: dict[str, Any] = {}
