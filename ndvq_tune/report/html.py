@@ -11,11 +11,11 @@ from plotly.offline import get_plotlyjs
 
 from ndvq_tune.records import SearchRecord, short_name, short_value
 from ndvq_tune.report.files import replacing
+from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, rate_distortion
 from ndvq_tune.report.ranking import best, pareto, ranked, satisfies
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
-    finding,
     label,
     metric_text,
     outcome,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ndvq_tune.pareto import front_ranks, knee
 from ndvq_tune.records import Role, SearchRecord, TrialRecord
@@ -31,13 +32,19 @@ def full_fidelity(report: Mapping[str, float]) -> bool:
     return report.get("fidelity", 1.0) == 1.0
 
 
+def broken(trial: TrialRecord, search: SearchRecord) -> list[tuple[str, str, float]]:
+    """The constraints that a trial's last report does not keep; a metric that is missing or NaN keeps none."""
+    values = {name: trial.metrics.get(name, math.nan) for name, _, _ in search.constraints}
+    return [
+        (name, kind, bound)
+        for name, kind, bound in search.constraints
+        if not (values[name] <= bound if kind == "at_most" else values[name] >= bound)
+    ]
+
+
 def satisfies(trial: TrialRecord, search: SearchRecord) -> bool:
-    """Whether a trial's last report keeps every constraint; a metric that is missing or NaN keeps none."""
-    for name, kind, bound in search.constraints:
-        value = trial.metrics.get(name, math.nan)
-        if not (value <= bound if kind == "at_most" else value >= bound):
-            return False
-    return True
+    """Whether a trial's last report keeps every constraint."""
+    return not broken(trial, search)
 
 
 def ranked(search: SearchRecord) -> list[TrialRecord]:
@@ -71,8 +78,8 @@ def pareto(search: SearchRecord) -> list[TrialRecord]:
 def best(search: SearchRecord) -> TrialRecord | None:
     """The trial to recommend: the knee of the front, which for one objective is its best value.
 
-    Trials that were repeated with other seeds count with their means, wherever these put them on the front. With one
-    objective, the recommended trial is the repeated one that is most probably the best.
+    Trials that were repeated with other seeds are judged by their means, wherever these put them. With one objective,
+    the recommended trial is the repeated one that is most probably the best.
     """
     front, repeated = pareto(search), confirmed(search)
     if len(search.objectives) == 1 and repeated:
@@ -81,9 +88,20 @@ def best(search: SearchRecord) -> TrialRecord | None:
         front = [max(tried, key=lambda item: item.probability).trial] if tried else front
     if not front:
         return None
+    values = judged(search)
+    return front[knee([costs(values[trial.number], search) for trial in front])]
+
+
+def judged(search: SearchRecord) -> dict[int, Mapping[str, float]]:
+    """The objectives of each eligible trial, by its number: means where it was repeated, else what it reported last."""
     names = [name for name, _ in search.objectives]
-    means = {item.trial.number: dict(zip(names, item.means, strict=True)) for item in repeated}
-    return front[knee([costs(means.get(trial.number, trial.metrics), search) for trial in front])]
+    means = {item.trial.number: dict(zip(names, item.means, strict=True)) for item in confirmed(search)}
+    return {trial.number: means.get(trial.number, trial.metrics) for trial in eligible(search)}
+
+
+def without_repetitions(search: SearchRecord) -> SearchRecord:
+    """The search with the trials that it consists of; repetitions with other seeds are counted apart."""
+    return replace(search, trials=tuple(trial for trial in search.trials if trial.role is not Role.CONFIRM))
 
 
 def costs(metrics: Mapping[str, float], search: SearchRecord) -> tuple[float, ...]:

@@ -6,21 +6,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ndvq_tune.records import SearchRecord, TrialRecord, short_name, short_value
+from ndvq_tune.records import SearchRecord, TrialRecord
+from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
+from ndvq_tune.report.finding import finding
 from ndvq_tune.report.ranking import best, pareto, ranked
 from ndvq_tune.report.skipped import SKIPPED
-from ndvq_tune.report.wording import (
-    count_text,
-    finding,
-    label,
-    metric_text,
-    outcome,
-    params_text,
-    shown_metrics,
-    stop_reasons,
-)
+from ndvq_tune.report.wording import circumstances, count_text, outcome, params_text, rescues, shown_metrics
 
-ROWS = 5
+ROWS, RESCUES = 5, 3
 _FILES = ("report.html", "best.yaml", "summary.json", "trials.parquet", "curves.parquet")
 
 
@@ -33,20 +26,20 @@ def print_summary(search: SearchRecord, console: Console, folder: Path, mlflow_c
         folder: The results folder; files that are in it are named.
         mlflow_command: What shows the search in MLflow.
     """
-    _line(console, f"{search.name}: {outcome(search)}", style="bold")
-    reasons = stop_reasons(search)
-    if reasons:
-        _line(console, "stopped early by " + ", ".join(f"{name} {count}" for name, count in reasons.items()))
+    _prose(console, f"{search.name}: {outcome(search)}", style="bold")
+    for line in circumstances(search):
+        _prose(console, line)
+    _rescues(console, search)
     if search.skipped_files:
         _line(console, f"{count_text(len(search.skipped_files), 'file')} skipped, see {folder / SKIPPED}")
-    trials = ranked(search)
-    if trials:
-        _table(console, "Best trials", trials[:ROWS], shown_metrics(search))
+    trials = ranked(search)[:ROWS]
+    _table(console, "Best trials", _trial_columns(trials, shown_metrics(search)), param_columns(trials))
     front = pareto(search)
-    if len(search.objectives) > 1 and front:
+    if len(search.objectives) > 1:
         names = [name for name, _ in search.objectives]
         title = "Rate-distortion front" if {"recon_loss", "bits_per_element"} <= set(names) else "Pareto front"
-        _table(console, title, front, names)
+        _table(console, title, _trial_columns(front, names), param_columns(front))
+    _table(console, "Repeated with other seeds", confirmed_columns(search))
     _line(console)
     _prose(console, finding(search))
     winner = best(search)
@@ -56,22 +49,31 @@ def print_summary(search: SearchRecord, console: Console, folder: Path, mlflow_c
     _places(console, folder, mlflow_command)
 
 
-def _table(console: Console, title: str, trials: Sequence[TrialRecord], metrics: Sequence[str]) -> None:
-    """A row a trial: its metrics, then as many of its parameters as there is room for."""
-    columns = [("trial", [trial.name for trial in trials])]
-    columns += [(label(name), [metric_text(name, trial.metrics.get(name)) for trial in trials]) for name in metrics]
-    for key in dict.fromkeys(key for trial in trials for key in trial.params):
-        texts = [short_value(trial.params[key]) if key in trial.params else "" for trial in trials]
-        columns.append((short_name(key), texts))
+def _rescues(console: Console, search: SearchRecord) -> None:
+    lines = rescues(search)
+    for line in lines[:RESCUES]:
+        _prose(console, f"rescued {line}")
+    if len(lines) > RESCUES:
+        _line(console, f"and {count_text(len(lines) - RESCUES, 'more rescue')}")
+
+
+def _trial_columns(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> list[Column]:
+    return [("trial", [trial.name for trial in trials]), *parent_columns(trials), *metric_columns(trials, metrics)]
+
+
+def _table(console: Console, title: str, columns: Sequence[Column], more: Sequence[Column] = ()) -> None:
+    """A table with all of the first columns, and as many of the others as there is room for; none without rows."""
+    if not columns or not columns[0][1]:
+        return
     table = Table(box=None, pad_edge=False, header_style="dim")
+    shown: list[list[str]] = []
     room = console.width
-    for number, (head, texts) in enumerate(columns):
-        width = max(len(text) for text in (head, *texts)) + 2
-        if number > len(metrics) and width > room:
+    for number, (head, texts) in enumerate([*columns, *more]):
+        room -= max(len(text) for text in (head, *texts)) + 2
+        if number >= len(columns) and room < 0:
             break
-        room -= width
         table.add_column(head, justify="right" if number else "left", no_wrap=True)
-    shown = [texts for _, texts in columns[: len(table.columns)]]
+        shown.append(texts)
     for row in zip(*shown, strict=True):
         table.add_row(*row)
     _line(console)

@@ -1,11 +1,21 @@
 """Values in the words of a reader: short, with units, the same in the terminal and in the report."""
 
 import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name, short_value
-from ndvq_tune.report.ranking import best, pareto
+from ndvq_tune.records import Rescue, SearchRecord, TrialRecord, TrialState, short_name, short_value
+from ndvq_tune.report.ranking import without_repetitions
 
 LABELS = {"codebook_usage": "usage", "bits_per_element": "bits", "entropy_bits_per_element": "entropy bits"}
+ENDED = {
+    "until": "its target was reached",
+    "stall": "the front no longer moved",
+    "time_budget": "its time was up",
+}
+ACTIONS = {"restart_codes": "codes restarted", "lower_beta": "codebook_beta lowered"}
+USAGE = "codebook_usage"
 SHOWN = ("recon_loss", "psnr", "perplexity", "codebook_usage", "bits_per_element")
 
 
@@ -31,6 +41,13 @@ def metric_text(metric: str, value: float | None) -> str:
             return f"{value:#.3g}".rstrip(".")
 
 
+def probability_text(probability: float) -> str:
+    """A probability, never as a certainty."""
+    if math.isnan(probability):
+        return "-"
+    return "<1%" if probability < 0.005 else ">99%" if probability > 0.995 else f"{probability:.0%}"
+
+
 def shown_metrics(search: SearchRecord) -> list[str]:
     """The metrics of a table of trials: the objectives first, then the usual ones."""
     return list(dict.fromkeys([*(name for name, _ in search.objectives), *SHOWN]))
@@ -39,6 +56,11 @@ def shown_metrics(search: SearchRecord) -> list[str]:
 def params_text(trial: TrialRecord) -> str:
     """What the search chose for a trial, in one line."""
     return ", ".join(f"{short_name(key)} {short_value(value)}" for key, value in trial.params.items())
+
+
+def parent_name(trial: TrialRecord) -> str | None:
+    """The name of the trial that one goes on from, or repeats."""
+    return None if trial.parent is None else replace(trial, number=trial.parent).name
 
 
 def duration(seconds: float) -> str:
@@ -59,41 +81,52 @@ def outcome(search: SearchRecord) -> str:
     """How many trials there were and what became of them, in one sentence without its full stop."""
     words = {TrialState.COMPLETED: "completed", TrialState.PRUNED: "stopped early", TrialState.FAILED: "failed"}
     words[TrialState.RUNNING] = "unfinished"
-    parts = [f"{search.count(state)} {word}" for state, word in words.items() if search.count(state)]
-    return f"{count_text(len(search.trials), 'trial')} in {duration(search.wall_seconds)}" + (
-        f": {', '.join(parts)}" if parts else ""
+    trials = without_repetitions(search)
+    parts = [f"{trials.count(state)} {word}" for state, word in words.items() if trials.count(state)]
+    repetitions = len(search.trials) - len(trials.trials)
+    return (
+        f"{count_text(len(trials.trials), 'trial')} in {duration(search.wall_seconds)}"
+        + (f": {', '.join(parts)}" if parts else "")
+        + (f"; {count_text(repetitions, 'repetition')}" if repetitions else "")
     )
 
 
 def stop_reasons(search: SearchRecord) -> dict[str, int]:
     """How often each reason stopped a trial, the most frequent first."""
-    reasons = [str(trial.stop_reason) for trial in search.trials if trial.stop_reason is not None]
-    return {reason: reasons.count(reason) for reason in sorted(set(reasons), key=lambda r: (-reasons.count(r), r))}
+    trials = without_repetitions(search).trials
+    return _most_frequent_first(Counter(str(trial.stop_reason) for trial in trials if trial.stop_reason is not None))
 
 
-def finding(search: SearchRecord) -> str:
-    """What was found, in words."""
-    winner = best(search)
-    if winner is None:
-        return "No trial has led to a model yet."
-    values = winner.metrics
-    text = f"{winner.name} is the one to take: " if len(search.trials) > 1 else f"{winner.name}: "
-    parts = [f"reconstruction loss {metric_text('recon_loss', values.get('recon_loss'))}"]
-    if winner.finite("psnr"):
-        parts[0] += f" ({metric_text('psnr', values['psnr'])} dB)"
-    if winner.finite("bits_per_element"):
-        parts[0] += f" at {metric_text('bits_per_element', values['bits_per_element'])} bits per element"
-    if winner.finite("codebook_usage"):
-        parts.append(f"{metric_text('codebook_usage', values['codebook_usage'])} of its codes in use")
-    return text + ", with ".join(parts) + "." + _range(search)
+def circumstances(search: SearchRecord) -> list[str]:
+    """What a reader has to know of how the search went, in a few lines; none where nothing was unusual."""
+    lines = []
+    if search.ended_by is not None:
+        lines.append(f"ended early: {ENDED.get(search.ended_by, search.ended_by)}")
+    if reasons := stop_reasons(search):
+        lines.append("stopped early by " + ", ".join(f"{name} {count}" for name, count in reasons.items()))
+    if search.rejected:
+        ruled_out = count_text(sum(search.rejected.values()), "configuration")
+        reasons = _most_frequent_first(search.rejected)
+        parts = ", ".join(f"{count} {name}" for name, count in reasons.items())
+        lines.append(f"{ruled_out} ruled out before training: {parts}")
+    return lines
 
 
-def _range(search: SearchRecord) -> str:
-    front = pareto(search)
-    if len(front) < 2:
-        return ""
-    ends = " to ".join(
-        " and ".join(f"{label(name)} {metric_text(name, trial.metrics[name])}" for name, _ in search.objectives)
-        for trial in (front[0], front[-1])
-    )
-    return f" It is the knee of a front of {len(front)} trials, from {ends}."
+def rescues(search: SearchRecord) -> list[str]:
+    """Each rescue of a codebook: of which trial, when, how, and what became of its use."""
+    return [
+        f"{trial.name}: {rescue_text(trial, rescue)}, {metric_text(USAGE, trial.metrics.get(USAGE))} at last"
+        for trial in search.trials
+        for rescue in trial.rescues
+    ]
+
+
+def rescue_text(trial: TrialRecord, rescue: Rescue) -> str:
+    """A rescue in a few words."""
+    usage = {report["epoch"]: report.get(USAGE) for report in trial.reports}.get(rescue.epoch)
+    action = ACTIONS.get(rescue.action, rescue.action)
+    return f"{action} after epoch {rescue.epoch} at {metric_text(USAGE, usage)} usage"
+
+
+def _most_frequent_first(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,12 +1,17 @@
 import pytest
 
 from ndvq_tune.records import SearchRecord
-from tests.report.report_examples import OBJECTIVES, invented_search, make_trial
+from tests.report.report_examples import OBJECTIVES, eventful_search, invented_search, make_trial
 
 
 @pytest.fixture(scope="session")
 def example() -> SearchRecord:
     return invented_search()
+
+
+@pytest.fixture(scope="session")
+def eventful() -> SearchRecord:
+    return eventful_search()
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 
 OBJECTIVES = (("recon_loss", "min"), ("bits_per_element", "min"))
 
@@ -76,3 +77,40 @@ def invented_search() -> SearchRecord:
         "video3d", tuple(trials), OBJECTIVES, (("codebook_usage", "at_least", 0.1),), seed=7, wall_seconds=312.4,
         skipped_files={"broken.mp4": "no video stream"},
     )  # fmt: skip
+
+
+def eventful_search() -> SearchRecord:
+    """The same search with all that can happen beside: small samples, a population, rescues, repetitions, a target."""
+    search = invented_search()
+    trials = [replace(trial, reports=staged(trial)) for trial in search.trials]
+    trials[5] = replace(trials[5], reports=trials[5].reports[:3])
+    for number, parent in ((12, 11), (21, 4)):
+        trials[number] = replace(trials[number], role=Role.EXPLOIT, parent=parent)
+    for number, rescues in (
+        (4, ((2, "restart_codes"),)),
+        (17, ((2, "restart_codes"), (4, "lower_beta"))),
+        (21, ((1, "lower_beta"),)),
+    ):
+        trials[number] = replace(trials[number], rescues=tuple(Rescue(*rescue) for rescue in rescues))
+    rng = random.Random(5)
+    for parent in (16, 6, 20):
+        for _ in range(3):
+            trials.append(repetition(len(trials), trials[parent], rng.uniform(0.95, 1.15)))
+    lost = {"state": TrialState.PRUNED, "stop_reason": StopReason.COLLAPSE, "reports": trials[-1].reports[:4]}
+    trials[-1] = replace(trials[-1], **lost)
+    rejected = {"memory": 6, "bits_per_element": 25}
+    return replace(search, trials=tuple(trials), rejected=rejected, ended_by="until")
+
+
+def staged(trial: TrialRecord) -> tuple[dict[str, float], ...]:
+    """A trial's reports, the first three of them on smaller samples."""
+    return tuple({**report, "fidelity": 0.25 if report["epoch"] <= 3 else 1.0} for report in trial.reports)
+
+
+def repetition(number: int, trial: TrialRecord, luck: float) -> TrialRecord:
+    """A trial once more, with a loss that is higher by a factor."""
+    reports = tuple(
+        {**report, "recon_loss": report["recon_loss"] * luck, "seconds": report["seconds"] + 600}
+        for report in trial.reports
+    )
+    return replace(trial, number=number, reports=reports, role=Role.CONFIRM, parent=trial.number)

@@ -1,6 +1,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from ndvq_tune.records import SearchRecord
@@ -14,8 +15,9 @@ def printed(search: SearchRecord, folder: Path = Path("runs/video3d"), width: in
     return stream.getvalue()
 
 
-def test_a_pipe_gets_plain_lines_of_80_columns(example: SearchRecord) -> None:
-    text = printed(example)
+@pytest.mark.parametrize("name", ["example", "eventful"])
+def test_a_pipe_gets_plain_lines_of_80_columns(name: str, request: pytest.FixtureRequest) -> None:
+    text = printed(request.getfixturevalue(name))
     assert text.replace("\n", "").isprintable()
     assert max(map(len, text.splitlines())) <= 80
 
@@ -48,3 +50,35 @@ def test_a_long_path_is_not_broken(single: SearchRecord) -> None:
 def test_one_trial_and_none(single: SearchRecord, empty: SearchRecord) -> None:
     assert "trial-0000: reconstruction loss 0.100 (20.0 dB) at 0.250 bits per element" in printed(single)
     assert "No trial has led to a model yet." in printed(empty)
+
+
+def block(text: str, title: str) -> list[list[str]]:
+    """The words of each line under a title."""
+    return [line.split() for line in text.split(f"{title}\n")[1].split("\n\n")[0].splitlines()]
+
+
+def test_repetitions_have_a_table_of_their_own(eventful: SearchRecord) -> None:
+    head, *rows = block(printed(eventful), "Repeated with other seeds")
+    assert head == ["trial", "recon_loss", "spread", "P(lowest)", "bits", "seeds", "lost"]
+    assert [(row[0], *row[-2:]) for row in rows] == [
+        ("trial-0006", "4", "0"),
+        ("trial-0016", "4", "0"),
+        ("trial-0020", "3", "1"),
+    ]
+
+
+def test_trials_that_went_on_from_others_name_them(eventful: SearchRecord, example: SearchRecord) -> None:
+    head, *rows = block(printed(eventful), "Best trials")
+    assert head[:3] == ["trial", "parent", "recon_loss"]
+    assert ["trial-0021", "trial-0004"] in [row[:2] for row in rows]
+    assert "parent" not in printed(example)
+
+
+def test_of_many_rescues_the_first_are_named(eventful: SearchRecord) -> None:
+    text = printed(eventful)
+    assert text.count("\nrescued trial-") == 3
+    assert "\nand 1 more rescue\n" in text
+
+
+def test_a_search_in_which_nothing_happened_is_as_short_as_can_be(single: SearchRecord) -> None:
+    assert len(printed(single).splitlines()) == 16

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from ndvq_tune.report.wording import duration, metric_text
+from ndvq_tune.records import SearchRecord
+from ndvq_tune.report.wording import circumstances, duration, metric_text, outcome, probability_text, rescues
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,38 @@ def test_duration(seconds: float, text: str) -> None:
 )
 def test_metric_text(metric: str, value: float | None, text: str) -> None:
     assert metric_text(metric, value) == text
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0.5, "50%"), (0.0001, "<1%"), (0.9999, ">99%"), (0.99, "99%"), (math.nan, "-")]
+)
+def test_probability_text(probability: float, text: str) -> None:
+    assert probability_text(probability) == text
+
+
+def test_repetitions_are_counted_apart(example: SearchRecord, eventful: SearchRecord) -> None:
+    assert outcome(eventful) == f"{outcome(example)}; 9 repetitions"
+
+
+def test_circumstances_are_told_where_there_are_any(eventful: SearchRecord, single: SearchRecord) -> None:
+    assert circumstances(single) == []
+    assert circumstances(eventful) == [
+        "ended early: its target was reached",
+        "stopped early by scheduler 9, collapse 3, diverged 1",
+        "31 configurations ruled out before training: 25 bits_per_element, 6 memory",
+    ]
+
+
+def test_a_rescue_says_what_became_of_the_codebook(eventful: SearchRecord, single: SearchRecord) -> None:
+    trial = eventful.trials[4]
+    then, last = (100 * report["codebook_usage"] for report in (trial.reports[1], trial.metrics))
+    assert rescues(eventful)[0] == (
+        f"trial-0004: codes restarted after epoch 2 at {then:.0f}% usage, {last:.0f}% at last"
+    )
+    assert [line.split(":")[0] for line in rescues(eventful)] == [
+        "trial-0004",
+        "trial-0017",
+        "trial-0017",
+        "trial-0021",
+    ]
+    assert rescues(single) == []

@@ -1,0 +1,49 @@
+"""Tables of trials as columns of text, for the terminal and for the report."""
+
+from collections.abc import Sequence
+
+from ndvq_tune.records import Role, SearchRecord, TrialRecord, short_name, short_value
+from ndvq_tune.report.confirmation import confirmed
+from ndvq_tune.report.wording import label, metric_text, parent_name, probability_text
+
+Column = tuple[str, list[str]]
+
+
+def metric_columns(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> list[Column]:
+    """The last report of each trial."""
+    return [(label(name), [metric_text(name, trial.metrics.get(name)) for trial in trials]) for name in metrics]
+
+
+def param_columns(trials: Sequence[TrialRecord]) -> list[Column]:
+    """What the search chose for each trial; empty where a trial does not have a parameter."""
+    keys = dict.fromkeys(key for trial in trials for key in trial.params)
+    return [
+        (short_name(key), [short_value(trial.params[key]) if key in trial.params else "" for trial in trials])
+        for key in keys
+    ]
+
+
+def parent_columns(trials: Sequence[TrialRecord]) -> list[Column]:
+    """The trial whose weights each one went on from; no column where there is none."""
+    parents = [parent_name(trial) or "" if trial.role is Role.EXPLOIT else "" for trial in trials]
+    return [("parent", parents)] if any(parents) else []
+
+
+def confirmed_columns(search: SearchRecord) -> list[Column]:
+    """What was repeated with other seeds, the best mean first; no columns where nothing was."""
+    items = confirmed(search)
+    if not items:
+        return []
+    (first, mode), *others = search.objectives
+    columns = [
+        ("trial", [item.trial.name for item in items]),
+        (label(first), [metric_text(first, item.means[0]) for item in items]),
+        ("spread", [metric_text(first, item.spread) for item in items]),
+        (f"P({'lowest' if mode == 'min' else 'highest'})", [probability_text(item.probability) for item in items]),
+    ]
+    for place, (name, _) in enumerate(others, start=1):
+        columns.append((label(name), [metric_text(name, item.means[place]) for item in items]))
+    columns.append(("seeds", [str(item.seeds) for item in items]))
+    if any(item.lost for item in items):
+        columns.append(("lost", [str(item.lost) for item in items]))
+    return columns

@@ -1,0 +1,125 @@
+"""What was found, and why it is the one to take, in words."""
+
+from collections.abc import Sequence
+
+from ndvq_tune.metrics import METRICS
+from ndvq_tune.records import SearchRecord, TrialRecord
+from ndvq_tune.report.confirmation import confirmed
+from ndvq_tune.report.ranking import best, broken, costs, eligible, judged, offered, pareto
+from ndvq_tune.report.wording import metric_text, probability_text
+
+_NOUNS = {"recon_loss": "reconstruction loss", "psnr": "PSNR"}
+_COUNTED = ("bits_per_element", "entropy_bits_per_element", "parameters", "peak_memory_bytes", "samples_per_second")
+
+
+def finding(search: SearchRecord) -> str:
+    """The recommended trial, how good it is, and why it is recommended."""
+    winner = best(search)
+    if winner is None:
+        return "No trial has led to a model yet."
+    values = winner.metrics
+    text = f"{winner.name} is the one to take: " if len(search.trials) > 1 else f"{winner.name}: "
+    parts = [f"reconstruction loss {metric_text('recon_loss', values.get('recon_loss'))}"]
+    if winner.finite("psnr"):
+        parts[0] += f" ({metric_text('psnr', values['psnr'])} dB)"
+    if winner.finite("bits_per_element"):
+        parts[0] += f" at {metric_text('bits_per_element', values['bits_per_element'])} bits per element"
+    if winner.finite("codebook_usage"):
+        parts.append(f"{metric_text('codebook_usage', values['codebook_usage'])} of its codes in use")
+    return f"{text}{', with '.join(parts)}. {reason(search)}".rstrip()
+
+
+def reason(search: SearchRecord) -> str:
+    """Why the recommended trial is the one to take, in a few sentences; empty where there was no choice."""
+    winner = best(search)
+    if winner is None:
+        return ""
+    place = _among_all if len(search.objectives) == 1 else _on_the_front
+    sentences = (place(search, winner), _repeated(search, winner), _within_bounds(search, winner))
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _among_all(search: SearchRecord, winner: TrialRecord) -> str:
+    """Its place by the one objective; among lucky single runs it need not be the first."""
+    trials, values = offered(search), judged(search)
+    first = min(costs(values[trial.number], search) for trial in trials)
+    if len(trials) == 1 or costs(values[winner.number], search) != first:
+        return ""
+    return f"It has the {_best_of(search)} of {len(trials)} trials."
+
+
+def _on_the_front(search: SearchRecord, winner: TrialRecord) -> str:
+    """What it gives up against the best in the first objective, and what for."""
+    front, values = pareto(search), judged(search)
+    if len(front) == 1:
+        return "It is the best in every objective." if len(offered(search)) > 1 else ""
+    knee = f"It is the knee of a front of {len(front)} trials"
+    first = min(front, key=lambda trial: costs(values[trial.number], search))
+    if first is winner:
+        return f"{knee}, and has the {_best_of(search)} of them."
+    worse: list[str] = []
+    better: list[str] = []
+    for name, mode in search.objectives:
+        value, base = values[winner.number][name], values[first.number][name]
+        if value != base:
+            side = better if (value < base) == (mode == "min") else worse
+            side.append(_change(name, value, base))
+    return f"{knee}: {_listed(worse)} than the best ({first.name}), for {_listed(better)}."
+
+
+def _repeated(search: SearchRecord, winner: TrialRecord) -> str:
+    """What became of it with other seeds, and, where that is what it was chosen by, how sure the choice is."""
+    repeated = {item.trial.number: item for item in confirmed(search)}
+    if winner.number not in repeated:
+        return ""
+    own, name = repeated[winner.number], search.objectives[0][0]
+    text = f"With {own.seeds} seeds its {_noun(name)} is {metric_text(name, own.means[0])} on average"
+    if own.seeds > 1:
+        text += f", with a spread of {metric_text(name, own.spread)}"
+    if len(search.objectives) == 1 and len(repeated) > 1 and own.seeds > 1:
+        sure = probability_text(own.probability)
+        text += f"; with a probability of {sure} it is the best of the {len(repeated)} that were repeated"
+    return text + "."
+
+
+def _within_bounds(search: SearchRecord, winner: TrialRecord) -> str:
+    """Which constraints it keeps, and how many trials do not."""
+    if not search.constraints:
+        return ""
+    if breaks := broken(winner, search):
+        return f"No trial keeps every constraint; this one does not keep {_bounds(breaks)}."
+    trials = eligible(search)
+    others = sum(bool(broken(trial, search)) for trial in trials)
+    do = "does" if others == 1 else "do"
+    rest = f"which {others} of {len(trials)} trials {do} not" if others else "as all trials do"
+    return f"It keeps {_bounds(search.constraints)}, {rest}."
+
+
+def _best_of(search: SearchRecord) -> str:
+    name, mode = search.objectives[0]
+    return f"{'lowest' if mode == 'min' else 'highest'} {_noun(name)}"
+
+
+def _bounds(constraints: Sequence[tuple[str, str, float]]) -> str:
+    return _listed([
+        f"{_noun(name)} {kind.replace('_', ' ')} {metric_text(name, bound)}" for name, kind, bound in constraints
+    ])  # fmt: skip
+
+
+def _change(metric: str, value: float, base: float) -> str:
+    """How a value differs from another, such as ``12% higher reconstruction loss``; in dB where that is the unit."""
+    more, less = ("more", "fewer") if metric in _COUNTED else ("higher", "lower")
+    step = abs(value - base)
+    if METRICS[metric].unit == "dB" or base <= 0:
+        amount = metric_text(metric, step) + (" dB" if METRICS[metric].unit == "dB" else "")
+    else:
+        amount = f"{100 * step / base:.0f}%" if step >= 0.01 * base else "less than 1%"
+    return f"{amount} {more if value > base else less} {_noun(metric)}"
+
+
+def _noun(metric: str) -> str:
+    return _NOUNS.get(metric, metric.replace("_", " "))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
