@@ -26,7 +26,8 @@ class QuantizerConfig(Frozen):
     """How latents become codes."""
 
     type: Literal["ema", "residual", "simvq", "fsq", "lfq"] = Field(
-        "ema", description="ema and residual learn by moving averages; fsq and lfq set embedding_dim themselves"
+        "ema",
+        description="how latents become codes; fsq and lfq have no codebook to learn, and set embedding_dim themselves",
     )
     codebook_init: Literal["kmeans", "sample"] = Field("kmeans", description="initial codes from the first batch")
     restart_threshold: float = Field(
@@ -48,7 +49,8 @@ class ModelConfig(Frozen):
     n_codes: int = Field(512, ge=2, description="codes in a codebook; fsq and lfq have as many of these as they can")
     embedding_dim: Positive = Field(16, description="dimensions of a code")
     downsample: tuple[Positive, ...] = Field(
-        default_factory=lambda values: DOWNSAMPLE[values["n_dims"]], description="downsampling factor of each dimension"
+        default_factory=lambda values: DOWNSAMPLE[values["n_dims"]],
+        description="downsampling factor of each dimension; if not given, 4 for the last two and 2 for those before",
     )
     n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
     decoder_multiplier: float = Field(1.0, gt=0, description="channels of the decoder over n_hiddens")

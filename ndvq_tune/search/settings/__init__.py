@@ -23,7 +23,9 @@ class SearchSettings(Frozen):
 
     trials: Positive = Field(24, description="trials of the whole search")
     objectives: tuple[Objective, ...] = Field(
-        (Objective(metric="recon_loss", mode="min"),), min_length=1, description="most important first"
+        (Objective(metric="recon_loss", mode="min"),),
+        min_length=1,
+        description="what a good trial has, most important first",
     )
     constraints: tuple[Constraint, ...] = Field((), description="bounds that a good trial keeps")
     sampler: SamplerSettings = SamplerSettings()
@@ -43,5 +45,7 @@ class SearchSettings(Frozen):
 class TrackingSettings(Frozen):
     """Where MLflow keeps the search."""
 
-    experiment: str | None = Field(None, min_length=1, description="the search's name if not given")
-    uri: str | None = Field(None, min_length=1, description="sqlite:///mlflow.db in the current folder if not given")
+    experiment: str | None = Field(None, min_length=1, description="MLflow experiment; the search's name if not given")
+    uri: str | None = Field(
+        None, min_length=1, description="MLflow store; sqlite:///mlflow.db in the current folder if not given"
+    )

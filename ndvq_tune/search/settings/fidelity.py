@@ -20,8 +20,12 @@ class FidelitySettings(Frozen):
     unit: Literal["epochs", "samples", "seconds"] = Field(
         "epochs", description="what the scheduler counts: epochs, training samples seen, or seconds of training"
     )
-    resolution: Sizes | None = Field(None, min_length=2, description="data.resolution of each stage, rising")
-    clip_length: Sizes | None = Field(None, min_length=2, description="data.clip_length of each stage, rising")
+    resolution: Sizes | None = Field(
+        None, min_length=2, description="data.resolution of each stage, rising, such as [32, 64]"
+    )
+    clip_length: Sizes | None = Field(
+        None, min_length=2, description="data.clip_length of each stage, rising, such as [4, 8]"
+    )
     promote_after: Sizes | None = Field(
         None, description="epochs before each promotion; the last rungs of the scheduler if not given"
     )

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ndvq_tune.config import Frozen
 from ndvq_tune.metrics import METRICS, Mode
@@ -28,16 +28,16 @@ DirectedMetric = Annotated[MetricName, AfterValidator(_directed_metric)]
 class Objective(Frozen):
     """A metric to minimise or maximise."""
 
-    metric: MetricName
-    mode: Mode
+    metric: MetricName = Field(description="what is compared")
+    mode: Mode = Field(description="which way is better")
 
 
 class Constraint(Frozen):
     """A bound that a good trial keeps."""
 
-    metric: MetricName
-    at_most: float | None = None
-    at_least: float | None = None
+    metric: MetricName = Field(description="what is bounded")
+    at_most: float | None = Field(None, description="highest good value; either this or at_least")
+    at_least: float | None = Field(None, description="lowest good value; either this or at_most")
 
     @model_validator(mode="after")
     def _one_bound(self) -> Self:

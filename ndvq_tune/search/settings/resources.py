@@ -13,11 +13,13 @@ class ResourceSettings(Frozen):
     workers_per_trial: int = Field(
         1, ge=0, description="Ray Train workers of a trial (DDP from 2); 0 trains in the lane's own process"
     )
-    cpus_per_worker: Positive | None = Field(None, description="an even share of the cluster if not given")
+    cpus_per_worker: Positive | None = Field(
+        None, description="CPUs of a worker; an even share of the cluster if not given"
+    )
     gpus_per_trial: float | None = Field(
         None,
         ge=0,
-        description="a share of one GPU (0.25), or whole GPUs, as many for each worker; from predicted "
+        description="GPUs of a trial: a share of one (0.25), or whole ones, as many for each worker; from predicted "
         "memory, or one for each worker, if not given",
     )
     lanes: Positive | Literal["auto"] = Field(

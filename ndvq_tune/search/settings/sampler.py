@@ -11,6 +11,6 @@ class SamplerSettings(Frozen):
     """Optuna's samplers, by name."""
 
     type: Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid", "qmc"] = Field(
-        "tpe", description="grid takes every combination of choices and whole numbers, each once"
+        "tpe", description="how points are proposed; grid takes every combination of choices and whole numbers once"
     )
     startup_trials: Positive = Field(8, description="random trials before the sampler begins to learn")
