@@ -59,6 +59,6 @@ def _standing(report: Report, search: SearchSettings) -> tuple[float, tuple[floa
     """How far a report is from keeping all constraints, and its costs."""
     point = costs(report, search)
     if math.inf in point:
-        return math.inf, ()
+        return math.inf, (math.inf,) * len(point)
     violations = (bound.violation(report.get(bound.metric, math.nan)) for bound in search.constraints)
     return sum(math.inf if math.isnan(beyond) else max(0.0, beyond) for beyond in violations), point

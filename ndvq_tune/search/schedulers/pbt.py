@@ -40,21 +40,23 @@ def source_of(record: TrialRecord, others: Sequence[TrialRecord], search: Search
     have for the worst share to be one trial. The same records give the same trial.
 
     Returns:
-        A sound trial with a checkpoint among the best share, by chance, where the trial is among the worst.
+        One of the best share by chance, of those that are sound and have a checkpoint, where the trial is among the
+        worst share.
     """
     settings, epoch = search.scheduler, int(record.metrics["epoch"])
     if not isinstance(settings, PbtSettings) or epoch % settings.interval:
         return None
     if epoch >= record.config["training"]["max_epochs"]:
         return None
-    members = {member.number: member for member in (record, *others)}
-    order = _best_first(members.values(), epoch, search)
-    if len(order) < math.ceil(1 / settings.quantile):
+    places = _places((record, *others), epoch, search)
+    if len(places) < math.ceil(1 / settings.quantile):
         return None
+    order = sorted(places, key=lambda number: (places[number], number))
     share = max(1, int(len(order) * settings.quantile))
     if record.number not in order[-share:]:
         return None
-    best = [members[number] for number in order[:share]]
+    known = {other.number: other for other in others}
+    best = [known[number] for number in order[:share] if places[number] < places[record.number]]
     sources = [member for member in best if member.sound and member.checkpoint is not None]
     return randomness.Random(f"{search.seed}/{record.number}/{epoch}").choice(sources) if sources else None
 
@@ -84,12 +86,11 @@ def perturbed(params: Mapping[str, Any], space: SearchSpace, random: randomness.
     return changed
 
 
-def _best_first(members: Iterable[TrialRecord], epoch: int, search: SearchSettings) -> list[int]:
-    """Numbers of those trials that have a report at an epoch, by that report."""
+def _places(members: Iterable[TrialRecord], epoch: int, search: SearchSettings) -> dict[int, int]:
+    """How many are better than each of those trials that have a report at an epoch, by number."""
     reports = {member.number: report for member in members for report in member.reports if report["epoch"] == epoch}
     everyone = list(reports.values())
-    places = {number: place(report, everyone, search) for number, report in reports.items()}
-    return sorted(places, key=lambda number: (places[number], number))
+    return {number: place(report, everyone, search) for number, report in reports.items()}
 
 
 def _drawn_choice(choice: Choice, random: randomness.Random) -> Any:
