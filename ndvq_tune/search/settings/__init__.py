@@ -35,7 +35,7 @@ class SearchSettings(Frozen):
     until: dict[DirectedMetric, float] = Field(
         {}, description="end the search when a trial that keeps the constraints is as good as this in every metric"
     )
-    time_budget: Duration | None = Field(None, description="end the search after this time: seconds, or 90s, 10m, 2h")
+    time_budget: Duration | None = Field(None, description="end the search after this time")
     stall: Positive | None = Field(None, description="end the search after so many trials that did not move the front")
     confirm: ConfirmSettings | None = None
     seed: int = Field(0, ge=0, description="seed of the sampler; with one lane, it repeats the same search")

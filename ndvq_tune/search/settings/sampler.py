@@ -8,7 +8,7 @@ from ndvq_tune.config import Frozen, Positive
 
 
 class SamplerSettings(Frozen):
-    """Optuna's samplers, by name."""
+    """Who proposes the next trial: Optuna's samplers, by name."""
 
     type: Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid", "qmc"] = Field(
         "tpe", description="how points are proposed; grid takes every combination of choices and whole numbers once"

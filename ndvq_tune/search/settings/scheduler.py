@@ -6,7 +6,7 @@ from pydantic import Discriminator, Field, Tag
 
 from ndvq_tune.config import Frozen, Positive
 
-_GRACE = "units of search.fidelity (epochs) before a trial may be stopped"
+_GRACE = "how far a trial gets before it may be stopped, in units of search.fidelity (epochs)"
 
 
 class AshaSettings(Frozen):

@@ -28,10 +28,10 @@ Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 
 
 class CollapseRule(Frozen):
-    """A codebook that is dead, and does not come back to life."""
+    """Stop or rescue a trial whose codebook is dead, and does not come back to life."""
 
-    usage_below: float = Field(0.02, ge=0, le=1, description="share of codes used")
-    perplexity_below: float = Field(2.0, ge=0, description="codes; below this the model says almost nothing")
+    usage_below: float = Field(0.02, ge=0, le=1, description="share of codes in use, below which a codebook is dead")
+    perplexity_below: float = Field(2.0, ge=0, description="perplexity in codes, below which it is dead too")
     after: Positive = Field(3, description="epochs that a codebook gets to come alive")
     on_collapse: Literal["stop", "restart_codes", "lower_beta"] = Field(
         "stop", description="stop the trial, or rescue it: draw the codes anew, or quarter codebook_beta"
@@ -58,5 +58,5 @@ class StopSettings(Frozen):
 
     collapse: CollapseRule | None = CollapseRule()
     plateau: PlateauRule | None = PlateauRule()
-    trial_time: Duration | None = Field(None, description="training time of a trial: seconds, or 90s, 10m, 1h30m")
+    trial_time: Duration | None = Field(None, description="stop a trial after so much training")
     cost: CostRule | None = None
