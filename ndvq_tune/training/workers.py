@@ -5,35 +5,30 @@ connect back over one socket each, ask nothing, and do what they are told: start
 checkpoint. Stopping a trial early is therefore a message, not a kill.
 """
 
-import gc
 import secrets
 import threading
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing.connection import Client, Connection, Listener, wait
 from queue import SimpleQueue
 from typing import Any
 
 import ray
 import torch
-from pydantic import TypeAdapter
 from ray import train
 from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
-from ndvq_tune.config import DataConfig, RunConfig
-from ndvq_tune.data import Dataset, open_dataset
-from ndvq_tune.training.checkpoint import Files, pack, unpack
-from ndvq_tune.training.loop import Report, Training
+from ndvq_tune.training.checkpoint import Files
+from ndvq_tune.training.loop import Report
+from ndvq_tune.training.runs import ERROR, Runs
 
 START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank would keep a lane waiting for ever
 CLOSE_SECONDS = 5.0
 CLOSE = ("close", ())
-READY, OK, ERROR, GONE = "ready", "ok", "error", "gone"
+READY, GONE = "ready", "gone"
 
 
 class WorkerGroupError(RuntimeError):
@@ -90,6 +85,11 @@ class WorkerGroup:
         files: Files = self._command("save")
         return files
 
+    def restart_codes(self) -> bool:
+        """Let the run's next step take all codes anew from its batch; False if the codes are fixed."""
+        possible: bool = self._command("restart_codes")
+        return possible
+
     def close(self) -> None:
         """Let the workers return; the group ends."""
         for worker in self._workers:
@@ -141,8 +141,9 @@ class WorkerGroup:
     def _fit(self) -> None:
         """Run the trainer until its workers return; say so over the socket, in case someone waits for them."""
         address = self._listener.address
+        channel = {"address": address, "key": self._key, "threads": self._size.cpus, "gpus": self._size.gpus}
         try:
-            _trainer(self._size, {"address": address, "key": self._key, "threads": self._size.cpus}).fit()
+            _trainer(self._size, channel).fit()
             reason = "the trainer ended"
         except Exception as error:  # whatever it is, the lane must hear of it instead of waiting for ever
             reason = str(error)
@@ -187,13 +188,20 @@ def serve(channel: dict[str, Any]) -> None:
     context = train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(1, int(channel["threads"])))
+    _keep_to_share(channel["gpus"])
     commands: SimpleQueue[tuple[str, tuple[Any, ...]]] = SimpleQueue()
     with Client(tuple(channel["address"]), authkey=channel["key"]) as lane:
         threading.Thread(target=_listen, args=(lane, commands), daemon=True).start()
         lane.send((READY, rank))
-        runs = _Runs(rank, world_size)
+        runs = Runs(rank, world_size, get_device())
         while (command := commands.get()) != CLOSE:
             lane.send(runs.obey(*command))
+
+
+def _keep_to_share(gpus: float) -> None:
+    """Hold a worker that has a part of a GPU to that part of its memory, so that it cannot take its neighbours'."""
+    if 0 < gpus < 1 and torch.cuda.is_available():
+        torch.cuda.set_per_process_memory_fraction(gpus, get_device())
 
 
 def _listen(lane: Connection, commands: "SimpleQueue[tuple[str, tuple[Any, ...]]]") -> None:
@@ -211,48 +219,3 @@ def _listen(lane: Connection, commands: "SimpleQueue[tuple[str, tuple[Any, ...]]
         if group is not None:
             ray.util.remove_placement_group(group)
         commands.put(CLOSE)
-
-
-class _Runs:
-    """The run that a worker trains at the moment."""
-
-    def __init__(self, rank: int, world_size: int) -> None:
-        self._rank, self._world_size = rank, world_size
-        self._training: Training | None = None
-
-    def obey(self, name: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
-        """Carry out a command; its answer, or the error's text. No error of a run may end the worker."""
-        try:
-            return OK, getattr(self, name)(*arguments)
-        except Exception as error:
-            self._forget()
-            return ERROR, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
-
-    def start(self, config: Mapping[str, Any], checkpoint: Files | None) -> None:
-        self._forget()
-        run = RunConfig.model_validate(config)
-        training = Training(run, _dataset(run.data.model_dump_json()), get_device(), self._rank, self._world_size)
-        if checkpoint is not None:
-            unpack(training, checkpoint)
-        self._training = training
-
-    def train(self) -> Report:
-        assert self._training is not None
-        return self._training.run_epoch()
-
-    def save(self) -> Files | None:
-        assert self._training is not None
-        return pack(self._training) if self._rank == 0 else None
-
-    def _forget(self) -> None:
-        self._training = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
-
-@lru_cache(maxsize=4)
-def _dataset(config: str) -> Dataset:
-    """Opened once in the life of a worker, not once a trial. As JSON, because what has mappings has no hash."""
-    data: DataConfig = TypeAdapter(DataConfig).validate_json(config)
-    return open_dataset(data)
