@@ -78,7 +78,7 @@ def _repeated(search: SearchRecord, winner: TrialRecord) -> str:
         text += f", with a spread of {metric_text(name, own.spread)}"
     if len(search.objectives) == 1 and len(repeated) > 1 and own.seeds > 1:
         sure = probability_text(own.probability)
-        text += f"; with a probability of {sure} it is the best of the {len(repeated)} that were repeated"
+        text += f"; it is the best of the {len(repeated)} that were repeated (probability {sure})"
     return text + "."
 
 

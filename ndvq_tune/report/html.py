@@ -3,26 +3,21 @@
 import base64
 from collections.abc import Mapping, Sequence
 from html import escape
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from ndvq_tune.records import SearchRecord, short_name, short_value
+from ndvq_tune.records import SearchRecord
+from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.files import replacing
 from ndvq_tune.report.finding import finding
-from ndvq_tune.report.plots import curves, rate_distortion
-from ndvq_tune.report.ranking import best, pareto, ranked, satisfies
+from ndvq_tune.report.front import reference
+from ndvq_tune.report.plots import curves, progress, rate_distortion
+from ndvq_tune.report.ranking import best, full_fidelity, pareto, ranked, satisfies
 from ndvq_tune.report.skipped import SKIPPED
-from ndvq_tune.report.wording import (
-    label,
-    metric_text,
-    outcome,
-    params_text,
-    shown_metrics,
-    stop_reasons,
-)
+from ndvq_tune.report.wording import circumstances, label, metric_text, outcome, params_text, rescues, shown_metrics
 
 ROWS = 10
 SKIPPED_SHOWN = 10
@@ -31,6 +26,17 @@ _RATE_DISTORTION_NOTE = (
     "in both. Hover over a point for its parameters."
 )
 _CURVES_NOTE = "Trials on the front are in colour, all others in grey."
+_DOTTED_NOTE = " Lines are dotted where samples were smaller."
+_SMALL_NOTE = " Trials that ended on smaller samples are left out: {}."
+_RESCUE_NOTE = " A star marks a rescue of the codebook."
+_REPETITIONS_NOTE = (
+    "Means over seeds: the trial itself, if it was completed, and its repetitions. The spread is the standard "
+    "deviation, and P the probability that the true mean is the {}, for values that scatter alike around it."
+)
+_PROGRESS_NOTE = (
+    "Hypervolume of the front after each trial that had finished, from the worst of all values ({}). "
+    "Flat at the end: more trials would find little."
+)
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; color: #30343f; background: #f4f5f7; margin: 0; }
 main { max-width: 1180px; margin: 0 auto; padding: 32px 24px 64px; }
@@ -69,10 +75,12 @@ def write_html(search: SearchRecord, folder: Path, pictures: Mapping[str, Path])
 def page(search: SearchRecord, pictures: Mapping[str, Path]) -> str:
     """The whole report as HTML."""
     sections = [
-        _figure("Rate and distortion", rate_distortion(search), _RATE_DISTORTION_NOTE),
+        _rate_distortion(search),
+        _progress(search),
         _section("Best trials", _best_table(search)),
+        _section("Repeated with other seeds", _repetitions(search)),
         _pictures(search, pictures),
-        _figure("Learning curves", curves(search), _CURVES_NOTE),
+        _curves(search),
         _section("What became of the trials", _outcomes(search)),
     ]
     return f"""<!doctype html>
@@ -117,36 +125,57 @@ def _pictures(search: SearchRecord, pictures: Mapping[str, Path]) -> str:
     return _section("Inputs and their reconstructions", "".join(blocks))
 
 
+def _rate_distortion(search: SearchRecord) -> str:
+    small = sum(not full_fidelity(trial.metrics) for trial in search.trials)
+    note = _RATE_DISTORTION_NOTE + (_SMALL_NOTE.format(small) if small else "")
+    return _figure("Rate and distortion", rate_distortion(search), note)
+
+
+def _progress(search: SearchRecord) -> str:
+    (first, _), *others = search.objectives
+    if not others:
+        return _figure("Progress", progress(search), f"The best {label(first)} so far, after each finished trial.")
+    worst = ", ".join(f"{label(name)} {metric_text(name, value)}" for name, value in reference(search).items())
+    return _figure("Progress of the front", progress(search), _PROGRESS_NOTE.format(worst))
+
+
+def _curves(search: SearchRecord) -> str:
+    dotted = any(not full_fidelity(report) for trial in search.trials for report in trial.reports)
+    rescued = any(trial.rescues for trial in search.trials)
+    note = _CURVES_NOTE + _DOTTED_NOTE * dotted + _RESCUE_NOTE * rescued
+    return _figure("Learning curves", curves(search), note)
+
+
 def _best_table(search: SearchRecord) -> str:
     trials = ranked(search)[:ROWS]
     if not trials:
         return ""
-    metrics = shown_metrics(search)
-    keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
+    names = [trial.name + ("" if satisfies(trial, search) else " (breaks a constraint)") for trial in trials]
     front = {trial.number for trial in pareto(search)}
     winner = best(search)
-    head = ["trial", *(label(name) for name in metrics), "front", *(short_name(key) for key in keys)]
-    rows = [
-        _row(
-            [
-                trial.name + ("" if satisfies(trial, search) else " (breaks a constraint)"),
-                *(metric_text(name, trial.metrics.get(name)) for name in metrics),
-                "yes" if trial.number in front else "",
-                *(short_value(trial.params[key]) if key in trial.params else "" for key in keys),
-            ],
-            best=trial is winner,
-        )
-        for trial in trials
+    columns = [
+        ("trial", names),
+        *parent_columns(trials),
+        *metric_columns(trials, shown_metrics(search)),
+        ("front", ["yes" if trial.number in front else "" for trial in trials]),
+        *param_columns(trials),
     ]
     note = '<p class="quiet">By the first objective. The marked trial is the recommended one.</p>'
-    return f'{note}<div class="scroll"><table>{_head(head)}{"".join(rows)}</table></div>'
+    return note + _table(columns, marked=[trial is winner for trial in trials])
+
+
+def _repetitions(search: SearchRecord) -> str:
+    columns = confirmed_columns(search)
+    if not columns:
+        return ""
+    note = _REPETITIONS_NOTE.format("lowest" if search.objectives[0][1] == "min" else "highest")
+    return f'<p class="quiet">{escape(note)}</p>' + _table(columns)
 
 
 def _outcomes(search: SearchRecord) -> str:
     parts = [f"<p>{escape(outcome(search))}.</p>"]
-    reasons = stop_reasons(search)
-    if reasons:
-        parts.append(f"<p>Stopped early by: {', '.join(f'{escape(name)} {n}' for name, n in reasons.items())}.</p>")
+    parts += [f"<p>{escape(line[0].upper() + line[1:])}.</p>" for line in circumstances(search)]
+    parts += [f"<p>Rescued {escape(line)}.</p>" for line in rescues(search)]
     errors = [(trial.name, trial.error) for trial in search.trials if trial.error]
     parts += [f"<p>{name} failed: <code>{escape(_last_line(error))}</code></p>" for name, error in errors]
     skipped = search.skipped_files
@@ -159,15 +188,14 @@ def _outcomes(search: SearchRecord) -> str:
     return "".join(parts)
 
 
-def _head(cells: Sequence[str]) -> str:
-    """Names may break after ``_`` and ``.``, so that many columns fit."""
-    names = (escape(cell).replace("_", "_<wbr>").replace(".", ".<wbr>") for cell in cells)
-    return f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
-
-
-def _row(cells: Sequence[str], *, best: bool) -> str:
-    attribute = ' class="best"' if best else ""
-    return f"<tr{attribute}>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+def _table(columns: Sequence[Column], marked: Sequence[bool] = ()) -> str:
+    """A table that can be scrolled; names may break after ``_`` and ``.``, so that many columns fit."""
+    heads = (escape(head).replace("_", "_<wbr>").replace(".", ".<wbr>") for head, _ in columns)
+    rows = [f"<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>"]
+    for cells, mark in zip_longest(zip(*(texts for _, texts in columns), strict=True), marked):
+        row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        rows.append(f'<tr class="best">{row}</tr>' if mark else f"<tr>{row}</tr>")
+    return f'<div class="scroll"><table>{"".join(rows)}</table></div>'
 
 
 def _last_line(error: str) -> str:

@@ -1,26 +1,30 @@
 """Figures of a search."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name, short_value
-from ndvq_tune.report.ranking import best, pareto
-from ndvq_tune.report.wording import label, metric_text
+from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
+from ndvq_tune.report.front import history
+from ndvq_tune.report.ranking import best, full_fidelity, pareto
+from ndvq_tune.report.wording import label, metric_text, parent_name, rescue_text
 
 RATE, DISTORTION = "bits_per_element", "recon_loss"
 CURVES = ("recon_loss", "perplexity", "codebook_usage")
-_ACCENT, _GREY = "#d1495b", "#b8bec6"
+_ACCENT, _GREY, _INK = "#d1495b", "#b8bec6", "#30343f"
+_EDGE = {"color": "white", "width": 1}
 _COLOURS = {
     TrialState.COMPLETED: "#2e6f95",
     TrialState.PRUNED: _GREY,
     TrialState.FAILED: "#8d5a97",
     TrialState.RUNNING: "#6ba292",
 }
+_ORIGINS = {Role.EXPLOIT: "goes on from", Role.CONFIRM: "repeats"}
+_TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
 _WORDS = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 # Distinct on white, and for readers who do not tell red from green.
 _FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
@@ -32,19 +36,21 @@ def rate_distortion_front(search: SearchRecord) -> list[TrialRecord]:
 
 
 def rate_distortion(search: SearchRecord) -> go.Figure:
-    """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked."""
+    """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked.
+
+    Trials last measured on smaller samples are left out: their loss is of another task.
+    """
     figure = go.Figure()
-    measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION)]
+    measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.metrics)]
     front = rate_distortion_front(search)
     if len(front) > 1:
         line = {"color": _ACCENT, "width": 2}
         figure.add_scatter(**_points(front), mode="lines", line=line, name="front", hoverinfo="skip")
     for state, colour in _COLOURS.items():
-        some = [trial for trial in measured if trial.state is state]
-        if some:
-            marker = {"color": colour, "size": 10, "line": {"color": "white", "width": 1}}
-            name = f"{_WORDS.get(state, state)} ({len(some)})"
-            figure.add_scatter(**_points(some), mode="markers", marker=marker, name=name, **_hover(some))
+        some = [trial for trial in measured if trial.state is state and trial.role is not Role.CONFIRM]
+        _scatter(figure, some, _WORDS.get(state, str(state)), color=colour, size=10, line=_EDGE)
+    repetitions = [trial for trial in measured if trial.role is Role.CONFIRM]
+    _scatter(figure, repetitions, "repetition", color=_COLOURS[TrialState.COMPLETED], size=7, symbol="circle-open")
     winner = best(search)
     if winner is not None and winner.finite(RATE, DISTORTION):
         ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": _ACCENT, "width": 3}}
@@ -54,18 +60,45 @@ def rate_distortion(search: SearchRecord) -> go.Figure:
     return _styled(figure, height=440)
 
 
+def progress(search: SearchRecord) -> go.Figure:
+    """Hypervolume of the front over time, or the best value so far with one objective; empty below two points."""
+    figure = go.Figure()
+    moments = history(search)
+    if len(moments) < 2:
+        return figure
+    size, unit = next((size, unit) for least, size, unit in _TIMES if moments[-1].seconds >= least)
+    (first, _), *others = search.objectives
+    figure.add_scatter(
+        x=[moment.seconds / size for moment in moments],
+        y=[moment.value for moment in moments],
+        mode="lines+markers",
+        line={"color": _COLOURS[TrialState.COMPLETED], "width": 2, "shape": "hv"},
+        hovertext=[moment.trial for moment in moments],
+        hovertemplate="%{hovertext}<br>%{y:.4g}<extra></extra>",
+    )
+    figure.update_xaxes(title=unit, rangemode="tozero")
+    figure.update_yaxes(title="hypervolume" if others else f"best {_axis(first)}")
+    if first == DISTORTION and not others:
+        figure.update_yaxes(**_log_axis([moment.value for moment in moments]))
+    return _styled(figure, height=300)
+
+
 def curves(search: SearchRecord) -> go.Figure:
-    """Reconstruction loss, perplexity and codebook use by epoch: the front in colour, all others in grey."""
+    """Reconstruction loss, perplexity and codebook use by epoch: the front in colour, all others in grey.
+
+    Dotted lines are of smaller samples; symbols mark rescues.
+    """
     figure = make_subplots(rows=1, cols=len(CURVES), subplot_titles=CURVES, horizontal_spacing=0.06)
     front = pareto(search)[: len(_FRONT_COLOURS)]
     colours = dict(zip((trial.number for trial in front), _FRONT_COLOURS, strict=False))
     grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
     for column, metric in enumerate(CURVES, start=1):
         for trial in grey_last:
-            reports = [report for report in trial.reports if math.isfinite(report.get(metric, math.nan))]
-            if reports:
-                trace = _curve(trial, reports, metric, colours.get(trial.number))
-                figure.add_trace(trace.update(showlegend=column == 1 and trial.number in colours), row=1, col=column)
+            for trace in _curve(trial, metric, colours.get(trial.number)):
+                trace.showlegend = trace.showlegend and column == 1
+                figure.add_trace(trace, row=1, col=column)
+        for trace in _rescues(search, metric):
+            figure.add_trace(trace.update(showlegend=column == 1), row=1, col=column)
     figure.update_xaxes(title="epoch")
     losses = [report[CURVES[0]] for trial in search.trials for report in trial.reports if CURVES[0] in report]
     figure.update_yaxes(**_log_axis(losses), row=1, col=1)
@@ -73,18 +106,55 @@ def curves(search: SearchRecord) -> go.Figure:
     return _styled(figure, height=380)
 
 
-def _curve(trial: TrialRecord, reports: Sequence[Mapping[str, float]], metric: str, colour: str | None) -> go.Scatter:
+def _curve(trial: TrialRecord, metric: str, colour: str | None) -> list[go.Scatter]:
+    """A trial's line: a dotted part as long as samples were small, then a solid one, which is the one in the legend."""
+    reports = [report for report in trial.reports if math.isfinite(report.get(metric, math.nan))]
+    small = [report for report in reports if not full_fidelity(report)]
+    full = [report for report in reports if full_fidelity(report)]
+    parts = [("dot", [*small, *full[:1]] if small else []), ("solid", full)]
+    lines = [(dash, part) for dash, part in parts if part]
     state = _WORDS.get(trial.state, str(trial.state))
-    return go.Scatter(
-        x=[report["epoch"] for report in reports],
-        y=[report[metric] for report in reports],
-        mode="lines+markers" if len(reports) == 1 else "lines",
-        line={"color": colour or _GREY, "width": 2.5 if colour else 1},
-        opacity=1 if colour else 0.9 if trial.state is TrialState.COMPLETED else 0.6,
-        name=trial.name,
-        legendgroup=trial.name,
-        hovertemplate=f"{trial.name} ({trial.stop_reason or state})<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
-    )
+    return [
+        go.Scatter(
+            x=[report["epoch"] for report in part],
+            y=[report[metric] for report in part],
+            mode="lines+markers" if len(part) == 1 else "lines",
+            line={"color": colour or _GREY, "width": 2.5 if colour else 1, "dash": dash},
+            opacity=1 if colour else 0.9 if trial.state is TrialState.COMPLETED else 0.6,
+            name=trial.name,
+            legendgroup=trial.name,
+            showlegend=colour is not None and part is lines[-1][1],
+            hovertemplate=f"{trial.name} ({trial.stop_reason or state})<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
+        )
+        for dash, part in lines
+    ]
+
+
+def _rescues(search: SearchRecord, metric: str) -> list[go.Scatter]:
+    """A symbol at each rescue, where the curve was then."""
+    marks = [
+        (rescue.epoch, report[metric], f"{trial.name}: {rescue_text(trial, rescue)}")
+        for trial in search.trials
+        for rescue in trial.rescues
+        for report in trial.reports
+        if report["epoch"] == rescue.epoch and math.isfinite(report.get(metric, math.nan))
+    ]
+    if not marks:
+        return []
+    epochs, values, texts = zip(*marks, strict=True)
+    marker = {"symbol": "star", "size": 10, "color": _INK, "line": _EDGE}
+    return [
+        go.Scatter(
+            x=epochs, y=values, mode="markers", marker=marker, name="rescue", legendgroup="rescue",
+            hovertext=texts, hoverinfo="text",
+        )
+    ]  # fmt: skip
+
+
+def _scatter(figure: go.Figure, trials: Sequence[TrialRecord], name: str, **marker: object) -> None:
+    if trials:
+        name = f"{name} ({len(trials)})"
+        figure.add_scatter(**_points(trials), mode="markers", marker=marker, name=name, **_hover(trials))
 
 
 def _points(trials: Sequence[TrialRecord]) -> dict[str, list[float]]:
@@ -104,8 +174,9 @@ def _card(trial: TrialRecord) -> str:
         for name in (DISTORTION, "psnr", "perplexity", "codebook_usage", RATE)
         if name in trial.metrics
     ]
+    origin = [f"{_ORIGINS[trial.role]} {parent_name(trial)}"] if trial.role in _ORIGINS else []
     params = [f"{short_name(key)} = {short_value(value)}" for key, value in trial.params.items()]
-    return "<br>".join([head, ", ".join(metrics), *params])
+    return "<br>".join([head, *origin, ", ".join(metrics), *params])
 
 
 def _log_axis(values: Sequence[float]) -> dict[str, object]:
@@ -130,7 +201,7 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
         margin={"l": 60, "r": 10, "t": 40, "b": 50},
         paper_bgcolor="white",
         plot_bgcolor="white",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": "#30343f"},
+        font={"family": "system-ui, sans-serif", "size": 13, "color": _INK},
         legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
         hoverlabel={"align": "left", "bgcolor": "white"},
     )

@@ -9,7 +9,7 @@ from ndvq_tune.records import SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.pictures import reconstructions
-from ndvq_tune.report.ranking import best
+from ndvq_tune.report.ranking import best, eligible
 
 
 def test_report_is_one_file_that_loads_nothing(example: SearchRecord, tmp_path: Path) -> None:
@@ -51,3 +51,50 @@ def test_page_without_trials_says_so(empty: SearchRecord) -> None:
     page = html.page(empty, {})
     assert "No trial has led to a model yet." in page
     assert "0 trials" in page
+
+
+def rows_of(page: str, title: str) -> list[list[str]]:
+    """The cells of the table in a section."""
+    section = page.split(f"<h2>{title}</h2>")[1].split("</section>")[0]
+    rows = re.findall("<tr.*?</tr>", section)
+    return [[re.sub("<.*?>", "", cell) for cell in re.findall("<t[hd]>.*?</t[hd]>", row)] for row in rows]
+
+
+@pytest.mark.usefixtures("without_library")
+def test_page_tells_what_happened_beside_training(eventful: SearchRecord) -> None:
+    page = html.page(eventful, {})
+    assert "1 failed; 9 repetitions." in page
+    assert "<p>Ended early: its target was reached.</p>" in page
+    assert "<p>31 configurations ruled out before training: 25 bits_per_element, 6 memory.</p>" in page
+    assert page.count("<p>Rescued trial-") == 4
+    assert "Lines are dotted where samples were smaller. A star marks a rescue of the codebook." in page
+    small = sum(trial.metrics.get("fidelity", 1) < 1 for trial in eventful.trials)
+    assert f"Trials that ended on smaller samples are left out: {small}." in page
+
+
+@pytest.mark.usefixtures("without_library")
+def test_page_of_a_plain_search_does_not_speak_of_what_did_not_happen(example: SearchRecord) -> None:
+    page = html.page(example, {})
+    for word in ("Repeated", "Rescued", "rescue", "ruled out", "Ended", "parent", "dotted", "left out", "repetition"):
+        assert word not in page
+
+
+@pytest.mark.usefixtures("without_library")
+def test_repetitions_and_parents_are_in_tables(eventful: SearchRecord) -> None:
+    page = html.page(eventful, {})
+    head, *rows = rows_of(page, "Repeated with other seeds")
+    assert head == ["trial", "recon_loss", "spread", "P(lowest)", "bits", "seeds", "lost"]
+    assert [row[0] for row in rows] == ["trial-0006", "trial-0016", "trial-0020"]
+    head, *rows = rows_of(page, "Best trials")
+    assert head[1] == "parent"
+    assert ["trial-0021", "trial-0004"] in [row[:2] for row in rows]
+
+
+@pytest.mark.usefixtures("without_library")
+def test_progress_is_shown_from_two_trials_on(example: SearchRecord, single: SearchRecord) -> None:
+    page = html.page(example, {})
+    assert page.index("Rate and distortion") < page.index("Progress of the front") < page.index("Best trials")
+    worst = max(trial.metrics["bits_per_element"] for trial in eligible(example))
+    assert f"bits {worst:.3g})" in page
+    assert "<h2>Progress</h2>" in html.page(replace(example, objectives=(("recon_loss", "min"),)), {})
+    assert "Progress" not in html.page(single, {})

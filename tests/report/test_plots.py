@@ -1,7 +1,10 @@
 from dataclasses import replace
 
+import pytest
+
 from ndvq_tune.records import SearchRecord, TrialState
-from ndvq_tune.report.plots import curves, rate_distortion
+from ndvq_tune.report.front import history
+from ndvq_tune.report.plots import curves, progress, rate_distortion
 from ndvq_tune.report.ranking import best, pareto
 from tests.report.report_examples import make_trial
 
@@ -42,3 +45,47 @@ def test_nothing_to_draw(empty: SearchRecord) -> None:
 def test_one_trial_is_a_point_and_a_marker_in_each_curve(single: SearchRecord) -> None:
     assert {trace.name for trace in rate_distortion(single).data} == {"completed (1)", "recommended"}
     assert {trace.mode for trace in curves(single).data} == {"lines+markers"}
+
+
+def test_repetitions_are_drawn_apart_and_small_samples_not_at_all(eventful: SearchRecord) -> None:
+    traces = {trace.name.split(" (")[0]: trace for trace in rate_distortion(eventful).data}
+    small = [trial for trial in eventful.trials if trial.metrics.get("fidelity", 1) < 1 and trial.number != 22]
+    assert len(traces["repetition"].x) == 9
+    assert len(traces["completed"].x) == 10
+    assert len(traces["stopped early"].x) == 12 - len(small)
+
+
+def test_hover_names_the_trial_that_one_goes_on_from_or_repeats(eventful: SearchRecord) -> None:
+    texts = [text for trace in rate_distortion(eventful).data if trace.hovertext for text in trace.hovertext]
+    assert any("trial-0021" in text and "<br>goes on from trial-0004<br>" in text for text in texts)
+    assert sum("<br>repeats trial-0016<br>" in text for text in texts) == 3
+
+
+def test_progress_is_the_history_in_a_unit_that_suits_it(example: SearchRecord, single: SearchRecord) -> None:
+    (line,) = progress(example).data
+    moments = history(example)
+    assert list(line.y) == [moment.value for moment in moments]
+    assert list(line.x) == pytest.approx([moment.seconds / 60 for moment in moments])
+    assert progress(example).layout.xaxis.title.text == "minutes"
+    one = progress(replace(example, objectives=(("recon_loss", "min"),)))
+    assert min(one.data[0].y) == one.data[0].y[-1] == min(trial.metrics["recon_loss"] for trial in pareto(example))
+    assert not progress(single).data
+
+
+def test_a_curve_is_dotted_up_to_the_first_report_on_full_samples(eventful: SearchRecord) -> None:
+    traces = curves(eventful).data
+    loss = {trace.line.dash: trace for trace in traces if trace.name == "trial-0006" and trace.y[-1] < 1}
+    reports = eventful.trials[6].reports
+    assert list(loss["dot"].x) == [1, 2, 3, 4]
+    assert list(loss["solid"].x) == [report["epoch"] for report in reports[3:]]
+    assert [trace.name for trace in traces if trace.showlegend].count("trial-0006") == 1
+    only_small = [trace for trace in traces if trace.name == "trial-0005"]
+    assert [trace.line.dash for trace in only_small] == ["dot"] * 3
+
+
+def test_a_symbol_marks_each_rescue_on_the_curve(eventful: SearchRecord, example: SearchRecord) -> None:
+    loss, *_ = (trace for trace in curves(eventful).data if trace.name == "rescue")
+    assert list(loss.x) == [2, 2, 4, 1]
+    assert loss.y[0] == eventful.trials[4].reports[1]["recon_loss"]
+    assert loss.hovertext[2].startswith("trial-0017: codebook_beta lowered after epoch 4")
+    assert "rescue" not in {trace.name for trace in curves(example).data}
