@@ -22,13 +22,19 @@ def trial_of(
     space: SearchSpace, number: int = 0, loss: float = 0.5, epochs: int = 1, metrics: Mapping[str, float] | None = None,
     **changes: Any,
 ) -> TrialRecord:  # fmt: skip
-    """A finished trial at ``POINT``; ``changes`` are fields of the record, with ``params`` added to the point's."""
-    params = POINT | changes.pop("params", {})
-    searched = {parameter.key for parameter in space.searched}
+    """A finished trial at ``POINT``, as far as it is in the space; ``changes`` are fields of the record.
+
+    ``params`` are added to those of the point.
+    """
+    wanted = POINT | changes.pop("params", {})
+    params: dict[str, Any] = {}
+    for parameter in space.searched:
+        if parameter.key in wanted and space.active(parameter, params):
+            params[parameter.key] = wanted[parameter.key]
     reports = tuple(report(epoch, loss, **{"fidelity": 1.0, **(metrics or {})}) for epoch in range(1, epochs + 1))
     return TrialRecord(
         number=number,
-        params={key: value for key, value in params.items() if key in searched},
+        params=params,
         config=space.complete(params).to_dict(),
         **{"state": TrialState.COMPLETED, "reports": reports} | changes,
     )
