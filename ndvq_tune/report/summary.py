@@ -10,9 +10,13 @@ from typing import Any
 
 import yaml
 
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
+from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState
+from ndvq_tune.report.confirmation import Confirmed, confirmed
 from ndvq_tune.report.files import replacing
-from ndvq_tune.report.ranking import best, pareto
+from ndvq_tune.report.finding import reason
+from ndvq_tune.report.front import front_hypervolume, reference
+from ndvq_tune.report.ranking import best, pareto, without_repetitions
+from ndvq_tune.report.wording import parent_name
 
 _PACKAGES = ("ndvq-tune", "torch", "ray", "optuna", "mlflow")
 
@@ -43,16 +47,25 @@ def write_summary(
 
 
 def summary(search: SearchRecord, space: Mapping[str, Any], mlflow: Mapping[str, str] | None) -> dict[str, Any]:
-    """The content of ``summary.json``."""
+    """The content of ``summary.json``.
+
+    Of ``trials``, ``rejected`` were never trained, and ``repetitions`` are of trials that are counted already; neither
+    is part of ``total``.
+    """
     winner = best(search)
     return {
         "name": search.name,
         "space": space,
-        "trials": {"total": len(search.trials)} | {str(state): search.count(state) for state in TrialState},
+        "trials": _counts(search),
+        "rejected": search.rejected,
+        "ended_by": search.ended_by,
         "objectives": [{"metric": name, "mode": mode} for name, mode in search.objectives],
         "constraints": [{"metric": name, kind: bound} for name, kind, bound in search.constraints],
         "best": None if winner is None else _found(winner),
+        "recommended": None if winner is None else {"trial": winner.name, "reason": reason(search)},
         "pareto": [_found(trial) for trial in pareto(search)],
+        "hypervolume": _hypervolume(search),
+        "confirmed": [_repeated(item) for item in confirmed(search)],
         "wall_seconds": search.wall_seconds,
         "mlflow": mlflow,
         "seed": search.seed,
@@ -80,13 +93,44 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _found(trial: TrialRecord) -> dict[str, Any]:
+def _counts(search: SearchRecord) -> dict[str, int]:
+    trials = without_repetitions(search)
     return {
+        "total": len(trials.trials),
+        **{str(state): trials.count(state) for state in TrialState},
+        "repetitions": len(search.trials) - len(trials.trials),
+        "rejected": sum(search.rejected.values()),
+    }
+
+
+def _found(trial: TrialRecord) -> dict[str, Any]:
+    found: dict[str, Any] = {
         "trial": trial.name,
         "state": str(trial.state),
         "params": trial.params,
         "metrics": trial.metrics,
         "checkpoint": trial.checkpoint,
+    }
+    if trial.role is not Role.SEARCH:
+        found |= {"role": str(trial.role), "parent": parent_name(trial)}
+    if trial.rescues:
+        found["rescues"] = [{"epoch": rescue.epoch, "action": rescue.action} for rescue in trial.rescues]
+    return found
+
+
+def _hypervolume(search: SearchRecord) -> dict[str, Any] | None:
+    value = front_hypervolume(search)
+    return None if value is None else {"value": value, "reference": reference(search)}
+
+
+def _repeated(item: Confirmed) -> dict[str, Any]:
+    return {
+        "trial": item.trial.name,
+        "mean": item.means[0],
+        "spread": item.spread,
+        "seeds": item.seeds,
+        "lost": item.lost,
+        "probability": item.probability,
     }
 
 

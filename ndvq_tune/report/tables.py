@@ -20,6 +20,9 @@ _TRIAL_FIELDS = {
     "epochs": pa.int64(),
     "seconds": pa.float64(),
     "checkpoint": pa.string(),
+    "role": pa.string(),
+    "parent": pa.int64(),
+    "rescues": pa.string(),
 }
 
 
@@ -28,7 +31,9 @@ def write_tables(search: SearchRecord, folder: Path) -> tuple[Path, Path]:
 
     In ``trials.parquet`` parameters have their short names, and metrics are those of the last report; a metric whose
     name is a parameter's too, such as ``learning_rate``, is there as ``last_learning_rate``. Lists are text
-    (``2x4x4``), so that one can group by them. What a trial does not have is null.
+    (``2x4x4``), so that one can group by them, and so are rescues: each with the epoch after which it was done
+    (``restart_codes@5``). ``parent`` is the number of the trial that one goes on from (``role`` is ``exploit``) or
+    repeats (``confirm``). What a trial does not have is null.
     """
     paths = folder / "trials.parquet", folder / "curves.parquet"
     for path, table in zip(paths, (trials_table(search), curves_table(search)), strict=True):
@@ -73,7 +78,9 @@ def _field(trial: TrialRecord, name: str) -> Any:
             return int(trial.metrics.get("epoch", 0))
         case "seconds":
             return None if trial.started is None or trial.ended is None else trial.ended - trial.started
-        case "state" | "stop_reason":
+        case "rescues":
+            return ", ".join(f"{rescue.action}@{rescue.epoch}" for rescue in trial.rescues) or None
+        case "state" | "stop_reason" | "role":
             value = getattr(trial, name)
             return None if value is None else str(value)
         case _:

@@ -1,13 +1,17 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 import yaml
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import SearchRecord
-from ndvq_tune.report.ranking import best, pareto
+from ndvq_tune.report.finding import reason
+from ndvq_tune.report.ranking import best, eligible, pareto
 from ndvq_tune.report.summary import write_summary
 from tests.report.report_examples import OBJECTIVES, make_trial
 
@@ -28,7 +32,10 @@ def test_summary_holds_what_a_program_needs(example: SearchRecord, tmp_path: Pat
     winner = best(example)
     assert winner is not None
     assert content["space"] == {"model": {"n_codes": {"choice": [256]}}}
-    assert content["trials"] == {"total": 24, "running": 0, "completed": 10, "pruned": 13, "failed": 1}
+    counts = {"total": 24, "running": 0, "completed": 10, "pruned": 13, "failed": 1}
+    assert content["trials"] == counts | {"repetitions": 0, "rejected": 0}
+    assert content["recommended"] == {"trial": winner.name, "reason": reason(example)}
+    assert (content["rejected"], content["ended_by"], content["confirmed"]) == ({}, None, [])
     assert content["best"]["trial"] == winner.name
     assert content["best"]["params"] == dict(winner.params)
     assert content["best"]["metrics"]["recon_loss"] == winner.metrics["recon_loss"]
@@ -45,6 +52,46 @@ def test_non_finite_numbers_are_null(tmp_path: Path) -> None:
     assert content["best"]["metrics"]["perplexity"] is None
 
 
+def test_what_happened_beside_training_is_counted_apart(eventful: SearchRecord, tmp_path: Path) -> None:
+    content = written(eventful, tmp_path)
+    counts = {"total": 24, "running": 0, "completed": 10, "pruned": 13, "failed": 1}
+    assert content["trials"] == counts | {"repetitions": 9, "rejected": 31}
+    assert content["rejected"] == {"memory": 6, "bits_per_element": 25}
+    assert content["ended_by"] == "until"
+
+
+def test_hypervolume_has_its_reference(example: SearchRecord, tmp_path: Path) -> None:
+    content = written(example, tmp_path)
+    trials = eligible(example)
+    worst = {name: max(trial.metrics[name] for trial in trials) for name, _ in OBJECTIVES}
+    assert content["hypervolume"]["reference"] == worst
+    corners = sorted((trial.metrics["bits_per_element"], trial.metrics["recon_loss"]) for trial in pareto(example))
+    ends = [*(bits for bits, _ in corners[1:]), worst["bits_per_element"]]
+    steps = [(end - bits) * (worst["recon_loss"] - loss) for (bits, loss), end in zip(corners, ends, strict=True)]
+    assert content["hypervolume"]["value"] == pytest.approx(sum(steps))
+
+
+def test_repetitions_come_with_what_they_say(eventful: SearchRecord, tmp_path: Path) -> None:
+    first, *others = written(eventful, tmp_path)["confirmed"]
+    runs = [eventful.trials[number].metrics["recon_loss"] for number in (6, 27, 28, 29)]
+    assert first == {
+        "trial": "trial-0006",
+        "mean": pytest.approx(np.mean(runs)),
+        "spread": pytest.approx(np.std(runs, ddof=1)),
+        "seeds": 4,
+        "lost": 0,
+        "probability": pytest.approx(1 - sum(item["probability"] for item in others)),
+    }
+
+
+def test_trials_of_the_front_have_their_history(eventful: SearchRecord, tmp_path: Path) -> None:
+    small = replace(eventful, objectives=(("recon_loss", "min"),), trials=eventful.trials[21:22])
+    (found,) = written(small, tmp_path)["pareto"]
+    assert (found["role"], found["parent"]) == ("exploit", "trial-0004")
+    assert found["rescues"] == [{"epoch": 1, "action": "lower_beta"}]
+    assert not {"role", "parent", "rescues"} & written(eventful, tmp_path)["pareto"][0].keys()
+
+
 def test_best_yaml_is_a_complete_configuration_with_its_origin(example: SearchRecord, tmp_path: Path) -> None:
     written(example, tmp_path)
     text = (tmp_path / "best.yaml").read_text()
@@ -56,5 +103,10 @@ def test_best_yaml_is_a_complete_configuration_with_its_origin(example: SearchRe
 
 def test_search_without_trials(empty: SearchRecord, tmp_path: Path) -> None:
     content = written(empty, tmp_path)
-    assert (content["best"], content["pareto"]) == (None, [])
+    assert (content["best"], content["pareto"], content["recommended"], content["hypervolume"]) == (
+        None,
+        [],
+        None,
+        None,
+    )
     assert not (tmp_path / "best.yaml").exists()

@@ -35,6 +35,15 @@ def test_a_metric_named_like_a_parameter_keeps_both(example: SearchRecord) -> No
     assert frame["last_learning_rate"][0] == example.trials[0].metrics["learning_rate"]
 
 
+def test_origin_and_rescues_of_trials_are_columns(eventful: SearchRecord) -> None:
+    table = trials_table(eventful)
+    columns = {name: table[name].to_pylist() for name in ("role", "parent", "rescues")}
+    assert [columns[name][4] for name in columns] == ["search", None, "restart_codes@2"]
+    assert [columns[name][17] for name in columns] == ["search", None, "restart_codes@2, lower_beta@4"]
+    assert [columns[name][21] for name in columns] == ["exploit", 4, "lower_beta@1"]
+    assert [columns[name][24] for name in columns] == ["confirm", 16, None]
+
+
 def test_types_do_not_depend_on_there_being_trials(empty: SearchRecord, single: SearchRecord) -> None:
     none, one = trials_table(empty).schema, trials_table(single).schema
     assert {field.name: field.type for field in none}.items() <= {field.name: field.type for field in one}.items()
