@@ -1,0 +1,83 @@
+"""A worker group over its real sockets, with a thread in place of Ray Train's process."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from ndvq_tune.training import runs, workers
+from ndvq_tune.training.checkpoint import epoch_of
+from ndvq_tune.training.workers import GroupSize, RunError, WorkerGroup, WorkerGroupError
+from tests.training.training_examples import config, dataset
+
+SIZE = GroupSize(workers=1, cpus=1, gpus=0, cpus_reserved=1, storage="unused")
+
+
+@pytest.fixture
+def group(monkeypatch) -> Iterator[WorkerGroup]:
+    context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
+    monkeypatch.setattr(workers.train, "get_context", lambda: context)
+    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(workers, "_trainer", lambda size, channel: SimpleNamespace(fit=lambda: workers.serve(channel)))
+    monkeypatch.setattr(workers.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
+    monkeypatch.setattr(runs, "open_dataset", lambda config: dataset(size=config.resolution))
+    runs._dataset.cache_clear()
+    threads = torch.get_num_threads()
+    opened = WorkerGroup(SIZE)
+    yield opened
+    opened.close()
+    torch.set_num_threads(threads)
+    runs._dataset.cache_clear()
+
+
+def test_a_run_goes_on_from_its_state_with_samples_of_another_size(group):
+    group.start(config().to_dict())
+    assert [group.train()["epoch"], group.train()["epoch"]] == [1, 2]
+    files = group.save()
+    assert epoch_of(files) == 2
+    larger = config().to_dict()
+    larger["data"]["resolution"] = 16
+    group.start(larger, files)
+    assert group.train()["epoch"] == 3
+
+
+@pytest.mark.parametrize(("kind", "possible"), [("ema", True), ("fsq", False)])
+def test_codes_are_restarted_on_command_if_there_are_any(group, kind, possible):
+    group.start(config({"quantizer": {"type": kind}}).to_dict())
+    group.train()
+    assert group.restart_codes() is possible
+    assert group.train()["epoch"] == 2
+
+
+def test_an_error_of_the_run_leaves_the_group_fit_for_the_next(group):
+    with pytest.raises(RunError, match="n_codes"):
+        group.start({"model": {"n_codes": 0}})
+    with pytest.raises(RunError):
+        group.train()
+    group.start(config().to_dict())
+    assert group.train()["epoch"] == 1
+
+
+def test_workers_that_cannot_start_are_told(monkeypatch):
+    def fail(size: GroupSize, channel: dict[str, object]) -> None:
+        raise RuntimeError("no such node")
+
+    monkeypatch.setattr(workers, "_trainer", fail)
+    monkeypatch.setattr(workers.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
+    group = WorkerGroup(SIZE)
+    with pytest.raises(WorkerGroupError, match="no such node"):
+        group.start(config().to_dict())
+    group.close()
+
+
+def test_the_share_of_a_gpu_caps_its_memory(monkeypatch):
+    shares: list[float] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: shares.append(share))
+    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))
+    for gpus in (0.0, 0.25, 1.0, 2.0):
+        workers._keep_to_share(gpus)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    workers._keep_to_share(0.5)
+    assert shares == [0.25]
