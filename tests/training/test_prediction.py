@@ -27,7 +27,7 @@ CPU_ATTENTION = {
 
 def run(n_dims: int, model: dict | None = None, **training) -> RunConfig:
     """Without data: its shape is given to ``predict``."""
-    parts = {"model": ModelConfig(n_dims=n_dims, **(model or {})), "training": TrainingConfig(**training)}
+    parts = {"model": ModelConfig(**{"n_dims": n_dims, **(model or {})}), "training": TrainingConfig(**training)}
     return RunConfig().model_copy(update=parts)
 
 
