@@ -1,0 +1,113 @@
+"""The search spaces that are shipped."""
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+import torch
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.data import open_dataset, sample_shape
+from ndvq_tune.model import build_model
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.training.evaluation import static_metrics
+from ndvq_tune.training.loop import Training
+
+FOLDER = Path(__file__).parents[1] / "search_spaces"
+SPACES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+DIMENSIONS = {"video3d": 3, "image2d": 2, "signal1d": 1, "volume4d": 4, "smoke": 2}
+FIRST_LINE = "# yaml-language-server: $schema=schema.json"
+EACH = pytest.mark.parametrize("name", DIMENSIONS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Samples and cache go to a folder of these tests' own."""
+    folder = tmp_path_factory.mktemp("spaces")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("NDVQ_TUNE_CACHE", str(folder / "cache"))
+        yield
+
+
+def drawn(name: str, count: int) -> list[RunConfig]:
+    space = SearchSpace.load(SPACES[name])
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [space.suggest(study.ask())[1] for _ in range(count)]
+
+
+def test_there_is_a_space_for_every_number_of_dimensions_and_one_to_try() -> None:
+    assert SPACES.keys() == DIMENSIONS.keys()
+    assert set(DIMENSIONS.values()) == {1, 2, 3, 4}
+
+
+@EACH
+def test_a_space_is_named_as_its_file_and_tells_editors_its_schema(name: str) -> None:
+    space = SearchSpace.load(SPACES[name])
+    assert (space.name, space.tracking.experiment) == (name, f"ndvq-{name}")
+    assert SPACES[name].read_text(encoding="utf-8").splitlines()[0] == FIRST_LINE
+    assert (FOLDER / re.sub(r".*schema=", "", FIRST_LINE)).is_file()
+
+
+@EACH
+def test_what_a_comment_offers_is_valid_too(name: str) -> None:
+    text = SPACES[name].read_text(encoding="utf-8")
+    offered = re.findall(r"^  # (\w+: [^#\n]*?) *(?:#.*)?$", text, re.MULTILINE)
+    for line in offered:
+        path = Path("with.yaml")
+        path.write_text(text.replace(f"  # {line}", f"  {line}"), encoding="utf-8")
+        SearchSpace.load(path)
+    assert bool(offered) == (name in ("video3d", "image2d"))
+
+
+@EACH
+def test_most_of_a_space_keeps_what_is_known_beforehand(name: str) -> None:
+    space = SearchSpace.load(SPACES[name])
+    shape = sample_shape(space.data)
+    kept = 0
+    for config in drawn(name, 40):
+        with torch.device("meta"):
+            metrics = static_metrics(build_model(config.model, shape))
+        constraints = [constraint for constraint in space.search.constraints if constraint.metric in metrics]
+        kept += all(constraint.violation(metrics[constraint.metric]) <= 0 for constraint in constraints)
+    assert kept >= 20
+
+
+@EACH
+def test_samples_are_made_and_fit_the_model(name: str) -> None:
+    config = drawn(name, 1)[0]
+    dataset = open_dataset(config.data)
+    assert len(dataset.train) >= 30
+    assert len(dataset.test) >= 10
+    assert len(dataset.train.shape) - 1 == config.model.n_dims == DIMENSIONS[name]
+    assert config.data.path.startswith("data/")
+    build_model(config.model, dataset.train.shape)
+
+
+def test_a_model_of_volumes_over_time_learns_the_sample_waves() -> None:
+    space = SearchSpace.load(SPACES["volume4d"])
+    small = {"model.n_hiddens": 8, "model.downsample": [4, 4, 4, 4], "training.max_epochs": 2, "training.batch_size": 8}
+    chosen = {parameter.key: parameter.distribution.probes[0] for parameter in space.searched if not parameter.when}
+    config = space.complete(chosen | small | {"training.learning_rate": 5e-3})
+    reports: list[dict[str, float]] = []
+    Training(config, open_dataset(config.data)).fit(reports.append)
+    assert reports[-1]["recon_loss"] < reports[0]["recon_loss"]
+    assert reports[-1]["recon_loss"] < 0.9
+    assert all(math.isfinite(value) for report in reports for value in report.values())
+
+
+def test_the_space_to_try_is_small_enough_for_a_minute() -> None:
+    space = SearchSpace.load(SPACES["smoke"])
+    assert space.search.time_budget is not None
+    assert space.search.time_budget <= 30
+    assert space.search.resources.workers_per_trial == 0
+    assert space.search.trials * space.max_epochs <= 20
+
+
+def test_the_space_of_the_readme_trains_in_workers_and_needs_no_repetitions() -> None:
+    search = SearchSpace.load(SPACES["video3d"]).search
+    assert search.resources.workers_per_trial == 1
+    assert search.confirm is None
