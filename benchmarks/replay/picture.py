@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.replay.comparison import GAPS, Runs, gap_at
 from benchmarks.replay.strategies import OURS
 
-POINTS = 80
+POINTS = 40
 FLOOR = 1e-3  # of the logarithmic scale: what is closer than this is drawn there
 
 
