@@ -1,0 +1,87 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bookkeeping, overhead
+from benchmarks.turns import Pace, Report, Turn, turns
+from ndvq_tune.config import RunConfig
+from ndvq_tune.records import TrialState
+from ndvq_tune.search.study import Study
+from ndvq_tune.yaml_file import with_values
+
+TRIALS = 20
+
+
+def reports(trial: str, *points: tuple[float, float]) -> list[Report]:
+    return [Report(trial, at, trained) for at, trained in points]
+
+
+def test_a_turn_lasts_from_one_trials_last_report_to_the_next_ones() -> None:
+    found = turns([*reports("b", (16.0, 1.0), (18.0, 2.5)), *reports("a", (5.0, 1.0), (10.0, 2.0))], lanes=1)
+    assert found == [Turn("b", seconds=8.0, trained=2.5)]
+    assert found[0].overhead == 5.5
+
+
+def test_a_trial_follows_the_one_that_left_its_lane_first() -> None:
+    both = [*reports("a", (10.0, 1.0)), *reports("b", (12.0, 1.0))]
+    later = [*reports("c", (14.0, 3.0)), *reports("d", (15.0, 2.0)), *reports("e", (20.0, 2.0))]
+    assert turns([*both, *later], lanes=2) == [Turn("c", 4.0, 3.0), Turn("d", 3.0, 2.0), Turn("e", 6.0, 2.0)]
+
+
+def test_lanes_that_have_had_one_trial_each_have_no_turns() -> None:
+    assert turns([*reports("a", (10.0, 1.0)), *reports("b", (12.0, 1.0))], lanes=2) == []
+
+
+def test_a_pace_is_of_all_lanes_together() -> None:
+    pace = Pace("way", 2, 0.0, 0.0, (Turn("c", 4.0, 3.0), Turn("d", 3.0, 1.0), Turn("e", 5.0, 2.0)))
+    assert pace.overheads == [1.0, 2.0, 3.0]
+    assert pace.overhead == pace.trained == 2.0
+    assert pace.per_minute == 2 * 60 / 4
+
+
+def test_goals_compare_each_of_ours_with_the_recipe() -> None:
+    fast, slow = (Pace(name, 1, 0.0, 0.0, (turn,)) for name, turn in [("a", Turn("x", 2, 1)), ("b", Turn("x", 31, 1))])
+    assert [goal.measured for goal in overhead.goals_of([fast, slow])] == [30.0, 15.5]
+
+
+def test_a_recipe_that_hung_from_the_start_gives_no_figures_and_no_goals() -> None:
+    fast = Pace("a", 1, 0.0, 0.0, (Turn("x", 2, 1),))
+    hung = Pace("b", 1, float("nan"), 99.0, (), "hung")
+    assert overhead.goals_of([fast, hung]) == []
+    assert overhead.paces_table([fast, hung]).row_count == 2
+
+
+def test_the_recipe_searches_the_smoke_space(tmp_path: Path) -> None:
+    space = overhead.smoke_space(tmp_path, lanes=1)
+    job = json.loads(json.dumps(overhead.official_job(space, trials=3, lanes=1, storage="storage")))
+    assert job["searched"].keys() == {parameter.key for parameter in space.searched}
+    chosen = {
+        key: values["choice"][-1] if "choice" in values else values["low"] for key, values in job["searched"].items()
+    }
+    assert RunConfig.model_validate(with_values(job["fixed"], chosen)) == space.complete(chosen)
+
+
+def test_a_command_that_fails_is_no_measurement_but_a_problem(tmp_path: Path) -> None:
+    pace = overhead.measured("way", ["json.tool", "--no-such-option"], tmp_path, 1, 1, list)
+    assert pace.turns == ()
+    assert pace.problem is not None
+    assert "unrecognized arguments: --no-such-option" in pace.problem
+
+
+@pytest.mark.slow
+def test_all_bookkeeping_is_done_when_the_time_is_taken(tmp_path: Path) -> None:
+    space = bookkeeping.space_of(TRIALS, "random")
+    cost = bookkeeping.measure(space, tmp_path, bookkeeping.Watches())
+    records = Study.open(tmp_path, space).records
+    assert [record.state for record in records] == [TrialState.COMPLETED] * TRIALS
+    assert [len(record.reports) for record in records] == [bookkeeping.REPORTS] * TRIALS
+    assert cost.in_mlflow == (cost.trials, cost.reports) == (TRIALS, TRIALS * bookkeeping.REPORTS)
+    assert 0 < cost.proposing < cost.driver <= cost.seconds
+
+
+def test_growth_is_that_of_the_last_three_quarters() -> None:
+    memory = {100: 500, 200: 1000, 300: 1100, 400: 1300, 500: 1400, 600: 1500, 700: 1600, 800: 2800}
+    cost = bookkeeping.Cost("random", 800, 6400, 8.0, 8.0, 4.0, 1.0, 6.0, memory, (800, 6400))
+    assert cost.growth == (2800 - 1000) / 600
+    assert cost.rate == 100
