@@ -130,7 +130,7 @@ class Engine:
         """End the trials of an earlier session that had come to their end when its driver was killed."""
         for record in self._study.records:
             saved = record.reports and record.metrics["epoch"] == record.checkpoint_epoch
-            if not record.state.final and saved and (verdict := self._judge(record)):
+            if not record.state.final and saved and (verdict := own_end(record, self._settings.stop)):
                 self._study.finish(record.number, verdict.state, verdict.reason)
 
     def _why_ended(self) -> str | None:

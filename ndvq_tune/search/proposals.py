@@ -15,7 +15,7 @@ from ndvq_tune.search.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import Draft, Study
 
-MOST_REJECTIONS = 1000
+MOST_REJECTIONS = 300
 
 
 @dataclass(frozen=True)

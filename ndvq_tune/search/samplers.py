@@ -1,9 +1,11 @@
 """Who proposes the next point of the space: Optuna's samplers behind a table of names."""
 
 import random
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 
 from ndvq_tune.search.distributions import Choice, Range
@@ -32,7 +34,9 @@ def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
         settings: Settings of the search.
         begun: Trials that were begun in earlier sessions. A resumed search must not draw their points again.
     """
-    return _SAMPLERS[settings.sampler.type](settings, settings.seed + begun)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
+        return _SAMPLERS[settings.sampler.type](settings, settings.seed + begun)
 
 
 def startup_sampler(settings: SearchSettings, begun: int) -> BaseSampler:

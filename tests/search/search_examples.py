@@ -40,10 +40,11 @@ TWO_OBJECTIVES = {
 
 
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A copy of nested mappings with changes in it; a distribution is replaced as a whole."""
+    """A copy of nested mappings with changes in it; distributions and schedulers are replaced as a whole."""
     result = dict(base)
     for key, value in changes.items():
         nested = isinstance(value, dict) and isinstance(base.get(key), dict) and not {*base[key]} & {*KINDS}
+        nested = nested and not (key == "scheduler" and "type" in value)
         result[key] = merged(base[key], value) if nested else value
     return result
 

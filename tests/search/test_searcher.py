@@ -1,3 +1,4 @@
+import math
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,10 +8,11 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.registry import register_trainable
 
-from ndvq_tune.records import StopReason, TrialState
+from ndvq_tune.records import Role, StopReason, TrialState
+from ndvq_tune.search.engine import Engine
 from ndvq_tune.search.lanes import plan_lanes
-from ndvq_tune.search.scheduler import EarlyStopping
-from ndvq_tune.search.searcher import StudySearch, final_result
+from ndvq_tune.search.searcher import EngineSearch, final_result
+from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.study import Study
 from tests.search.search_examples import begin, report, space_of
 
@@ -23,16 +25,16 @@ def _lane() -> None:
     register_trainable("lane", type("Lane", (tune.Trainable,), {}))
 
 
-def searcher(study: Study, lanes: int = 2) -> StudySearch:
-    space = space_of()
+def searcher(study: Study, lanes: int = 2, space: SearchSpace | None = None, folder: Path = FOLDER) -> EngineSearch:
+    space = space or space_of()
     plan = plan_lanes([{"CPU": 8.0}], TRIALS, space.search.resources.model_copy(update={"lanes": lanes}), "storage")
-    search = StudySearch(study, plan, TRIALS, FOLDER, EarlyStopping(study, space.search, space.max_epochs))
+    search = EngineSearch(Engine(study, space), study, space, plan, folder)
     spec = {"run": "lane", "checkpoint_config": tune.CheckpointConfig(num_to_keep=1), "max_failures": 3}
-    search.add_configurations([SimpleNamespace(spec=spec, storage=None)])
+    search.add_configurations([SimpleNamespace(spec=spec, storage=None, name="ray")])
     return search
 
 
-def handed_out(search: StudySearch) -> list[str]:
+def handed_out(search: EngineSearch) -> list[str]:
     trials = []
     while trial := search.next_trial():
         trials.append(trial.trial_id)
@@ -54,15 +56,14 @@ def test_never_more_trials_than_lanes_and_all_of_them_in_the_end(open_study, lan
     study = open_study()
     search = searcher(study, lanes)
     running, done = [], []
-    while not search.is_finished() or running:
-        running += handed_out(search)
+    while running := [*running, *handed_out(search)]:
         assert len(running) <= lanes
-        study.report(len(done), report(1))
-        search._scheduler._verdicts[len(done)] = (TrialState.COMPLETED, None, None)
+        search._engine.report(len(done), report(9))
         done.append(running.pop(0))
         search.on_trial_complete(done[-1])
     assert done == [f"trial-{number:04d}" for number in range(TRIALS)]
     assert search.next_trial() is None
+    assert search.is_finished()
     assert {record.state for record in study.records} == {TrialState.COMPLETED}
 
 
@@ -80,7 +81,7 @@ def earlier_session(study: Study) -> None:
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
 def test_a_resumed_search_hands_out_what_had_ended_first(open_study, lanes):
-    """Even if there are fewer lanes now: until then, the scheduler does not know their results."""
+    """Even if there are fewer lanes now: Tune's table is whole before anything runs."""
     earlier_session(open_study())
     handed = handed_out(searcher(open_study(), lanes))
     assert handed == ["trial-0002", "trial-0003", "trial-0004", "trial-0000", "trial-0001", "trial-0005"][: 3 + lanes]
@@ -101,6 +102,9 @@ def test_tune_gets_each_trial_as_the_study_knows_it(open_study):
     }
     assert trials["trial-0001"].config == {
         "run": study.record(1).config,
+        "stages": [{"after_epoch": 0, "run": study.record(1).config}],
+        "collapse": space_of().search.stop.collapse.model_dump(),
+        "rescues": [],
         "group": asdict(search._plan.group),
         "checkpoint": str(FOLDER / "ray/trial-0001/checkpoint_000000"),
     }
@@ -124,13 +128,13 @@ def test_a_search_that_is_done_hands_out_its_trials_and_no_new_one(open_study):
     assert search.is_finished()
 
 
-def test_a_trial_ends_as_the_scheduler_decided(open_study):
+def test_a_trial_ends_as_the_engine_decided(open_study):
     study = open_study()
     search = searcher(study)
     search.next_trial()
-    search._scheduler._verdicts[0] = (TrialState.PRUNED, StopReason.COLLAPSE, None)
+    search._engine.report(0, report(1, math.nan))
     search.on_trial_complete("trial-0000", {"recon_loss": 1.0})
-    assert (study.record(0).state, study.record(0).stop_reason) == (TrialState.PRUNED, StopReason.COLLAPSE)
+    assert (study.record(0).state, study.record(0).stop_reason) == (TrialState.PRUNED, StopReason.DIVERGED)
 
 
 def test_a_trial_that_lost_its_lanes_fails_and_frees_its_place(open_study):
@@ -152,3 +156,23 @@ def test_final_results_say_how_it_ended(open_study):
     result = final_result(record)
     assert (result["trial_id"], result["state"], result["stop_reason"]) == ("trial-0000", "pruned", "scheduler")
     assert (result["epoch"], result["recon_loss"]) == (4, 0.25)
+
+
+def test_an_heir_begins_with_a_checkpoint_of_its_own(open_study, tmp_path):
+    """The other trial goes on, and its checkpoint is replaced."""
+    space = space_of()
+    study = open_study(space)
+    parent = begin(study)
+    study.report(parent.number, report(4))
+    checkpoint = tmp_path / "ray" / "trial-0000" / "checkpoint_000003"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    study.checkpoint(parent.number, "ray/trial-0000/checkpoint_000003")
+    study.begin(study.propose(parent.params), role=Role.EXPLOIT, parent=study.record(parent.number))
+    search = searcher(study, lanes=3, folder=tmp_path)
+    heir = {trial.trial_id: trial for trial in iter(search.next_trial, None)}["trial-0001"]
+    own = tmp_path / "ray" / "trial-0001" / "inherited"
+    assert heir.config["checkpoint"] == str(own)
+    assert (own / "model.safetensors").read_bytes() == b"weights"
+    kept = open_study(space).record(1)
+    assert (kept.checkpoint, kept.checkpoint_epoch, kept.parent) == ("ray/trial-0001/inherited", 4, 0)
