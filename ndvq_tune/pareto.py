@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Costs = Sequence[Sequence[float]]
 _Points = npt.NDArray[np.float64]
+Costs = Sequence[Sequence[float]] | _Points
 
 
 def dominates(a: Sequence[float], b: Sequence[float]) -> bool:

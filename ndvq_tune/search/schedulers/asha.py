@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.schedulers.comparison import Report, Stops, fidelity, place, progress
+from ndvq_tune.search.schedulers.comparison import UNITS, Report, Stops, place, sample_size
 from ndvq_tune.search.settings import SearchSettings
 from ndvq_tune.search.settings.scheduler import AshaSettings
 
@@ -24,29 +24,34 @@ def halving(grace_period: int, reduction_factor: int, search: SearchSettings, ma
     that its last report is the first to reach, by its first report there, against the first reports there of all
     trials; it goes on if ``place * reduction_factor < n`` of n trials, so the first to come to a rung always does.
     """
-    come = progress(search)
+    unit = UNITS[search.fidelity.unit]
     limit = max_epochs if search.fidelity.unit == "epochs" else math.inf
 
     def rungs(reports: Sequence[Report]) -> Iterator[int]:
         """Rungs that the last report is the first to reach."""
-        before = come(reports[-2]) if len(reports) > 1 else 0
+        before = reports[-2][unit] if len(reports) > 1 else 0
         rung = grace_period
-        while rung <= come(reports[-1]) and rung < limit:
+        while rung <= reports[-1][unit] and rung < limit:
             if rung > before:
                 yield rung
             rung *= reduction_factor
 
-    def there(record: TrialRecord, rung: int) -> Report | None:
-        """A trial's first report at a rung or beyond it."""
-        return next((report for report in record.reports if come(report) >= rung), None)
-
     def stops(record: TrialRecord, others: Sequence[TrialRecord]) -> bool:
         own = record.metrics
+        size = sample_size(own)
         for rung in rungs(record.reports):
-            reports = [report for other in others if (report := there(other, rung)) is not None]
-            comparable = [report for report in reports if fidelity(report) == fidelity(own)]
+            there = [report for other in others if (report := _first_at(rung, unit, other.reports)) is not None]
+            comparable = [report for report in there if sample_size(report) == size]
             if place(own, comparable, search) * reduction_factor >= len(comparable) + 1:
                 return True
         return False
 
     return stops
+
+
+def _first_at(rung: int, unit: str, reports: Sequence[Report]) -> Report | None:
+    """The first report at a rung or beyond it."""
+    for report in reports:  # a plain loop, because it runs for every pair of trials
+        if report[unit] >= rung:
+            return report
+    return None

@@ -2,6 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from ndvq_tune.pareto import crowding, front_ranks
 from ndvq_tune.records import TrialRecord
@@ -14,24 +18,9 @@ UNITS = {"epochs": "epoch", "samples": "samples_seen", "seconds": "training_seco
 """What a report says of each unit of ``search.fidelity``."""
 
 
-def progress(search: SearchSettings) -> Callable[[Report], float]:
-    """How far a trial has come at a report, in units of ``search.fidelity``."""
-    name = UNITS[search.fidelity.unit]
-    return lambda report: report[name]
-
-
-def fidelity(report: Report) -> float:
+def sample_size(report: Report) -> float:
     """Share of a full sample's elements that the trial had; only reports of equal shares are comparable."""
     return report.get("fidelity", 1.0)
-
-
-def costs(report: Report, search: SearchSettings) -> tuple[float, ...]:
-    """The objectives' values, turned so that less is better; infinite for one that is missing or not finite."""
-    values = (
-        report.get(objective.metric, math.nan) * (1 if objective.mode == "min" else -1)
-        for objective in search.objectives
-    )
-    return tuple(value if math.isfinite(value) else math.inf for value in values)
 
 
 def place(report: Report, others: Sequence[Report], search: SearchSettings) -> int:
@@ -44,21 +33,33 @@ def place(report: Report, others: Sequence[Report], search: SearchSettings) -> i
     Among those that keep all constraints, one objective is compared by its value; several by the front of
     non-dominated sorting, and on the same front by the distance to its neighbours, where more is better.
     """
-    own, *rest = [_standing(entry, search) for entry in (report, *others)]
-    if own[0] > 0:
-        return sum(other < own for other in rest)
-    points = [own[1], *(point for violation, point in rest if violation == 0)]
+    costs, violations = _standings([report, *others], search)
+    if violations[0] > 0:
+        rows = list(zip(violations.tolist(), costs.tolist(), strict=True))
+        return sum(row < rows[0] for row in rows)
+    points = costs[violations == 0]
     if len(search.objectives) == 1:
-        return sum(point < own[1] for point in points)
-    ranks = front_ranks(points)
-    distances = crowding([point for point, rank in zip(points, ranks, strict=True) if rank == ranks[0]])
-    return sum(rank < ranks[0] for rank in ranks) + sum(distance > distances[0] for distance in distances)
+        return int((points < points[0]).sum())
+    ranks = np.array(front_ranks(points))
+    distances = crowding(points[ranks == ranks[0]])
+    return int((ranks < ranks[0]).sum()) + sum(distance > distances[0] for distance in distances)
 
 
-def _standing(report: Report, search: SearchSettings) -> tuple[float, tuple[float, ...]]:
-    """How far a report is from keeping all constraints, and its costs."""
-    point = costs(report, search)
-    if math.inf in point:
-        return math.inf, (math.inf,) * len(point)
-    violations = (bound.violation(report.get(bound.metric, math.nan)) for bound in search.constraints)
-    return sum(math.inf if math.isnan(beyond) else max(0.0, beyond) for beyond in violations), point
+def _standings(
+    reports: Sequence[Report], search: SearchSettings
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The objectives of each report, turned so that less is better, and how far it is from keeping all constraints.
+
+    All are infinite for a report without a finite value of every objective.
+    """
+    signs = [1 if objective.mode == "min" else -1 for objective in search.objectives]
+    names = [objective.metric for objective in search.objectives] + [bound.metric for bound in search.constraints]
+    values: Any = np.array([[report.get(name, math.nan) for name in names] for report in reports])
+    costs = values[:, : len(signs)] * signs
+    violations = np.zeros(len(reports))
+    for bound, column in zip(search.constraints, values.T[len(signs) :], strict=True):
+        beyond = np.maximum(bound.violation(column), 0)
+        violations += np.where(np.isnan(beyond), np.inf, beyond)
+    broken = ~np.isfinite(costs).all(axis=1)
+    costs[broken], violations[broken] = np.inf, np.inf
+    return costs, violations

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ndvq_tune.pareto import dominates
-from ndvq_tune.search.schedulers.comparison import costs, place
+from ndvq_tune.search.schedulers.comparison import place
 from tests.search.schedulers.scheduler_examples import TWO_OBJECTIVES, settings_of
 
 INF, NAN = math.inf, math.nan
@@ -37,11 +37,6 @@ def test_an_objective_can_be_more_instead_of_less():
 @pytest.mark.parametrize("broken", [{"recon_loss": NAN}, {"recon_loss": INF}, {"recon_loss": -INF}, {}])
 def test_what_has_no_value_is_worst(broken):
     assert places([broken, {"recon_loss": 9.0}, broken], ONE) == [1, 0, 1]
-
-
-def test_costs_are_less_for_what_is_better():
-    search = settings_of(objectives=[*TWO_OBJECTIVES, {"metric": "psnr", "mode": "max"}])
-    assert costs({"recon_loss": 0.5, "psnr": 20.0}, search) == (0.5, INF, -20.0)
 
 
 def test_several_objectives_are_compared_by_front_and_then_by_room():
