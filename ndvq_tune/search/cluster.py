@@ -2,11 +2,13 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 import torch
+from ray._common.utils import get_system_memory
 from ray._private import worker
 from ray.exceptions import AuthenticationError
 
@@ -23,7 +25,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
             (``RAY_ADDRESS``), or else a local Ray of our own.
 
     Yields:
-        ``CPU`` and ``GPU`` of each node.
+        What each node has.
 
     Raises:
         ClusterError: If no cluster answers at the address.
@@ -40,9 +42,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
     # The raylet's messages bypass log_to_driver, and are coloured even in a file. We say ourselves when a lane is lost.
     worker._worker_logs_enabled = False
     try:
-        yield [
-            {name: node["Resources"].get(name, 0.0) for name in ("CPU", "GPU")} for node in ray.nodes() if node["Alive"]
-        ]
+        yield [_node(node) for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
 
@@ -51,6 +51,22 @@ def _local(address: str | None) -> dict[str, object]:
     return {} if address else {"include_dashboard": False}
 
 
+def _node(node: Mapping[str, Any]) -> Node:
+    """A node as Ray tells of it; of GPUs it does not tell the memory, which only their own machine knows."""
+    resources = node["Resources"]
+    known = {"memory": resources["memory"]} if "memory" in resources else {}
+    if node["NodeManagerAddress"] == ray.util.get_node_ip_address():
+        known |= _gpu_memory()
+    return {"CPU": resources.get("CPU", 0.0), "GPU": resources.get("GPU", 0.0)} | known
+
+
 def local_node() -> Node:
     """This machine as a node, without starting Ray."""
-    return {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    counts = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    return counts | {"memory": float(get_system_memory())} | _gpu_memory()
+
+
+def _gpu_memory() -> dict[str, float]:
+    """Bytes of the smallest GPU of this machine."""
+    found = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
+    return {"gpu_memory": float(min(found))} if found else {}
