@@ -7,7 +7,6 @@ process records are synced: what MLflow has already is not sent again, and what 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,10 +17,9 @@ from mlflow.tracking import MlflowClient
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_value
 from ndvq_tune.tracking.client import connect, first_line, resolve_uri, ui_address, ui_command
+from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG, Run, find_runs
 from ndvq_tune.tracking.values import DIGITS, metrics_of, milliseconds, params_of, summary_of, tags_of, times_of
 
-SEARCH_TAG = "ndvq_tune.search_id"
-TRIAL_TAG = "ndvq_tune.trial"
 STATUS = {
     TrialState.RUNNING: "RUNNING",
     TrialState.COMPLETED: "FINISHED",
@@ -30,17 +28,6 @@ STATUS = {
 }
 REPORTS_A_REQUEST = 50  # MLflow takes at most 1000 values in one
 PAUSE_SECONDS = 60.0
-
-
-@dataclass
-class _Run:
-    """What MLflow is known to hold of a run, so that only news is sent."""
-
-    id: str
-    status: str
-    epoch: int = 0
-    params: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
 
 
 class MlflowTracker:
@@ -60,7 +47,7 @@ class MlflowTracker:
         self.experiment_id = experiment_id
         self._client = client
         self._search_id = search_id
-        self._runs: dict[int | None, _Run] | None = None  # by trial number; None is the search itself
+        self._runs: dict[int | None, Run] | None = None  # by trial number; None is the search itself
         self._silent_until = 0.0
         with self._speaking() as runs:
             if None not in runs:
@@ -131,8 +118,15 @@ class MlflowTracker:
         with self._speaking() as runs:
             self._client.log_artifact(self._sync(runs, trial).id, str(path))
 
-    def finish(self, search: SearchRecord, state: Literal["completed", "interrupted"]) -> None:
+    def finish(
+        self, search: SearchRecord, state: Literal["completed", "interrupted"], hypervolume: float | None = None
+    ) -> None:
         """Ends the search's run with its summary, after a last sync of all trials; leaves no run running.
+
+        Args:
+            search: The search.
+            state: Whether it came to its end.
+            hypervolume: Of its front, where there is one.
 
         Raises:
             TrackingError: MLflow failed; calling again does what is missing.
@@ -147,11 +141,12 @@ class MlflowTracker:
                     self._send(run, tags={"state": "interrupted"})
                     self._set_status(run, "KILLED")
             now = milliseconds(time.time())
-            summary = [Metric(name, value, now, 0) for name, value in summary_of(search).items()]
-            self._send(parent, metrics=summary, tags={"state": state})
+            summary = summary_of(search) | ({} if hypervolume is None else {"search/hypervolume": hypervolume})
+            metrics = [Metric(name, value, now, 0) for name, value in summary.items()]
+            self._send(parent, metrics=metrics, tags={"state": state})
             self._set_status(parent, "FINISHED" if state == "completed" else "KILLED")
 
-    def _sync(self, runs: dict[int | None, _Run], trial: TrialRecord) -> _Run:
+    def _sync(self, runs: dict[int | None, Run], trial: TrialRecord) -> Run:
         if trial.number not in runs:
             tags = {TRIAL_TAG: str(trial.number), "mlflow.parentRunId": runs[None].id}
             runs[trial.number] = self._create(trial.name, trial.started or time.time(), tags)
@@ -159,7 +154,11 @@ class MlflowTracker:
         tags = tags_of(trial)
         if "state" not in run.tags:  # the first batch, which comes after the configuration, is not through yet
             self._client.log_text(run.id, yaml.safe_dump(dict(trial.config), sort_keys=False), "config.yaml")
-        for name in {"stop_reason", "error"} & run.tags.keys() - tags.keys():  # the trial was taken up again
+        for name in {
+            "stop_reason",
+            "error",
+            "rescues",
+        } & run.tags.keys() - tags.keys():  # the trial was taken up again, from an earlier epoch
             self._client.delete_tag(run.id, name)
             del run.tags[name]
         news = [
@@ -174,14 +173,14 @@ class MlflowTracker:
         self._set_status(run, STATUS[trial.state], trial.ended)
         return run
 
-    def _create(self, name: str, started: float, tags: Mapping[str, str]) -> _Run:
+    def _create(self, name: str, started: float, tags: Mapping[str, str]) -> Run:
         tags = {SEARCH_TAG: self._search_id, "mlflow.source.name": "ndvq_tune", **tags}
         made = self._client.create_run(self.experiment_id, milliseconds(started), tags, run_name=name)
-        return _Run(made.info.run_id, made.info.status)
+        return Run(made.info.run_id, made.info.status)
 
     def _send(
         self,
-        run: _Run,
+        run: Run,
         params: Mapping[str, str] | None = None,
         metrics: Sequence[Metric] = (),
         tags: Mapping[str, str] | None = None,
@@ -200,7 +199,7 @@ class MlflowTracker:
         run.params |= params
         run.tags |= tags
 
-    def _set_status(self, run: _Run, status: str, ended: float | None = None) -> None:
+    def _set_status(self, run: Run, status: str, ended: float | None = None) -> None:
         if run.status == status:
             return
         if status == "RUNNING":
@@ -210,14 +209,14 @@ class MlflowTracker:
         run.status = status
 
     @contextmanager
-    def _speaking(self) -> Iterator[dict[int | None, _Run]]:
+    def _speaking(self) -> Iterator[dict[int | None, Run]]:
         """The runs as MLflow has them; any failure becomes a TrackingError."""
         wait = self._silent_until - time.monotonic()
         if wait > 0:
             raise TrackingError(f"MLflow at {self.uri} failed; it is tried again in {wait:.0f} s")
         try:
             if self._runs is None:
-                self._runs = self._find()
+                self._runs = find_runs(self._client, self.experiment_id, self._search_id)
             yield self._runs
         except BaseException as error:
             self._runs = None  # also after Ctrl-C: who knows what arrived
@@ -226,24 +225,6 @@ class MlflowTracker:
             # Whatever the store's own libraries raise: tracking must not end a search.
             self._silent_until = time.monotonic() + PAUSE_SECONDS
             raise TrackingError(f"MLflow at {self.uri} failed: {first_line(error)}") from error
-
-    def _find(self) -> dict[int | None, _Run]:
-        runs: dict[int | None, _Run] = {}
-        token: str | None = ""
-        while token is not None:
-            page = self._client.search_runs(
-                [self.experiment_id],
-                f"tags.`{SEARCH_TAG}` = '{self._search_id}'",
-                order_by=["attributes.start_time ASC"],
-                page_token=token or None,
-            )
-            for found in page:
-                number = int(found.data.tags[TRIAL_TAG]) if TRIAL_TAG in found.data.tags else None
-                epoch = int(found.data.metrics.get("epoch", 0))
-                run = _Run(found.info.run_id, found.info.status, epoch, found.data.params, found.data.tags)
-                runs.setdefault(number, run)
-            token = page.token or None
-        return runs
 
 
 def _metrics(report: Mapping[str, float], at: float) -> list[Metric]:

@@ -15,9 +15,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError
-from ndvq_tune.records import StopReason, TrialRecord, TrialState, short_name
+from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, number_of, short_name
 from ndvq_tune.tracking.client import database, first_line, resolve_uri
-from ndvq_tune.tracking.mlflow import SEARCH_TAG, TRIAL_TAG
+from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG
+from ndvq_tune.tracking.values import rescues_of
 from ndvq_tune.yaml_file import flatten
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one for each small file
@@ -121,6 +122,9 @@ def _trial(client: MlflowClient, number: int, run: Run, began: int, curves: Coll
         error=tags.get("error"),
         started=run.info.start_time / 1000,
         ended=run.info.end_time / 1000 if run.info.end_time else None,
+        role=Role(tags.get("role", Role.SEARCH)),
+        parent=number_of(tags["parent_trial"]) if "parent_trial" in tags else None,
+        rescues=rescues_of(tags.get("rescues", "")),
     )
 
 

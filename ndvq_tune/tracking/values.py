@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_name, short_value
+from ndvq_tune.records import Rescue, Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
 
 DIGITS = 5
 _MAX_TAG = 4000
@@ -16,13 +17,26 @@ def params_of(trial: TrialRecord) -> dict[str, str]:
 
 
 def tags_of(trial: TrialRecord) -> dict[str, str]:
-    """State, stop reason and error. Of a long error the end is kept, where the cause is."""
-    tags = {"state": str(trial.state)}
+    """State, role, stop reason, origin, rescues and error. Of a long error the end is kept, where the cause is.
+
+    A rescue that lowers ``codebook_beta`` leaves the parameter as it was chosen: MLflow never changes one.
+    """
+    tags = {"state": str(trial.state), "role": str(trial.role)}
     if trial.stop_reason is not None:
         tags["stop_reason"] = str(trial.stop_reason)
+    if trial.parent is not None:
+        tags["parent_trial"] = replace(trial, number=trial.parent).name
+    if trial.rescues:
+        tags["rescues"] = ", ".join(f"{rescue.action}@{rescue.epoch}" for rescue in trial.rescues)
     if trial.error is not None:
         tags["error"] = trial.error[-_MAX_TAG:]
     return tags
+
+
+def rescues_of(tag: str) -> tuple[Rescue, ...]:
+    """The rescues that a trial's tag tells of."""
+    pairs = (part.rpartition("@") for part in tag.split(", ") if part)
+    return tuple(Rescue(int(epoch), action) for action, _, epoch in pairs)
 
 
 def metrics_of(report: Mapping[str, float]) -> dict[str, float]:
@@ -47,14 +61,25 @@ def milliseconds(seconds: float) -> int:
 
 
 def summary_of(search: SearchRecord) -> dict[str, float]:
-    """Counts by state, time, and the best value of each objective.
+    """Counts by state, time, and the best value of each objective; repetitions with other seeds are counted apart.
 
     The prefix gives them a section of their own among MLflow's charts, apart from the trials' metrics.
     """
-    counts = {f"trials_{state}": float(search.count(state)) for state in TrialState if state.final}
-    summary = {"trials": float(len(search.trials)), **counts, "wall_seconds": search.wall_seconds}
+    trials = [trial for trial in search.trials if trial.role is not Role.CONFIRM]
+    summary: dict[str, float] = {
+        "trials": len(trials),
+        **{f"trials_{state}": sum(trial.state is state for trial in trials) for state in TrialState if state.final},
+        "trials_rejected": sum(search.rejected.values()),
+        "repetitions": len(search.trials) - len(trials),
+        "wall_seconds": search.wall_seconds,
+    }
     for name, mode in search.objectives:
-        values = [trial.metrics[name] for trial in search.trials if trial.sound and trial.finite(name)]
+        values = [trial.metrics[name] for trial in trials if _counts(trial, name)]
         if values:
-            summary[f"best_{name}"] = float(min(values) if mode == "min" else max(values))
-    return {f"search/{name}": value for name, value in summary.items()}
+            summary[f"best_{name}"] = min(values) if mode == "min" else max(values)
+    return {f"search/{name}": float(value) for name, value in summary.items()}
+
+
+def _counts(trial: TrialRecord, metric: str) -> bool:
+    """Whether a trial's value may be the best: what was measured on smaller samples is of another task."""
+    return trial.sound and trial.finite(metric) and trial.metrics.get("fidelity", 1.0) == 1.0

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import TrackingError
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.tracking import mlflow as tracking
 from ndvq_tune.tracking.mlflow import MlflowTracker
 
@@ -199,10 +199,65 @@ def test_finish_catches_up_and_summarises(uri: str) -> None:
         "search/trials_completed": 1,
         "search/trials_pruned": 2,
         "search/trials_failed": 1,
+        "search/trials_rejected": 0,
+        "search/repetitions": 0,
         "search/wall_seconds": 12.5,
         "search/best_recon_loss": 1 / 3,
         "search/best_perplexity": 30.0,
     }
+
+
+def test_what_happened_beside_training_is_counted_apart(uri: str) -> None:
+    tracker = open_tracker(uri)
+    small = {"reports": (report(9, fidelity=0.25),)}
+    trials = (
+        trial(0, epochs=3, state=TrialState.COMPLETED, ended=2000.0),
+        trial(1, state=TrialState.PRUNED, stop_reason=StopReason.SEARCH_ENDED, ended=2000.0, **small),
+        trial(2, epochs=9, state=TrialState.COMPLETED, role=Role.CONFIRM, parent=0, ended=2000.0),
+    )
+    record = replace(search(*trials), rejected={"memory": 6, "bits_per_element": 25})
+    tracker.finish(record, "completed", hypervolume=0.125)
+    metrics = stored(tracker)["video"].data.metrics
+    counts = {"trials": 2, "trials_completed": 1, "trials_pruned": 1, "trials_rejected": 31, "repetitions": 1}
+    assert {name: metrics[f"search/{name}"] for name in counts} == counts
+    assert metrics["search/best_recon_loss"] == 1 / 3
+    assert metrics["search/hypervolume"] == 0.125
+
+
+@pytest.mark.parametrize("role", [Role.EXPLOIT, Role.CONFIRM])
+def test_a_trial_made_from_another_is_a_nested_run_that_names_it(role: Role, uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.sync(trial(3, epochs=2, state=TrialState.PRUNED, stop_reason=StopReason.EXPLOITED, ended=2000.0))
+    changed = {"model.n_codes": 256, "training.learning_rate": 0.001}
+    tracker.sync(trial(11, epochs=4, params=changed, role=role, parent=3))
+    runs = stored(tracker)
+    assert runs["trial-0003"].data.tags["stop_reason"] == "exploited"
+    assert runs["trial-0003"].data.tags["role"] == "search"
+    assert "parent_trial" not in runs["trial-0003"].data.tags
+    made = runs["trial-0011"].data
+    assert made.tags["mlflow.parentRunId"] == tracker.parent_run_id
+    assert (made.tags["role"], made.tags["parent_trial"]) == (str(role), "trial-0003")
+    assert made.params["learning_rate"] == "0.001"
+
+
+def test_rescues_are_tags_that_leave_the_parameters_alone(counted: tuple[MlflowTracker, Counting]) -> None:
+    tracker, counting = counted
+    tracker.sync(trial(epochs=4, params={"model.codebook_beta": 1.0}))
+    counting.calls.clear()
+    rescued = trial(epochs=5, params={"model.codebook_beta": 0.25}, rescues=(Rescue(5, "lower_beta"),))
+    tracker.sync(rescued)
+    assert counting.calls == ["log_batch"]
+    tracker.sync(replace(rescued, rescues=(*rescued.rescues, Rescue(8, "restart_codes"))))
+    run = stored(tracker)["trial-0000"]
+    assert run.data.tags["rescues"] == "lower_beta@5, restart_codes@8"
+    assert run.data.params == {"codebook_beta": "1"}
+
+
+def test_a_trial_that_goes_back_to_before_its_rescue_loses_the_tag(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.sync(trial(epochs=5, rescues=(Rescue(5, "lower_beta"),)))
+    tracker.sync(trial(epochs=4))
+    assert "rescues" not in stored(tracker)["trial-0000"].data.tags
 
 
 def test_non_finite_values_are_stored_as_nan(uri: str) -> None:

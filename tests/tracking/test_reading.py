@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import TrackingError
-from ndvq_tune.records import StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.tracking.reading import stored_searches
 
@@ -66,9 +66,12 @@ def test_seconds_are_as_far_apart_as_they_were(uri: str) -> None:
     [
         {"state": TrialState.PRUNED, "stop_reason": StopReason.PLATEAU},
         {"state": TrialState.FAILED, "error": "boom"},
+        {"role": Role.CONFIRM, "parent": 12},
+        {"role": Role.EXPLOIT, "parent": 3, "rescues": (Rescue(2, "restart_codes"), Rescue(3, "lower_beta"))},
+        {"role": Role.SEARCH, "parent": None, "rescues": ()},
     ],
 )
-def test_how_a_trial_ended_comes_back(uri: str, changes: dict[str, Any]) -> None:
+def test_what_became_of_a_trial_and_where_it_is_from_comes_back(uri: str, changes: dict[str, Any]) -> None:
     store(uri, trial(0, **changes))
     (search,) = stored_searches("ndvq", uri, CURVES)
     assert {name: getattr(search.trials[0], name) for name in changes} == changes
