@@ -101,10 +101,9 @@ def test_a_model_of_volumes_over_time_learns_the_sample_waves() -> None:
 
 def test_the_space_to_try_is_small_enough_for_a_minute() -> None:
     space = SearchSpace.load(SPACES["smoke"])
-    assert space.search.time_budget is not None
-    assert space.search.time_budget <= 30
     assert space.search.resources.workers_per_trial == 0
     assert space.search.trials * space.max_epochs <= 20
+    assert space.search.time_budget is None  # a search without a model would be no check
 
 
 def test_the_space_of_the_readme_trains_in_workers_and_needs_no_repetitions() -> None:
