@@ -153,6 +153,15 @@ def test_a_conditional_parameter_is_judged_by_the_trials_where_it_counts_and_kee
     assert "all of the best 3 of 11 trials use 4; larger" in change.reason
 
 
+def test_a_condition_on_the_default_of_a_conditional_parameter_can_still_hold() -> None:
+    space = space_of(model={"attention": {"dropout": {"uniform": [0.0, 0.2], "when": {"model.attention.n_head": 2}}}})
+    best = [{"model.attention.type": kind, "model.attention.n_head": 4} for kind in ("axial", "full", "axial", "none")]
+    rest = [{"model.attention.type": ("axial", "none", "full")[n % 3], "model.attention.n_head": 1} for n in range(12)]
+    found = changed(space, best + rest)
+    assert found["model.attention.n_head"].leaf["choice"] == [4]
+    assert "model.attention.dropout" not in found  # without attention, n_head is 2
+
+
 def test_too_few_values_among_the_best_change_nothing() -> None:
     best = [{"model.attention.type": kind, "model.attention.n_head": 4} for kind in ("axial", "none", "full", "none")]
     rest = [{"model.attention.type": ("axial", "none", "full")[n % 3], "model.attention.n_head": 1} for n in range(12)]
