@@ -1,51 +1,69 @@
 """What a search would do, without doing it."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.data import sample_shape
-from ndvq_tune.model import NDimVQVAE, build_model
-from ndvq_tune.records import short_name
-from ndvq_tune.search.lanes import LanePlan
+from ndvq_tune.records import short_name, short_value
+from ndvq_tune.search.lanes import LanePlan, gibibytes
+from ndvq_tune.search.preflight import MEMORY, SHAPE, Preflight, feasible_share
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.training.evaluation import static_metrics
 
-Measure = Callable[[dict[str, float]], float]
+SAMPLES = 60  # configurations of which the share that passes is told; a few of them a second
 
-EXTREMES: dict[str, Measure] = {
-    "fewest parameters": lambda metrics: metrics["parameters"],
-    "most parameters": lambda metrics: -metrics["parameters"],
-    "lowest rate": lambda metrics: metrics["bits_per_element"],
-    "highest rate": lambda metrics: -metrics["bits_per_element"],
+# Metric, and whether the least or the most of it.
+EXTREMES = {
+    "fewest parameters": ("parameters", 1),
+    "most parameters": ("parameters", -1),
+    "lowest rate": ("bits_per_element", 1),
+    "highest rate": ("bits_per_element", -1),
+    "most memory": (MEMORY, -1),
 }
 
 
 def print_dry_run(space: SearchSpace, plan: LanePlan, console: Console) -> None:
-    """Print the resolved space, the lanes, and the models at the extremes of the space."""
+    """Print the resolved space, the lanes, how much of the space may be trained on them, and its extreme models."""
+    shape = sample_shape(space.data)
+    preflight = Preflight(space, shape, plan.memory_bytes, "cuda" if plan.group.gpus else "cpu")
     console.print(space.to_yaml(), highlight=False, markup=False, soft_wrap=True)
-    console.print(f"{space.search.trials} trials on {plan.describe()} (of this machine)\n", highlight=False)
-    table = Table("extreme", "parameters", "latents", "bits/element", "where", box=None, pad_edge=False)
-    for name, measure in EXTREMES.items():
-        chosen = extreme(space, measure)
-        model = _meta_model(space.complete(chosen))
-        metrics = static_metrics(model)
-        table.add_row(
-            name,
-            f"{int(metrics['parameters']):,}",
-            " x ".join(map(str, model.latent_shape)),
-            f"{metrics['bits_per_element']:.4f}",
-            ", ".join(f"{short_name(key)} {value}" for key, value in chosen.items()),
-        )
+    console.print(f"{space.search.trials} trials on {plan.describe()} (of this machine)", highlight=False)
+    extremes = {name: extreme(space, preflight, metric, sign) for name, (metric, sign) in EXTREMES.items()}
+    largest = preflight.predict(space.complete(extremes["most memory"]))
+    # Where even the largest model fits, none needs to be tried: that takes a fraction of a second each.
+    fits = not isinstance(largest, str) and largest.memory_bytes <= (plan.memory_bytes or 0.0)
+    share, counts = feasible_share(space, Preflight(space, shape) if fits else preflight, SAMPLES)
+    console.print(feasibility(space, share, counts, plan.memory_bytes) + "\n", highlight=False, markup=False)
+    numbers = ("parameters", "bits/element", "memory", "GFLOPs/step")
+    table = Table("extreme", box=None, pad_edge=False)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    table.add_column("where")
+    for name, chosen in extremes.items():
+        table.add_row(name, *_numbers(preflight, space.complete(chosen)), _where(chosen))
     console.print(table)
 
 
-def extreme(space: SearchSpace, measure: Measure) -> dict[str, Any]:
-    """The values for which a measure of the model is smallest, found one parameter after the other.
+def feasibility(space: SearchSpace, share: float, counts: Mapping[str, int], memory: float | None) -> str:
+    """How much of a space passes, and what rules out the rest, in a sentence."""
+    bounds = {bound.metric: f"{bound.metric} {bound.bound[0]} {bound.bound[1]:g}" for bound in space.search.constraints}
+    reasons = {
+        name: f"break {bounds[name]}" if name in bounds else _REASONS[name].format(gibibytes(memory or 0.0))
+        for name in counts
+    }
+    ruled_out = ", ".join(f"{counts[name] / SAMPLES:.0%} {reason}" for name, reason in reasons.items())
+    passes = f"about {share:.0%} of the space passes before training" + (f": {ruled_out}" if ruled_out else "")
+    return passes + (f" (of {SAMPLES} random configurations)" if memory or bounds else "")
+
+
+_REASONS = {MEMORY: "may not fit the memory of a worker ({})", SHAPE: "do not fit the samples"}
+
+
+def extreme(space: SearchSpace, preflight: Preflight, metric: str, sign: int) -> dict[str, Any]:
+    """The values for which a metric is least (``sign`` 1) or greatest (-1), found one parameter after the other.
 
     That is exact where parameters do not work against each other, as in sizes and rates. Parameters that change
     nothing are left out.
@@ -55,14 +73,30 @@ def extreme(space: SearchSpace, measure: Measure) -> dict[str, Any]:
         if not space.active(parameter, chosen):
             continue
         values = parameter.distribution.probes
-        measured = [
-            measure(static_metrics(_meta_model(space.complete(chosen | {parameter.key: value})))) for value in values
-        ]
+        configs = [space.complete(chosen | {parameter.key: value}) for value in values]
+        measured = [sign * _measured(preflight, config, metric) for config in configs]
         if min(measured) < max(measured):
             chosen[parameter.key] = values[measured.index(min(measured))]
     return chosen
 
 
-def _meta_model(config: RunConfig) -> NDimVQVAE:
-    with torch.device("meta"):
-        return build_model(config.model, sample_shape(config.data))
+def _measured(preflight: Preflight, config: RunConfig, metric: str) -> float:
+    """A metric of a configuration, or 0 where it cannot be trained."""
+    if metric == MEMORY:
+        predicted = preflight.predict(config)
+        return 0.0 if isinstance(predicted, str) else float(predicted.memory_bytes)
+    metrics = preflight.static(config)
+    return 0.0 if isinstance(metrics, str) else metrics[metric]
+
+
+def _numbers(preflight: Preflight, config: RunConfig) -> tuple[str, ...]:
+    """Parameters, rate, memory and GFLOPs; dashes for a model that cannot be trained."""
+    found = preflight.predict(config)
+    if isinstance(found, str):
+        return ("-",) * 4
+    rate = f"{found.bits_per_element:.4f}"
+    return f"{found.parameters:,}", rate, gibibytes(found.memory_bytes), f"{found.flops / 1e9:,.1f}"
+
+
+def _where(chosen: Mapping[str, Any]) -> str:
+    return ", ".join(f"{short_name(key)} {short_value(value)}" for key, value in chosen.items())

@@ -5,8 +5,10 @@ import pytest
 from rich.console import Console
 
 from ndvq_tune.model import build_model
-from ndvq_tune.search.dry_run import EXTREMES, extreme, print_dry_run
+from ndvq_tune.search import dry_run
+from ndvq_tune.search.dry_run import EXTREMES, extreme, feasibility, print_dry_run
 from ndvq_tune.search.lanes import plan_lanes
+from ndvq_tune.search.preflight import Preflight
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
 from tests.search.search_examples import space_of
@@ -43,33 +45,38 @@ def measured(space: SearchSpace, chosen: dict) -> dict[str, float]:
     return static_metrics(build_model(config.model, config.data.sample_shape))
 
 
+def at(space: SearchSpace, name: str) -> dict:
+    return extreme(space, Preflight(space, space.data.sample_shape), *EXTREMES[name])
+
+
 @pytest.fixture(scope="module")
 def everything() -> list[dict[str, float]]:
     return [measured(SPACE, chosen) for chosen in all_points(SPACE)]
 
 
-@pytest.mark.parametrize("name", EXTREMES)
+@pytest.mark.parametrize("name", [name for name in EXTREMES if name != "most memory"])
 def test_extremes_are_those_of_all_models_in_the_space(everything, name):
-    measure = EXTREMES[name]
-    assert measure(measured(SPACE, extreme(SPACE, measure))) == min(map(measure, everything))
+    metric, sign = EXTREMES[name]
+    assert sign * measured(SPACE, at(SPACE, name))[metric] == min(sign * metrics[metric] for metrics in everything)
 
 
 def test_an_extreme_names_only_what_makes_it_one():
-    assert extreme(SPACE, EXTREMES["highest rate"]) == {"model.n_codes": 32, "model.downsample": [1, 2, 2]}
-    assert extreme(SPACE, EXTREMES["fewest parameters"])["model.attention.type"] == "none"
+    assert at(SPACE, "highest rate") == {"model.n_codes": 32, "model.downsample": [1, 2, 2]}
+    assert at(SPACE, "fewest parameters")["model.attention.type"] == "none"
 
 
 @pytest.mark.parametrize("name", EXTREMES)
 def test_an_extreme_is_a_model_that_the_search_can_draw(name):
     """Six residual layers come without attention only."""
-    chosen = extreme(CONDITIONAL, EXTREMES[name])
+    chosen = at(CONDITIONAL, name)
     if chosen.get("model.attention.type", "none") == "full":
         assert "model.n_res_layers" not in chosen
 
 
-def printed(space: SearchSpace) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    print_dry_run(space, plan_lanes([{"CPU": 2.0}], space.search.trials, space.search.resources, "storage"), console)
+def printed(space: SearchSpace, **extra: float) -> str:
+    console = Console(file=io.StringIO(), width=240)
+    plan = plan_lanes([{"CPU": 2.0} | extra], space.search.trials, space.search.resources, "storage")
+    print_dry_run(space, plan, console)
     return console.file.getvalue()
 
 
@@ -80,12 +87,33 @@ def test_the_print_has_the_space_the_lanes_and_the_extremes(everything, tmp_path
     rows = {name: next(line for line in text.splitlines() if line.startswith(name)) for name in EXTREMES}
     most = max(metrics["parameters"] for metrics in everything)
     assert f"{most:,.0f}" in rows["most parameters"]
-    assert "4 x 8 x 8" in rows["highest rate"]  # 4 x 16 x 16 downsampled by 1, 2 and 2
     assert "1.2500" in rows["highest rate"]  # 5 bits a code, 4 pixels a code
     assert "0.2500" in rows["lowest rate"]  # 4 bits a code, 16 pixels a code
-    assert "n_codes 16, downsample [1, 4, 4]" in rows["lowest rate"]
+    assert "n_codes 16, downsample 1x4x4" in rows["lowest rate"]
 
 
 def test_a_space_without_anything_to_search_prints_its_one_model():
     fixed = {"n_codes": 16, "downsample": [1, 2, 2], "codebook_beta": 1, "attention": {"type": "none", "n_head": 1}}
-    assert printed(space_of(model=fixed)).count("4 x 8 x 8") == len(EXTREMES)
+    assert printed(space_of(model=fixed)).count("1.0000") == len(EXTREMES)
+
+
+def test_the_print_says_how_much_passes_and_what_rules_out_the_rest(monkeypatch):
+    monkeypatch.setattr(dry_run, "SAMPLES", 10)
+    bounded = space_of(search={"constraints": [{"metric": "bits_per_element", "at_most": 0.01}]})
+    assert "about 0% of the space passes before training: 100% break bits_per_element at_most 0.01" in printed(bounded)
+    text = printed(space_of(), memory=2.0**28)
+    assert "100% may not fit the memory of a worker (0.1 GiB) (of 10 random configurations)" in text
+    assert "about 100% of the space passes before training (of 10" in printed(space_of(), memory=2.0**40)
+
+
+def test_shares_are_those_of_the_sample():
+    text = feasibility(space_of(), 0.5, {"shape": dry_run.SAMPLES // 2}, None)
+    assert text == "about 50% of the space passes before training: 50% do not fit the samples"
+
+
+def test_the_shape_of_samples_is_asked_once(monkeypatch):
+    """For arrays that lists a folder."""
+    asked = []
+    monkeypatch.setattr(dry_run, "sample_shape", lambda data: asked.append(data) or data.sample_shape)
+    printed(SPACE)
+    assert len(asked) == 1
