@@ -1,6 +1,7 @@
 """Luck or merit: what repetitions with other seeds say about the best trials. Pure functions."""
 
 import math
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,9 +46,13 @@ def confirmed(search: SearchRecord) -> tuple[Confirmed, ...]:
     of all repeated trials alike.
     """
     names = [name for name, _ in search.objectives]
+    by_parent: dict[int | None, list[TrialRecord]] = defaultdict(list)
+    for trial in search.trials:
+        if trial.role is Role.CONFIRM:
+            by_parent[trial.parent].append(trial)
     repeated = []
     for trial in search.trials:
-        repetitions = [other for other in search.trials if other.role is Role.CONFIRM and other.parent == trial.number]
+        repetitions = by_parent.get(trial.number, [])
         done = [run for run in repetitions if run.state is TrialState.COMPLETED and run.finite(*names)]
         lost = sum(run.state.final for run in repetitions) - len(done)
         if done:
