@@ -18,8 +18,8 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +27,7 @@ from typing import cast
 
 from rich.console import Console
 
+from benchmarks.watches import WatchedStudy, WatchedTracker, Watches
 from ndvq_tune.metrics import METRICS, bits_per_element
 from ndvq_tune.records import TrialRecord, number_of
 from ndvq_tune.search.callback import SearchCallback
@@ -34,9 +35,8 @@ from ndvq_tune.search.engine import Engine
 from ndvq_tune.search.progress import search_progress
 from ndvq_tune.search.scheduler import EngineScheduler
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.study import Draft, Study
+from ndvq_tune.search.study import Study
 from ndvq_tune.search.verdict import Decision
-from ndvq_tune.tracking.mlflow import MlflowTracker
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "video3d.yaml"
 TRIALS, REPORTS, LANES = 2000, 8, 8
@@ -78,63 +78,9 @@ class Cost:
         return self.trials / self.seconds
 
     @property
-    def growth(self) -> float:
-        """Bytes of memory a trial, from a quarter of the trials on."""
-        last = max(self.memory)
-        first = min(self.memory, key=lambda ended: abs(ended - last / 4))
-        return (self.memory[last] - self.memory[first]) / (last - first)
-
-
-@dataclass
-class Watch:
-    """Adds up the seconds of a part, and profiles it if it has what to do that with."""
-
-    seconds: float = 0.0
-    profile: cProfile.Profile | None = None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """The part runs."""
-        start = time.perf_counter()
-        if self.profile:
-            self.profile.enable()
-        try:
-            yield
-        finally:
-            if self.profile:
-                self.profile.disable()
-            self.seconds += time.perf_counter() - start
-
-
-@dataclass
-class Watches:
-    """One for each part of the driver's work."""
-
-    driver: Watch = field(default_factory=Watch)
-    proposing: Watch = field(default_factory=Watch)
-    mlflow: Watch = field(default_factory=Watch)
-
-
-class WatchedStudy(Study):
-    """A study that knows how long its proposals take."""
-
-    watch = Watch()
-
-    def propose(self, params: Mapping[str, object] | None = None) -> Draft:
-        """As any study does."""
-        with self.watch.running():
-            return super().propose(params)
-
-
-class WatchedTracker(MlflowTracker):
-    """A tracker that knows how long it works for trials."""
-
-    watch = Watch()
-
-    def sync(self, trial: TrialRecord) -> None:
-        """As any tracker does."""
-        with self.watch.running():
-            super().sync(trial)
+    def quarter(self) -> int:
+        """About a quarter of the trials; by then, all that is not trials is loaded."""
+        return min(self.memory, key=lambda ended: abs(ended - max(self.memory) / 4))
 
 
 def made_up(record: TrialRecord) -> dict[str, float]:

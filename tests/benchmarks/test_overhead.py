@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bookkeeping, overhead
+from benchmarks import bookkeeping, overhead, searching
 from benchmarks.turns import Pace, Report, Turn, turns
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import TrialState
@@ -53,8 +53,8 @@ def test_a_recipe_that_hung_from_the_start_gives_no_figures_and_no_goals() -> No
 
 
 def test_the_recipe_searches_the_smoke_space(tmp_path: Path) -> None:
-    space = overhead.smoke_space(tmp_path, lanes=1)
-    job = json.loads(json.dumps(overhead.official_job(space, trials=3, lanes=1, storage="storage")))
+    space = searching.smoke_space(tmp_path, lanes=1)
+    job = json.loads(json.dumps(searching.official_job(space, trials=3, lanes=1, storage="storage")))
     assert job["searched"].keys() == {parameter.key for parameter in space.searched}
     chosen = {
         key: values["choice"][-1] if "choice" in values else values["low"] for key, values in job["searched"].items()
@@ -63,7 +63,7 @@ def test_the_recipe_searches_the_smoke_space(tmp_path: Path) -> None:
 
 
 def test_a_command_that_fails_is_no_measurement_but_a_problem(tmp_path: Path) -> None:
-    pace = overhead.measured("way", ["json.tool", "--no-such-option"], tmp_path, 1, 1, list)
+    pace = searching.measured("way", ["json.tool", "--no-such-option"], tmp_path, 1, 1, list)
     assert pace.turns == ()
     assert pace.problem is not None
     assert "unrecognized arguments: --no-such-option" in pace.problem
@@ -80,8 +80,11 @@ def test_all_bookkeeping_is_done_when_the_time_is_taken(tmp_path: Path) -> None:
     assert 0 < cost.proposing < cost.driver <= cost.seconds
 
 
-def test_growth_is_that_of_the_last_three_quarters() -> None:
-    memory = {100: 500, 200: 1000, 300: 1100, 400: 1300, 500: 1400, 600: 1500, 700: 1600, 800: 2800}
-    cost = bookkeeping.Cost("random", 800, 6400, 8.0, 8.0, 4.0, 1.0, 6.0, memory, (800, 6400))
-    assert cost.growth == (2800 - 1000) / 600
-    assert cost.rate == 100
+def test_memory_is_judged_by_its_growth_over_the_last_three_quarters() -> None:
+    memory = {100: 500_000_000, 200: 600_000_000, 300: 610_000_000, 800: 640_000_000}
+    cost = bookkeeping.Cost("random", 800, 6400, 8.0, 8.0, 4.0, 1.0, 6.0, memory, (800, 6399))
+    rate, grown, missing = overhead.cost_goals(cost)
+    assert (rate.measured, rate.reached) == (100, True)
+    assert (grown.measured, grown.reached) == (40, True)
+    assert (missing.measured, missing.reached) == (1, False)
+    assert overhead.costs_table([cost]).row_count == 1
