@@ -52,7 +52,7 @@ class Rescue:
 
     Attributes:
         epoch: The epoch after which it was done.
-        action: ``restart_codes`` or ``lower_beta``.
+        action: ``restart_codes``, ``lower_beta``, or ``impossible`` where neither would change anything.
     """
 
     epoch: int
@@ -98,7 +98,12 @@ class TrialRecord:
     @property
     def name(self) -> str:
         """The trial's name in folders, tables and MLflow, such as ``trial-0007``."""
-        return f"trial-{self.number:04d}"
+        return name_of(self.number)
+
+    @property
+    def parent_name(self) -> str | None:
+        """The name of the trial that this one goes on from, or repeats."""
+        return None if self.parent is None else name_of(self.parent)
 
     @property
     def metrics(self) -> Mapping[str, float]:
@@ -113,6 +118,11 @@ class TrialRecord:
     def finite(self, *names: str) -> bool:
         """Whether the last report has a finite value for each of these metrics."""
         return all(math.isfinite(self.metrics.get(name, math.nan)) for name in names)
+
+
+def name_of(number: int) -> str:
+    """The name of the trial of that number."""
+    return f"trial-{number:04d}"
 
 
 def number_of(trial_name: str) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, short_name, short_value
 from ndvq_tune.report.confirmation import confirmed
-from ndvq_tune.report.wording import label, metric_text, parent_name, probability_text
+from ndvq_tune.report.wording import label, metric_text, probability_text
 
 Column = tuple[str, list[str]]
 
@@ -25,7 +25,7 @@ def param_columns(trials: Sequence[TrialRecord]) -> list[Column]:
 
 def parent_columns(trials: Sequence[TrialRecord]) -> list[Column]:
     """The trial whose weights each one went on from; no column where there is none."""
-    parents = [parent_name(trial) or "" if trial.role is Role.EXPLOIT else "" for trial in trials]
+    parents = [trial.parent_name or "" if trial.role is Role.EXPLOIT else "" for trial in trials]
     return [("parent", parents)] if any(parents) else []
 
 

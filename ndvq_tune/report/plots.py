@@ -11,7 +11,7 @@ from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
 from ndvq_tune.report.front import history
 from ndvq_tune.report.ranking import best, full_fidelity, pareto
-from ndvq_tune.report.wording import label, metric_text, parent_name, rescue_text
+from ndvq_tune.report.wording import label, metric_text, rescue_text
 
 RATE, DISTORTION = "bits_per_element", "recon_loss"
 CURVES = ("recon_loss", "perplexity", "codebook_usage")
@@ -174,7 +174,7 @@ def _card(trial: TrialRecord) -> str:
         for name in (DISTORTION, "psnr", "perplexity", "codebook_usage", RATE)
         if name in trial.metrics
     ]
-    origin = [f"{_ORIGINS[trial.role]} {parent_name(trial)}"] if trial.role in _ORIGINS else []
+    origin = [f"{_ORIGINS[trial.role]} {trial.parent_name}"] if trial.role in _ORIGINS else []
     params = [f"{short_name(key)} = {short_value(value)}" for key, value in trial.params.items()]
     return "<br>".join([head, *origin, ", ".join(metrics), *params])
 

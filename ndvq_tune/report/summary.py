@@ -16,7 +16,6 @@ from ndvq_tune.report.files import replacing
 from ndvq_tune.report.finding import reason
 from ndvq_tune.report.front import front_hypervolume, reference
 from ndvq_tune.report.ranking import best, pareto, without_repetitions
-from ndvq_tune.report.wording import parent_name
 
 _PACKAGES = ("ndvq-tune", "torch", "ray", "optuna", "mlflow")
 
@@ -112,7 +111,7 @@ def _found(trial: TrialRecord) -> dict[str, Any]:
         "checkpoint": trial.checkpoint,
     }
     if trial.role is not Role.SEARCH:
-        found |= {"role": str(trial.role), "parent": parent_name(trial)}
+        found |= {"role": str(trial.role), "parent": trial.parent_name}
     if trial.rescues:
         found["rescues"] = [{"epoch": rescue.epoch, "action": rescue.action} for rescue in trial.rescues]
     return found

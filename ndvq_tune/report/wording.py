@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ndvq_tune.records import Rescue, SearchRecord, TrialRecord, TrialState, short_name, short_value
 from ndvq_tune.report.ranking import without_repetitions
@@ -56,11 +55,6 @@ def shown_metrics(search: SearchRecord) -> list[str]:
 def params_text(trial: TrialRecord) -> str:
     """What the search chose for a trial, in one line."""
     return ", ".join(f"{short_name(key)} {short_value(value)}" for key, value in trial.params.items())
-
-
-def parent_name(trial: TrialRecord) -> str | None:
-    """The name of the trial that one goes on from, or repeats."""
-    return None if trial.parent is None else replace(trial, number=trial.parent).name
 
 
 def duration(seconds: float) -> str:

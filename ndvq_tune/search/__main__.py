@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ndvq_tune.command import INTERRUPTED, data_progress, plain_errors
+from ndvq_tune.data import sample_shape
 from ndvq_tune.report.ranking import best
 from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.report.terminal import print_summary
@@ -18,10 +19,11 @@ from ndvq_tune.search.decoding import open_on_cluster
 from ndvq_tune.search.dry_run import print_dry_run
 from ndvq_tune.search.earlier import read as read_earlier
 from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
-from ndvq_tune.search.lanes import plan_lanes
+from ndvq_tune.search.provision import provide
 from ndvq_tune.search.runner import run_search
 from ndvq_tune.search.settings.stopping import seconds
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.stages import stage_data
 from ndvq_tune.search.warm_start import WarmStart
 from ndvq_tune.search.warm_start import plan as plan_warm_start
 
@@ -98,7 +100,7 @@ def search(
         plan, folder = _plan(space, overrides, output, resume)
         known = _known(warm_start, plan, resume, console)
         if dry_run:
-            print_dry_run(plan, plan_lanes([local_node()], plan.search.trials, plan.search.resources, ""), console)
+            print_dry_run(plan, *provide(plan, sample_shape(plan.data), [local_node()]), console)
         else:
             raise typer.Exit(_run(plan, folder, address, known, console))
 
@@ -122,9 +124,7 @@ def _known(source: str | None, space: SearchSpace, resume: bool, console: Consol
     if source is None:
         return None
     if resume:
-        raise typer.BadParameter(
-            "is for a new search; this one has trials of its own", param_hint="--warm-start"
-        )
+        raise typer.BadParameter("is for a new search; this one has trials of its own", param_hint="--warm-start")
     known = plan_warm_start(space, read_earlier(source, space))
     console.print(f"{source}: {known.describe()}", markup=False, highlight=False)
     return known
@@ -134,7 +134,8 @@ def _run(space: SearchSpace, folder: Path, address: str | None, known: WarmStart
     """Search; the exit code."""
     with claim(folder):
         with data_progress(console) as progress:
-            dataset = open_on_cluster(space.data, progress, address)
+            for data in stage_data(space.data, space.search.fidelity):  # the last one is the full data
+                dataset = open_on_cluster(data, progress, address)
         write_space(folder, space)
         print_skipped(console, dataset.skipped, dataset.files, _typed(write_skipped(dataset.skipped, folder)))
         outcome = run_search(space, dataset, folder, console, address, known)

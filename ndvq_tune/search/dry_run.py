@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import sample_shape
 from ndvq_tune.records import short_name, short_value
+from ndvq_tune.search.extremes import extreme
 from ndvq_tune.search.lanes import LanePlan, gibibytes
 from ndvq_tune.search.preflight import MEMORY, SHAPE, Preflight, feasible_share
 from ndvq_tune.search.space import SearchSpace
@@ -25,26 +25,21 @@ EXTREMES = {
 }
 
 
-def print_dry_run(space: SearchSpace, plan: LanePlan, console: Console) -> None:
+def print_dry_run(space: SearchSpace, plan: LanePlan, preflight: Preflight, console: Console) -> None:
     """Print the resolved space, the lanes, how much of the space may be trained on them, and its extreme models."""
-    shape = sample_shape(space.data)
-    preflight = Preflight(space, shape, plan.memory_bytes, "cuda" if plan.group.gpus else "cpu")
     console.print(space.to_yaml(), highlight=False, markup=False, soft_wrap=True)
     console.print(f"{space.search.trials} trials on {plan.describe()} (of this machine)", highlight=False)
     extremes = {name: extreme(space, preflight, metric, sign) for name, (metric, sign) in EXTREMES.items()}
-    largest = preflight.predict(space.complete(extremes["most memory"]))
-    # Where even the largest model fits, none needs to be tried: that takes a fraction of a second each.
-    fits = not isinstance(largest, str) and largest.memory_bytes <= (plan.memory_bytes or 0.0)
-    share, counts = feasible_share(space, Preflight(space, shape) if fits else preflight, SAMPLES)
+    share, counts = feasible_share(space, preflight, SAMPLES)
     console.print(feasibility(space, share, counts, plan.memory_bytes) + "\n", highlight=False, markup=False)
-    numbers = ("parameters", "bits/element", "memory", "GFLOPs/step")
     table = Table("extreme", box=None, pad_edge=False)
-    for name in numbers:
+    for name in ("parameters", "bits/element", "memory", "GFLOPs/step"):
         table.add_column(name, justify="right")
-    table.add_column("where")
     for name, chosen in extremes.items():
-        table.add_row(name, *_numbers(preflight, space.complete(chosen)), _where(chosen))
+        table.add_row(name, *_numbers(preflight, space.complete(chosen)))
     console.print(table)
+    for name, chosen in extremes.items():
+        console.print(f"{name}: {_where(chosen)}", style="dim", highlight=False, markup=False)
 
 
 def feasibility(space: SearchSpace, share: float, counts: Mapping[str, int], memory: float | None) -> str:
@@ -60,33 +55,6 @@ def feasibility(space: SearchSpace, share: float, counts: Mapping[str, int], mem
 
 
 _REASONS = {MEMORY: "may not fit the memory of a worker ({})", SHAPE: "do not fit the samples"}
-
-
-def extreme(space: SearchSpace, preflight: Preflight, metric: str, sign: int) -> dict[str, Any]:
-    """The values for which a metric is least (``sign`` 1) or greatest (-1), found one parameter after the other.
-
-    That is exact where parameters do not work against each other, as in sizes and rates. Parameters that change
-    nothing are left out.
-    """
-    chosen: dict[str, Any] = {}
-    for parameter in space.searched:
-        if not space.active(parameter, chosen):
-            continue
-        values = parameter.distribution.probes
-        configs = [space.complete(chosen | {parameter.key: value}) for value in values]
-        measured = [sign * _measured(preflight, config, metric) for config in configs]
-        if min(measured) < max(measured):
-            chosen[parameter.key] = values[measured.index(min(measured))]
-    return chosen
-
-
-def _measured(preflight: Preflight, config: RunConfig, metric: str) -> float:
-    """A metric of a configuration, or 0 where it cannot be trained."""
-    if metric == MEMORY:
-        predicted = preflight.predict(config)
-        return 0.0 if isinstance(predicted, str) else float(predicted.memory_bytes)
-    metrics = preflight.static(config)
-    return 0.0 if isinstance(metrics, str) else metrics[metric]
 
 
 def _numbers(preflight: Preflight, config: RunConfig) -> tuple[str, ...]:

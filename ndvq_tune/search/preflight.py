@@ -13,7 +13,6 @@ from optuna.samplers import RandomSampler
 from ndvq_tune.config import ModelConfig, RunConfig, TrainingConfig
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.model import build_model
-from ndvq_tune.search.lanes import LanePlan, Node, device_type, plan_lanes
 from ndvq_tune.search.proposals import Check
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
@@ -111,16 +110,6 @@ def large_memory(space: SearchSpace, preflight: Preflight, samples: int = 24, se
     allowed = (config for config in random_configurations(space, samples, seed) if not preflight.check(config).broken)
     found = [predicted for config in allowed if not isinstance(predicted := preflight.predict(config), str)]
     return float(np.quantile([predicted.memory_bytes for predicted in found], 0.95)) if found else None
-
-
-def plan_with_memory(
-    space: SearchSpace, nodes: Sequence[Node], storage: str, sample_shape: Sequence[int], samples: int = 24
-) -> LanePlan:
-    """The lanes of a search, as many as hold a large configuration of its space."""
-    settings = space.search.resources
-    preflight = Preflight(space, sample_shape, None, device_type(nodes, settings))
-    memory = large_memory(space, preflight, samples)
-    return plan_lanes(nodes, space.search.trials, settings, storage, memory)
 
 
 def _model_key(config: RunConfig) -> str:

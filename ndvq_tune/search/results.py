@@ -24,12 +24,15 @@ PICTURED_SAMPLES = 4
 
 
 def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> SearchRecord:
-    """Put the checkpoints of the front under ``checkpoints/``; at the end, drop those of all other trials.
+    """Put the checkpoints of the front and of the best trial under ``checkpoints/``; at the end, drop all others.
 
     Returns:
         The search with the checkpoints where they are now.
     """
-    kept = {trial.number: Path("checkpoints") / trial.name for trial in pareto(search)}
+    winner = best(search)  # after repetitions, it need not be on the front
+    kept = {
+        trial.number: Path("checkpoints") / trial.name for trial in (*pareto(search), *([winner] if winner else []))
+    }
     for trial in search.trials:
         if trial.checkpoint is None:
             continue

@@ -17,11 +17,13 @@ from rich.console import Console
 from ndvq_tune.data import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import SearchRecord, StopReason, TrialState
+from ndvq_tune.report.front import front_hypervolume
 from ndvq_tune.search.callback import SearchCallback
 from ndvq_tune.search.cluster import cluster
 from ndvq_tune.search.engine import Engine
-from ndvq_tune.search.lanes import LanePlan, plan_lanes
+from ndvq_tune.search.lanes import LanePlan
 from ndvq_tune.search.progress import search_progress
+from ndvq_tune.search.provision import provide
 from ndvq_tune.search.results import keep_checkpoints, write_outcome, write_tables_and_summary
 from ndvq_tune.search.scheduler import EngineScheduler
 from ndvq_tune.search.searcher import EngineSearch
@@ -94,10 +96,10 @@ def run_search(
         # A new MLflow database takes several seconds to make; Ray starts meanwhile.
         opening = ThreadPoolExecutor(1).submit(_tracker, study, space, folder)
         with cluster(address) as nodes, stop_signals() as interrupted:  # Ray sets signal handlers, too
+            plan, preflight = provide(space, dataset.train.shape, nodes, str(folder / RAY_FOLDER / "groups"))
             tracker = opening.result()
-            plan = plan_lanes(nodes, space.search.trials, space.search.resources, str(folder / RAY_FOLDER / "groups"))
             console.print(f"{space.name}: {space.search.trials} trials on {plan.describe()}", highlight=False)
-            engine = Engine(study, space)
+            engine = Engine(study, space, preflight.check)
             ended_by = _tune(engine, study, space, plan, folder, tracker, console, interrupted)
     finally:
         study.close()
@@ -107,7 +109,7 @@ def run_search(
     if finished:
         write_outcome(record, dataset, folder, tracker, console)
     try:
-        tracker.finish(record, "completed" if finished else "interrupted")
+        tracker.finish(record, "completed" if finished else "interrupted", front_hypervolume(record))
     except TrackingError as error:
         console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
     return Outcome(record, finished, tracker.ui_command or tracker.ui_address)

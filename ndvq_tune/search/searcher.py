@@ -86,7 +86,6 @@ class EngineSearch(SearchAlgorithm):
                 "run": dict(record.config),
                 "stages": [asdict(stage) for stage in stages(record.config, search, self._space.max_epochs)],
                 "collapse": collapse.model_dump() if collapse and record.role is not Role.CONFIRM else None,
-                "rescues": [asdict(rescue) for rescue in record.rescues],
                 "group": asdict(self._plan.group),
                 "checkpoint": str(self._folder / record.checkpoint) if record.checkpoint else None,
             },

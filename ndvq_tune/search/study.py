@@ -157,27 +157,16 @@ class Study:
         trial = draft.trial
         for name, violation in (constraints or {}).items():
             trial.set_constraint(name, violation)
-        inherits = parent is not None and role is Role.EXPLOIT
-        record = TrialRecord(
-            trial.number,
-            draft.params,
-            draft.config.to_dict(),
-            started=time.time(),
-            role=role,
-            parent=None if parent is None else parent.number,
-            checkpoint=parent.checkpoint if parent and inherits else None,
-            checkpoint_epoch=parent.checkpoint_epoch if parent and inherits else 0,
-        )
+        record = TrialRecord(trial.number, draft.params, draft.config.to_dict(), started=time.time(), role=role)
+        if parent is not None:
+            record = replace(record, parent=parent.number)
+            trial.set_user_attr("origin", {"role": role, "parent": parent.number})
         trial.set_user_attr("params", dict(record.params))
         trial.set_user_attr("config", record.config)
-        if record.role is not Role.SEARCH:
-            trial.set_user_attr("origin", {"role": record.role, "parent": record.parent})
-        if record.checkpoint:
-            trial.set_user_attr("checkpoint", {"folder": record.checkpoint, "epoch": record.checkpoint_epoch})
         trial.set_user_attr("started", record.started)  # last: a trial without it never began
         self._live[trial.number] = trial
         self._records[trial.number] = record
-        return record
+        return self._inherit(record, parent) if parent and role is Role.EXPLOIT else record
 
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
         """Tell Optuna that a point is infeasible, without a trial.
@@ -283,6 +272,14 @@ class Study:
             rejected=self.rejected,
             ended_by=ended_by,
         )
+
+    def _inherit(self, heir: TrialRecord, parent: TrialRecord) -> TrialRecord:
+        """Let a trial begin with another one's checkpoint, and with what was done to rescue it."""
+        if parent.checkpoint:
+            self.checkpoint(heir.number, parent.checkpoint, parent.checkpoint_epoch)
+        for rescue in parent.rescues:
+            self.rescue(heir.number, rescue)
+        return self._records[heir.number]
 
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
         known = trial.constraints

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 
 from ndvq_tune.records import Rescue, Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
 
@@ -24,8 +23,8 @@ def tags_of(trial: TrialRecord) -> dict[str, str]:
     tags = {"state": str(trial.state), "role": str(trial.role)}
     if trial.stop_reason is not None:
         tags["stop_reason"] = str(trial.stop_reason)
-    if trial.parent is not None:
-        tags["parent_trial"] = replace(trial, number=trial.parent).name
+    if trial.parent_name is not None:
+        tags["parent_trial"] = trial.parent_name
     if trial.rescues:
         tags["rescues"] = ", ".join(f"{rescue.action}@{rescue.epoch}" for rescue in trial.rescues)
     if trial.error is not None:

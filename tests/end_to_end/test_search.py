@@ -128,8 +128,8 @@ def test_the_folder_of_a_search_is_not_used_for_another(finished: Finished) -> N
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_trial_can_have_no_worker_of_its_own_or_several(workplace: Workplace, workers: int) -> None:
-    options = ["--trials", "2", "--set", "model.n_codes=16", "--set", "training.learning_rate=1e-3"]
-    resources = ["--set", f"search.resources.workers_per_trial={workers}", "--set", "search.scheduler.type=none"]
+    options = ["--trials", "2", "--set", "training.loss.spectral_weight=0", "--set", "training.learning_rate=1e-3"]
+    resources = ["--set", f"search.resources.workers_per_trial={workers}", "--set", "search.scheduler={type: none}"]
     done = workplace.run("--space", str(TINY), *options, *resources)
     assert done.returncode == 0, done.stdout + done.stderr
     assert states.optuna_states(workplace.results) == {0: "completed", 1: "completed"}

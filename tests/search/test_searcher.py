@@ -104,7 +104,6 @@ def test_tune_gets_each_trial_as_the_study_knows_it(open_study):
         "run": study.record(1).config,
         "stages": [{"after_epoch": 0, "run": study.record(1).config}],
         "collapse": space_of().search.stop.collapse.model_dump(),
-        "rescues": [],
         "group": asdict(search._plan.group),
         "checkpoint": str(FOLDER / "ray/trial-0001/checkpoint_000000"),
     }

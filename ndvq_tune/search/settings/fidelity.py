@@ -38,6 +38,8 @@ class FidelitySettings(Frozen):
         for name, sizes in [*self.sizes.items(), ("promote_after", self.promote_after or ())]:
             if any(later <= earlier for earlier, later in pairwise(sizes)):
                 raise ValueError(f"{name}: {list(sizes)} given; needs to rise")
+        if self.promote_after is not None and not self.sizes:
+            raise ValueError("promote_after: needs sizes to be promoted to, in resolution or clip_length")
         if self.promote_after is not None and len(self.promote_after) != self.stages - 1:
             raise ValueError(f"promote_after: needs {self.stages - 1} epochs, one for each promotion")
         return self
