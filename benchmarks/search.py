@@ -7,6 +7,7 @@ soon each finds the front of rate and distortion.
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +27,7 @@ from benchmarks.replay.outcome import Estimate
 from benchmarks.replay.picture import write_picture
 from benchmarks.replay.runs import Conditions, Run, run_all
 from benchmarks.replay.simulator import OVERHEAD
-from benchmarks.replay.strategies import BASELINES, FIRST_EPOCHS, KNOWING, OURS, STRATEGIES
+from benchmarks.replay.strategies import BASELINES, KNOWING, ONE_EPOCH, OURS, STRATEGIES
 from benchmarks.replay.table import TABLE, Curve, load_curves, load_space
 from benchmarks.replay.task import BUDGET, FRONT, Scenario
 from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
@@ -34,6 +35,7 @@ from benchmarks.report import Goal, goals_table, machine, print_machine, write_j
 SCENARIOS = {"budget": BUDGET, "front": FRONT}
 FIRST_SEED = 10_000  # the configurations of the table were drawn with seeds from 0
 TRAININGS = 60  # average ones, in full, that a run can pay for
+WIDTH = 150  # where the output is no terminal
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)  # of the budget
 
 
@@ -57,8 +59,8 @@ def times_table(title: str, runs: Runs, budget: float) -> Table:
     """When each strategy had closed the gap, and how many times sooner than others."""
     table = _table(f"{title}: simulated seconds to within")
     against = [name for name in SOONER_THAN if name in runs]
-    for column in (*(f"{gap:.0%}" for gap in GAPS), *(f"x {name}" for name in against), "trials", "epochs"):
-        table.add_column(column, justify="right")
+    for column in (*(f"{gap:.0%}" for gap in GAPS), *(f"x {name.split()[0]}" for name in against), "trials", "epochs"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, found in runs.items():
         times = [_seconds(time_to(found, gap), budget) for gap in GAPS]
         ratios = [f"{speedup(runs[other], found, GOAL_GAP, budget):.2g}" for other in against]
@@ -71,7 +73,7 @@ def gaps_table(title: str, runs: Runs, budget: float) -> Table:
     """How wide the gap was at shares of the budget."""
     table = _table(f"{title}: gap at a share of the budget, in %")
     for share in SHARES:
-        table.add_column(f"{share:.0%}", justify="right")
+        table.add_column(f"{share:.0%}", justify="right", no_wrap=True)
     for name, found in runs.items():
         gaps = [gap_at(found, share * budget) for share in SHARES]
         table.add_row(name, *map(_percent, gaps), style="bold" if name == OURS else "")
@@ -133,7 +135,8 @@ def run(console: Console, options: argparse.Namespace) -> tuple[dict[str, Any], 
         console.print(times_table(scenario.name, kept, conditions.budget))
         console.print(gaps_table(scenario.name, kept, conditions.budget))
         asked += goals(name, kept, conditions.budget)
-    console.print(f"Of one epoch first, {', '.join(map(str, FIRST_EPOCHS))} points were tried; shown is the best.")
+    if tried := [name for name in options.strategies if name.startswith(ONE_EPOCH)]:
+        console.print(f"Tried: {'; '.join(tried)}. Shown is the first to {GOAL_GAP:.0%}.", highlight=False)
     if not syne.INSTALLED:
         console.print(syne.MISSING)
     if asked:
@@ -162,7 +165,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.variants:
         options.strategies = list(STRATEGIES)
-    write_json(options.json, *run(Console(), options))
+    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
+    write_json(options.json, *run(console, options))
 
 
 if __name__ == "__main__":

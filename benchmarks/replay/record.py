@@ -2,7 +2,7 @@
 
 Every row is one report of one training, so the table can answer for any strategy what it would have seen, and when. The
 clock is the CPU time of the training process with one thread: other programs on the machine hardly change it.
-A run that was stopped goes on where it was, and a further run adds to the table. The table that is kept here was made with
+A run that was stopped goes on where it was, and a further run adds to the table. The table that is kept was made with
 ``--configurations 120`` and ``--first 224 --configurations 96``, side by side.
 """
 
