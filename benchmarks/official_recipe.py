@@ -69,13 +69,13 @@ def search(job: dict[str, Any], times: Path) -> None:
     """Run a search.
 
     Args:
-        job: ``fixed`` and ``searched`` settings of a run, ``trials``, ``lanes``, ``metric``, ``mode``, ``max_epochs``,
-            ``grace_period`` and ``reduction_factor``, and a folder as ``storage``.
+        job: ``fixed`` and ``searched`` settings of a run, ``trials``, ``lanes``, ``spare_cpus``, ``metric``, ``mode``,
+            ``max_epochs``, ``grace_period`` and ``reduction_factor``, and a folder as ``storage``.
         times: Where to write the times of reports, a line of JSON each.
     """
     # By default a trial's driver counts as one CPU, and its worker as another. The dashboard answers the process that
     # frees what the trainers of stopped trials leave behind.
-    ray.init(num_cpus=2 * job["lanes"], include_dashboard=True)
+    ray.init(num_cpus=2 * job["lanes"] + job["spare_cpus"], include_dashboard=True)
     space = {key: _domain(values) for key, values in job["searched"].items()}
     tuner = tune.Tuner(
         drive,

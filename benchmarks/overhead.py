@@ -32,7 +32,9 @@ TRIALS_PER_SECOND, MEGABYTES_GROWN = 20, 100
 MEGABYTE = 1e6
 
 
-def run_searches(console: Console, trials: int, official_trials: int, lanes: int) -> tuple[list[Pace], list[Goal]]:
+def run_searches(
+    console: Console, trials: int, official_trials: int, lanes: int, spare_cpus: int
+) -> tuple[list[Pace], list[Goal]]:
     """All three ways, one after the other."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -40,7 +42,7 @@ def run_searches(console: Console, trials: int, official_trials: int, lanes: int
         ways: list[Callable[[], Pace]] = [
             lambda: ours(space, folder, trials, workers=1),
             lambda: ours(space, folder, trials, workers=0),
-            lambda: official(space, folder, official_trials),
+            lambda: official(space, folder, official_trials, spare_cpus),
         ]
         paces = []
         for way in ways:
@@ -117,6 +119,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=24, help="trials of our searches")
     parser.add_argument("--official-trials", type=int, default=6, help="trials of the official recipe")
     parser.add_argument("--lanes", type=int, default=1, help="concurrent trials")
+    parser.add_argument("--spare-cpus", type=int, default=0, help="CPUs that Ray counts for the recipe beyond its need")
     parser.add_argument("--bookkeeping-trials", type=int, default=TRIALS, help="made-up trials of the driver")
     parser.add_argument("--part", choices=("searches", "bookkeeping"), help="only this; both if not given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file too")
@@ -128,7 +131,7 @@ def main() -> None:
     costs: list[Cost] = []
     goals: list[Goal] = []
     if options.part != "bookkeeping":
-        paces, goals = run_searches(console, options.trials, options.official_trials, options.lanes)
+        paces, goals = run_searches(console, options.trials, options.official_trials, options.lanes, options.spare_cpus)
     if options.part != "searches":
         costs = [cost_of(sampler, options.bookkeeping_trials) for sampler in ("random", "tpe")]
         console.print(costs_table(costs))
