@@ -13,6 +13,7 @@ from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import flatten
 
 SPACE = "space.yaml"
+RAY = "ray"  # what Ray writes
 MAY_CHANGE = (
     *("search.trials", "search.time_budget", "search.until", "search.stall", "search.confirm", "search.resources"),
     "tracking.uri",

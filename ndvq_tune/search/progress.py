@@ -58,13 +58,22 @@ class Lines:
         self, console: Console, trials: Callable[[], int], known: tuple[TrialRecord, ...], budget: float | None
     ) -> None:
         self._console = console
+        self._shown = {record.name: record.metrics.get("epoch") for record in known}
 
     def update(self, record: TrialRecord) -> None:
-        """Print where the trial is."""
-        epochs = record.config["training"]["max_epochs"]
-        at = f"epoch {int(record.metrics['epoch'])}/{epochs}" if record.reports else "starts"
+        """Print what is new: that the trial starts, its report, how it ended."""
+        epoch = record.metrics.get("epoch")
+        if record.name not in self._shown or epoch != self._shown[record.name]:
+            self._line(f"{record.name} {self._position(record)}")
+            self._shown[record.name] = epoch
+        if record.state.final:
+            self._line(f"{record.name} {_outcome(record)}")
+
+    def _position(self, record: TrialRecord) -> str:
+        if not record.reports:
+            return "starts"
         values = " ".join(f"{name} {cell}" for name, cell in _cells(record.metrics).items() if cell)
-        self._line(" ".join(part for part in (record.name, at, values, _outcome(record)) if part))
+        return f"epoch {int(record.metrics['epoch'])}/{record.config['training']['max_epochs']} {values}"
 
     def note(self, message: str) -> None:
         """Print the message."""

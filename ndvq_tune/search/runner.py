@@ -21,6 +21,7 @@ from ndvq_tune.report.front import front_hypervolume
 from ndvq_tune.search.callback import SearchCallback
 from ndvq_tune.search.cluster import cluster
 from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.folder import RAY
 from ndvq_tune.search.lanes import LanePlan
 from ndvq_tune.search.progress import search_progress
 from ndvq_tune.search.provision import provide
@@ -33,7 +34,6 @@ from ndvq_tune.search.trial import TrialActor
 from ndvq_tune.search.warm_start import WarmStart
 from ndvq_tune.tracking.mlflow import MlflowTracker
 
-RAY_FOLDER = "ray"
 LOST_LANES = 3  # how often a trial may lose its lane before it counts as failed
 
 
@@ -96,7 +96,7 @@ def run_search(
         # A new MLflow database takes several seconds to make; Ray starts meanwhile.
         opening = ThreadPoolExecutor(1).submit(_tracker, study, space, folder)
         with cluster(address) as nodes, stop_signals() as interrupted:  # Ray sets signal handlers, too
-            plan, preflight = provide(space, dataset.train.shape, nodes, str(folder / RAY_FOLDER / "groups"))
+            plan, preflight = provide(space, dataset.train.shape, nodes, str(folder / RAY / "groups"))
             tracker = opening.result()
             console.print(f"{space.name}: {space.search.trials} trials on {plan.describe()}", highlight=False)
             engine = Engine(study, space, preflight.check)
@@ -152,7 +152,7 @@ def _tune(
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.lanes)
     # A relative data.path means the same in the lanes as here.
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
-    for stale in (folder / RAY_FOLDER).glob("experiment_state-*.json"):
+    for stale in (folder / RAY).glob("experiment_state-*.json"):
         stale.unlink()  # of an earlier session; this one's trial table holds those trials, too
     with (
         search_progress(console, lambda: engine.expected, study.records, budget) as progress,
@@ -162,7 +162,7 @@ def _tune(
             # Not Tuner: that pickles all of this for a restore of its own, which the study makes needless.
             tune.run(
                 TrialActor,
-                name=RAY_FOLDER,
+                name=RAY,
                 storage_path=str(folder),
                 search_alg=EngineSearch(engine, study, space, plan, folder),
                 scheduler=scheduler,

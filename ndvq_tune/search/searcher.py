@@ -12,6 +12,7 @@ from ray.tune.search.search_algorithm import SearchAlgorithm
 
 from ndvq_tune.records import Role, TrialRecord, TrialState, number_of
 from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.folder import RAY
 from ndvq_tune.search.lanes import LanePlan
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.stages import stages
@@ -72,7 +73,7 @@ class EngineSearch(SearchAlgorithm):
         """A trial that begins where another one is, with a checkpoint of its own: the other one's will be gone soon."""
         if record.role is not Role.EXPLOIT or record.reports or record.checkpoint is None:
             return record
-        own = Path(self._experiment.name, record.name, INHERITED)
+        own = Path(RAY, record.name, INHERITED)
         shutil.copytree(self._folder / record.checkpoint, self._folder / own, dirs_exist_ok=True)
         return self._study.checkpoint(record.number, own.as_posix(), record.checkpoint_epoch)
 

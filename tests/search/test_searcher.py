@@ -30,7 +30,7 @@ def searcher(study: Study, lanes: int = 2, space: SearchSpace | None = None, fol
     plan = plan_lanes([{"CPU": 8.0}], TRIALS, space.search.resources.model_copy(update={"lanes": lanes}), "storage")
     search = EngineSearch(Engine(study, space), study, space, plan, folder)
     spec = {"run": "lane", "checkpoint_config": tune.CheckpointConfig(num_to_keep=1), "max_failures": 3}
-    search.add_configurations([SimpleNamespace(spec=spec, storage=None, name="ray")])
+    search.add_configurations([SimpleNamespace(spec=spec, storage=None)])
     return search
 
 
