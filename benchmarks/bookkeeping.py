@@ -30,13 +30,13 @@ from rich.console import Console
 from benchmarks.watches import WatchedStudy, WatchedTracker, Watches
 from ndvq_tune.metrics import METRICS, bits_per_element
 from ndvq_tune.records import TrialRecord, number_of
-from ndvq_tune.search.callback import SearchCallback
 from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.study import Study
+from ndvq_tune.search.engine.verdict import Decision
 from ndvq_tune.search.progress import search_progress
-from ndvq_tune.search.scheduler import EngineScheduler
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.study import Study
-from ndvq_tune.search.verdict import Decision
+from ndvq_tune.search.tune.callback import SearchCallback
+from ndvq_tune.search.tune.scheduler import EngineScheduler
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "video3d.yaml"
 TRIALS, REPORTS, LANES = 2000, 8, 8

@@ -12,10 +12,10 @@ from typing import Any
 
 from benchmarks.turns import Pace, Report, turns
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.distributions import Choice, Distribution, Range
-from ndvq_tune.search.settings.scheduler import AshaSettings
+from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.study import Study
+from ndvq_tune.search.space.distributions import Choice, Distribution, Range
+from ndvq_tune.search.space.settings.scheduler import AshaSettings
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS, TRIAL_SECONDS = 180, 90  # after which a run counts as hung

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig
     from ndvq_tune.model import NDimVQVAE
-    from ndvq_tune.search.runner import run_search
     from ndvq_tune.search.space import SearchSpace
+    from ndvq_tune.search.tune.runner import run_search
     from ndvq_tune.training.checkpoint import load_model
 
 __all__ = ["NDimVQVAE", "RunConfig", "SearchSpace", "load_model", "run_search"]
@@ -18,9 +18,9 @@ __all__ = ["NDimVQVAE", "RunConfig", "SearchSpace", "load_model", "run_search"]
 _HOMES = {
     "NDimVQVAE": "ndvq_tune.model",
     "RunConfig": "ndvq_tune.config",
-    "SearchSpace": "ndvq_tune.search.space",
+    "SearchSpace": "ndvq_tune.search.space.space",
     "load_model": "ndvq_tune.training.checkpoint",
-    "run_search": "ndvq_tune.search.runner",
+    "run_search": "ndvq_tune.search.tune.runner",
 }
 
 

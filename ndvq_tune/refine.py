@@ -12,9 +12,9 @@ from rich.console import Console
 from ndvq_tune.command import plain_errors
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.records import short_name
-from ndvq_tune.search.commented import to_yaml
-from ndvq_tune.search.earlier import read_folder
-from ndvq_tune.search.narrowing import Change, narrowed, refined
+from ndvq_tune.search.earlier.commented import to_yaml
+from ndvq_tune.search.earlier.narrowing import Change, narrowed, refined
+from ndvq_tune.search.earlier.reading import read_folder
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import Document
 

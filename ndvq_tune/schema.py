@@ -8,8 +8,8 @@ import typer
 
 from ndvq_tune.command import plain_errors
 from ndvq_tune.errors import ResultsError
-from ndvq_tune.search.grammar import space_schema
-from ndvq_tune.search.grammar_page import filled
+from ndvq_tune.search.space.grammar import space_schema
+from ndvq_tune.search.space.grammar_page import filled
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -8,10 +8,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from ndvq_tune.refine import app
-from ndvq_tune.search.earlier import Earlier, read_folder
+from ndvq_tune.search.earlier.reading import Earlier, read_folder
+from ndvq_tune.search.earlier.warm_start import plan
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.warm_start import plan
-from tests.search.earlier_examples import POINT, write_results
+from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import space_of
 
 CODES = [64] * 4 + [16] * 6 + [32] * 6

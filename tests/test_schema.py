@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ndvq_tune.schema import app, schema_text
-from ndvq_tune.search.grammar import space_schema
+from ndvq_tune.search.space.grammar import space_schema
 
 TOP = Path(__file__).parents[1]
 

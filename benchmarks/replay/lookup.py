@@ -18,8 +18,8 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
 from benchmarks.replay.table import Curve
-from ndvq_tune.search.distributions import Choice, Range
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.distributions import Choice, Range
 
 RATE = ("model.n_codes", "model.downsample")
 ABSENT = 1.0  # difference between a value and none: as much as between the ends of a range

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.replay.simulator import Proposal, Report
 from benchmarks.replay.task import Params, Task
-from ndvq_tune.search.distributions import Choice
+from ndvq_tune.search.space.distributions import Choice
 
 try:
     from syne_tune import config_space

@@ -13,19 +13,19 @@ from ndvq_tune.data import sample_shape
 from ndvq_tune.report.ranking import best
 from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.report.terminal import print_summary
-from ndvq_tune.search.cluster import local_node
-from ndvq_tune.search.consistency import check
 from ndvq_tune.search.decoding import open_on_cluster
 from ndvq_tune.search.dry_run import print_dry_run
-from ndvq_tune.search.earlier import read as read_earlier
+from ndvq_tune.search.earlier.reading import read as read_earlier
+from ndvq_tune.search.earlier.warm_start import WarmStart
+from ndvq_tune.search.earlier.warm_start import plan as plan_warm_start
 from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
-from ndvq_tune.search.provision import provide
-from ndvq_tune.search.runner import run_search
-from ndvq_tune.search.settings.stopping import seconds
+from ndvq_tune.search.resources.cluster import local_node
+from ndvq_tune.search.resources.provision import provide
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.stages import stage_data
-from ndvq_tune.search.warm_start import WarmStart
-from ndvq_tune.search.warm_start import plan as plan_warm_start
+from ndvq_tune.search.space.consistency import check
+from ndvq_tune.search.space.settings.stopping import seconds
+from ndvq_tune.search.tune.runner import run_search
+from ndvq_tune.search.tune.stages import stage_data
 
 RUNS = Path("runs")
 NOTHING_FOUND = 1

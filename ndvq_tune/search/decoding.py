@@ -14,7 +14,7 @@ from ndvq_tune.config import DataConfig
 from ndvq_tune.data import Dataset, Progress, open_dataset
 from ndvq_tune.data.cache import cache_root
 from ndvq_tune.data.shards import ShardJob
-from ndvq_tune.search.cluster import cluster
+from ndvq_tune.search.resources.cluster import cluster
 
 Write = Callable[[ShardJob], int]
 

@@ -8,9 +8,9 @@ from rich.table import Table
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import short_name, short_value
-from ndvq_tune.search.extremes import extreme
-from ndvq_tune.search.lanes import LanePlan, gibibytes
-from ndvq_tune.search.preflight import MEMORY, SHAPE, Preflight, feasible_share
+from ndvq_tune.search.resources.extremes import extreme
+from ndvq_tune.search.resources.lanes import LanePlan, gibibytes
+from ndvq_tune.search.resources.preflight import MEMORY, SHAPE, Preflight, feasible_share
 from ndvq_tune.search.space import SearchSpace
 
 SAMPLES = 60  # configurations of which the share that passes is told; a few of them a second

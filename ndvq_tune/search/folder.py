@@ -8,7 +8,7 @@ import filelock
 
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.report.skipped import SKIPPED
-from ndvq_tune.search.journal import JOURNAL
+from ndvq_tune.search.engine.journal import JOURNAL
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import flatten
 

@@ -7,7 +7,7 @@ from benchmarks import bookkeeping, overhead, searching
 from benchmarks.turns import Pace, Report, Turn, turns
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import TrialState
-from ndvq_tune.search.study import Study
+from ndvq_tune.search.engine.study import Study
 from ndvq_tune.yaml_file import with_values
 
 TRIALS = 20

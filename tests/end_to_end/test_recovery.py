@@ -15,8 +15,9 @@ pytestmark = pytest.mark.chaos
 
 # Trials that are long enough to be hit in the middle, and all of which end well.
 LONG = [
-    *("--space", str(TINY), "--trials", "4", "--set", "training.max_epochs=40", "--set", "search.scheduler={type: none}"),
-    *("--set", "training.loss.spectral_weight=0", "--set", "training.learning_rate=1e-3", "--set", "search.stop={plateau: null}"),
+    *("--space", str(TINY), "--trials", "4", "--set", "training.max_epochs=40"),
+    *("--set", "training.loss.spectral_weight=0", "--set", "training.learning_rate=1e-3"),
+    *("--set", "search.scheduler={type: none}", "--set", "search.stop={plateau: null}"),
 ]
 
 # Faster to start, where the test is not about lanes.

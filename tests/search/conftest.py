@@ -7,9 +7,9 @@ import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ndvq_tune.search.journal import JOURNAL
+from ndvq_tune.search.engine.journal import JOURNAL
+from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.study import Study
 from tests.search.search_examples import space_of
 
 OpenStudy = Callable[..., Study]

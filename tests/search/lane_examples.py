@@ -10,9 +10,9 @@ import torch
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.data import Dataset, SampleSet, Scale, Window
-from ndvq_tune.search.settings import SearchSettings
-from ndvq_tune.search.stages import stages
-from ndvq_tune.search.trial import TrialActor
+from ndvq_tune.search.space.settings import SearchSettings
+from ndvq_tune.search.tune.stages import stages
+from ndvq_tune.search.tune.trial import TrialActor
 from ndvq_tune.training import runs
 from ndvq_tune.training.workers import RunError
 from tests.search.search_examples import report

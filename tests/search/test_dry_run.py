@@ -7,9 +7,9 @@ from rich.console import Console
 from ndvq_tune.model import build_model
 from ndvq_tune.search import dry_run
 from ndvq_tune.search.dry_run import EXTREMES, feasibility, print_dry_run
-from ndvq_tune.search.extremes import extreme
-from ndvq_tune.search.lanes import plan_lanes
-from ndvq_tune.search.preflight import Preflight
+from ndvq_tune.search.resources.extremes import extreme
+from ndvq_tune.search.resources.lanes import plan_lanes
+from ndvq_tune.search.resources.preflight import Preflight
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
 from tests.search.search_examples import space_of

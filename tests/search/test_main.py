@@ -8,10 +8,10 @@ from typer.testing import CliRunner, Result
 
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search import __main__ as command
+from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
-from ndvq_tune.search.runner import Outcome
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.study import Study
+from ndvq_tune.search.tune.runner import Outcome
 from tests.search.search_examples import SMALL, begin, report, write_yaml
 
 OPTIONS = {

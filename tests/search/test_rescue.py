@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.search.settings.stopping import CollapseRule
-from ndvq_tune.search.stopping import IMPOSSIBLE
+from ndvq_tune.search.engine.stopping import IMPOSSIBLE
+from ndvq_tune.search.space.settings.stopping import CollapseRule
 from tests.search.lane_examples import (
     RUN,
     RealGroup,

@@ -1,0 +1,70 @@
+"""How a range of numbers follows the best of its values. Pure functions."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from ndvq_tune.records import short_value
+from ndvq_tune.search.space.distributions import Range
+
+_LEAST_MARGIN = 0.05  # share of a range that is kept on each side of the best
+_EDGE = 0.2  # share of a range that is its edge; the best crowd there if more than half of them are in it
+_BEYOND = (0.25, 0.125, 0.0625, 0.03125)  # shares of a range that it may grow by; the first that gives a valid value
+_WORTH = 0.8  # share of a range; one that would stay wider is left as it was
+
+
+def around(old: Range, best: Sequence[float], words: str, valid: Callable[[float], bool]) -> tuple[Range, str]:
+    """The range that the best values may well come from, and why; the old one without a reason if it is about that.
+
+    The ends of a uniform distribution lie beyond the extremes of n draws by 1 / (n - 1) of what these span: the best
+    unbiased estimate. So where a parameter does not matter, the range tends to stay. Where the best crowd at an edge
+    it moves on beyond it. A logarithmic range is seen in logarithms.
+
+    Args:
+        old: The range, which is not empty.
+        best: The best values, at least two.
+        words: What they are called.
+        valid: Whether the parameter may have a value.
+    """
+    to = math.log if old.log else float
+    low, high = to(old.low), to(old.high)
+    width, values = high - low, sorted(map(to, best))
+    margin = max((values[-1] - values[0]) / (len(values) - 1), _LEAST_MARGIN * width)
+    new = Range(
+        max(old.low, _rounded(values[0] - margin, old, math.floor)),
+        min(old.high, _rounded(values[-1] + margin, old, math.ceil)),
+        old.log,
+        old.integer,
+    )
+    was = f"was {short_value(old.low)} to {short_value(old.high)}"
+    where = f"between {short_value(min(best))} and {short_value(max(best))}"
+    if sum(value < low + _EDGE * width for value in values) > len(values) / 2:
+        lower = _beyond(low, -width, old, math.floor, valid)
+        if lower < old.low:
+            reason = f"{was}, widened to {short_value(lower)}: most of {words} lie at the lower edge, {where}"
+            return Range(lower, new.high, old.log, old.integer), reason
+    if sum(value > high - _EDGE * width for value in values) > len(values) / 2:
+        upper = _beyond(high, width, old, math.ceil, valid)
+        if upper > old.high:
+            reason = f"{was}, widened to {short_value(upper)}: most of {words} lie at the upper edge, {where}"
+            return Range(new.low, upper, old.log, old.integer), reason
+    if to(new.high) - to(new.low) > _WORTH * width:
+        return old, ""
+    return new, f"{was}: {words} lie {where}"
+
+
+def _beyond(
+    edge: float, width: float, old: Range, direction: Callable[[float], int], valid: Callable[[float], bool]
+) -> float:
+    """A valid value some way beyond an edge; the edge itself where there is none."""
+    candidates = [_rounded(edge + share * width, old, direction) for share in _BEYOND]
+    return next((value for value in candidates if valid(value)), old.low if width < 0 else old.high)
+
+
+def _rounded(value: float, old: Range, direction: Callable[[float], int]) -> float:
+    """A number that people would write, at most a little beyond a value on the range's scale."""
+    number = math.exp(value) if old.log else value
+    if old.integer:
+        return direction(round(number, 9))
+    digits = math.log10(number) if old.log else math.log10(old.high - old.low) - 0.5
+    step = 10.0 ** (math.floor(digits) - 1)
+    return float(f"{direction(round(number / step, 9)) * step:.12g}")

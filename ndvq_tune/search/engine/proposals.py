@@ -1,0 +1,125 @@
+"""Where new trials come from: the sampler, a grid, a better member of the population, or the best to repeat."""
+
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.records import Role, StopReason, TrialRecord
+from ndvq_tune.report.ranking import best, pareto, ranked
+from ndvq_tune.search.engine.samplers import GRID, grid
+from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
+from ndvq_tune.search.engine.study import Draft, Study
+from ndvq_tune.search.space import SearchSpace
+
+MOST_REJECTIONS = 300
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is known of a configuration before it is trained.
+
+    Attributes:
+        constraints: How far it is beyond each bound that is known beforehand; positive where one is broken.
+        broken: Those that rule it out.
+    """
+
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
+
+
+Preflight = Callable[[RunConfig], Check]
+
+
+class Proposals:
+    """Begins trials in a study.
+
+    Args:
+        study: The study.
+        space: The space.
+        preflight: Checks a configuration before it becomes a trial.
+    """
+
+    def __init__(self, study: Study, space: SearchSpace, preflight: Preflight) -> None:
+        self._study, self._space, self._preflight = study, space, preflight
+        self._grid = None
+        if space.search.sampler.type == GRID:
+            tried = [dict(record.params) for record in study.records]
+            self._grid = deque(point for point in grid(space) if point not in tried)
+
+    @property
+    def trials(self) -> int:
+        """Trials that the search will have: never more than a grid has points."""
+        wanted = self._space.search.trials
+        return wanted if self._grid is None else min(wanted, self._searched + len(self._grid))
+
+    @property
+    def repetitions(self) -> int:
+        """Repetitions that follow the search, at most."""
+        confirm = self._space.search.confirm
+        return confirm.top * confirm.seeds if confirm else 0
+
+    def searched(self) -> TrialRecord | None:
+        """A trial of a point that is not ruled out beforehand; none when all trials of the search have begun."""
+        for _ in range(MOST_REJECTIONS):
+            if self._searched >= self.trials:
+                return None
+            draft = self._study.propose(self._grid.popleft() if self._grid else None)
+            check = self._preflight(draft.config)
+            if not check.broken:
+                return self._study.begin(draft, check.constraints)
+            self._study.reject(draft, check.constraints, check.broken)
+        counts = ", ".join(f"{count} by {name}" for name, count in self._study.rejected.items())
+        message = f"ruled out {MOST_REJECTIONS} configurations in a row before training ({counts}); see --dry-run"
+        raise ConfigError(self._space.name, [Problem("search.constraints", message)])
+
+    def heir(self) -> TrialRecord | None:
+        """A trial in place of a member of the population that ended because it was among the worst."""
+        records, settings = self._study.records, self._space.search
+        exploited = [record for record in records if record.stop_reason is StopReason.EXPLOITED]
+        heirs = sum(record.role is Role.EXPLOIT for record in records)
+        for orphan in sorted(exploited, key=lambda record: (record.ended or 0.0, record.number))[heirs:]:
+            source = source_of(orphan, rivals(orphan, records), settings)
+            if source:
+                params = perturbed(source.params, self._space, random.Random(f"{settings.seed}/{orphan.number}"))
+                return self._study.begin(self._study.propose(params), role=Role.EXPLOIT, parent=source)
+        return None
+
+    def repetition(self) -> TrialRecord | None:
+        """A repetition of one of the best with another seed; none when there are enough."""
+        confirm = self._space.search.confirm
+        if confirm is None:
+            return None
+        done = {(r.parent, r.config["training"]["seed"]) for r in self._study.records if r.role is Role.CONFIRM}
+        for number, original in product(range(1, confirm.seeds + 1), self._to_confirm(confirm.top)):
+            seed = original.config["training"]["seed"] + number
+            if (original.number, seed) not in done:
+                draft = self._study.propose(original.params)
+                return self._study.begin(_with_seed(draft, seed), role=Role.CONFIRM, parent=original)
+        return None
+
+    def _to_confirm(self, top: int) -> list[TrialRecord]:
+        """The recommended trial, then the rest of the front, then the next best."""
+        alone = replace(
+            self._study.to_record(), trials=tuple(r for r in self._study.records if r.role is not Role.CONFIRM)
+        )
+        winner = best(alone)
+        first = [winner] if winner else []
+        return list({trial.number: trial for trial in (*first, *pareto(alone), *ranked(alone))}.values())[:top]
+
+    @property
+    def _searched(self) -> int:
+        return sum(record.role is Role.SEARCH for record in self._study.records)
+
+
+def rivals(record: TrialRecord, records: tuple[TrialRecord, ...]) -> list[TrialRecord]:
+    """The trials that a trial is compared with: all others, but no repetitions."""
+    return [other for other in records if other.number != record.number and other.role is not Role.CONFIRM]
+
+
+def _with_seed(draft: Draft, seed: int) -> Draft:
+    training = draft.config.training.model_copy(update={"seed": seed})
+    return replace(draft, config=draft.config.model_copy(update={"training": training}))

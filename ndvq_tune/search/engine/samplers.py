@@ -1,0 +1,72 @@
+"""Who proposes the next point of the space: Optuna's samplers behind a table of names."""
+
+import random
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.distributions import Choice, Range
+from ndvq_tune.search.space.settings import SearchSettings
+
+MOST_POINTS = 100_000
+GRID = "grid"
+
+# Startup trials are drawn by us, so no sampler needs to draw any of its own.
+_SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
+    "tpe": lambda settings, seed: TPESampler(seed=seed, n_startup_trials=0),
+    "gp": lambda settings, seed: GPSampler(seed=seed, n_startup_trials=1),
+    "cmaes": lambda settings, seed: CmaEsSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False),
+    "nsga2": lambda settings, seed: NSGAIISampler(seed=seed, population_size=max(2, settings.sampler.startup_trials)),
+    "random": lambda settings, seed: RandomSampler(seed=seed),
+    "qmc": lambda settings, seed: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
+    GRID: lambda settings, seed: RandomSampler(seed=seed),  # every point is given, see grid()
+}
+
+
+def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
+    """The sampler for the next trial.
+
+    Args:
+        settings: Settings of the search.
+        begun: Trials that were begun in earlier sessions. A resumed search must not draw their points again.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
+        return _SAMPLERS[settings.sampler.type](settings, settings.seed + begun)
+
+
+def startup_sampler(settings: SearchSettings, begun: int) -> BaseSampler:
+    """The sampler of the first trials, from which the other one learns."""
+    return RandomSampler(seed=settings.seed + begun) if settings.sampler.type != "qmc" else sampler(settings, begun)
+
+
+def grid(space: SearchSpace) -> list[dict[str, Any]]:
+    """Every point of a space of choices and whole numbers once, in random order, the same for the same seed."""
+    points = list(_points(space, {}))
+    random.Random(space.search.seed).shuffle(points)
+    return points
+
+
+def _points(space: SearchSpace, chosen: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """All points that begin with what is chosen already."""
+    rest = [parameter for parameter in space.searched if parameter.key not in chosen]
+    waiting = next((parameter for parameter in rest if space.active(parameter, chosen)), None)
+    if waiting is None:
+        yield dict(chosen)
+        return
+    for value in _values(waiting.distribution):
+        yield from _points(space, {**chosen, waiting.key: value})
+
+
+def _values(distribution: Any) -> tuple[Any, ...]:
+    match distribution:
+        case Choice(values):
+            return values
+        case Range(low, high, integer=True):
+            return tuple(range(int(low), int(high) + 1))
+        case _:
+            raise TypeError(f"{distribution} has no end of values")

@@ -1,0 +1,49 @@
+"""Who decides, by comparison with other trials, that a trial is not worth going on with.
+
+Pure functions of trial records: nothing is remembered from one decision to the next, so a search that is resumed
+decides as one that never stopped.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ndvq_tune.search.engine.schedulers.asha import asha
+from ndvq_tune.search.engine.schedulers.comparison import Stops
+from ndvq_tune.search.engine.schedulers.hyperband import hyperband
+from ndvq_tune.search.engine.schedulers.median import median
+from ndvq_tune.search.space.settings import SearchSettings
+from ndvq_tune.search.space.settings.scheduler import (
+    AshaSettings,
+    HyperbandSettings,
+    MedianSettings,
+    NoScheduler,
+    PbtSettings,
+)
+
+__all__ = ["Stops", "stops_of"]
+
+
+def stops_of(search: SearchSettings, max_epochs: int) -> Stops:
+    """The rule that a search's settings ask for.
+
+    A rule takes a trial whose last report is new, and all other trials that search, finished or not; it says whether
+    the trial should end. That of population based training never does: see ``pbt.source_of``.
+
+    Args:
+        search: Settings of the search.
+        max_epochs: Most epochs of any trial; there is no rung at the end of the longest one.
+    """
+    return _RULES[type(search.scheduler)](search.scheduler, search, max_epochs)
+
+
+def _never(settings: NoScheduler | PbtSettings, search: SearchSettings, max_epochs: int) -> Stops:
+    return lambda record, others: False
+
+
+_RULES: dict[type, Callable[[Any, SearchSettings, int], Stops]] = {
+    AshaSettings: asha,
+    HyperbandSettings: hyperband,
+    MedianSettings: median,
+    PbtSettings: _never,
+    NoScheduler: _never,
+}

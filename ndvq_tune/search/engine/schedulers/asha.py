@@ -1,0 +1,57 @@
+"""Asynchronous successive halving (ASHA; Li et al., 2020, arXiv 1810.05934), in the variant that stops trials.
+
+With several objectives it compares by non-dominated sorting (as in Schmucker et al., 2021, arXiv 2106.12639).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from ndvq_tune.records import TrialRecord
+from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops, place, sample_size
+from ndvq_tune.search.space.settings import SearchSettings
+from ndvq_tune.search.space.settings.scheduler import AshaSettings
+
+
+def asha(settings: AshaSettings, search: SearchSettings, max_epochs: int) -> Stops:
+    """The rule of ``search.scheduler.type: asha``."""
+    return halving(settings.grace_period, settings.reduction_factor, search, max_epochs)
+
+
+def halving(grace_period: int, reduction_factor: int, search: SearchSettings, max_epochs: int) -> Stops:
+    """A trial ends at a rung where it is not among the best ``1 / reduction_factor`` of those that have come there.
+
+    Rungs are at ``grace_period * reduction_factor**k``, in units of ``search.fidelity``. A trial is judged at those
+    that its last report is the first to reach, by its first report there, against the first reports there of all
+    trials; it goes on if ``place * reduction_factor < n`` of n trials, so the first to come to a rung always does.
+    """
+    unit = UNITS[search.fidelity.unit]
+    limit = max_epochs if search.fidelity.unit == "epochs" else math.inf
+
+    def rungs(reports: Sequence[Report]) -> Iterator[int]:
+        """Rungs that the last report is the first to reach."""
+        before = reports[-2][unit] if len(reports) > 1 else 0
+        rung = grace_period
+        while rung <= reports[-1][unit] and rung < limit:
+            if rung > before:
+                yield rung
+            rung *= reduction_factor
+
+    def stops(record: TrialRecord, others: Sequence[TrialRecord]) -> bool:
+        own = record.metrics
+        size = sample_size(own)
+        for rung in rungs(record.reports):
+            there = [report for other in others if (report := _first_at(rung, unit, other.reports)) is not None]
+            comparable = [report for report in there if sample_size(report) == size]
+            if place(own, comparable, search) * reduction_factor >= len(comparable) + 1:
+                return True
+        return False
+
+    return stops
+
+
+def _first_at(rung: int, unit: str, reports: Sequence[Report]) -> Report | None:
+    """The first report at a rung or beyond it."""
+    for report in reports:  # a plain loop, because it runs for every pair of trials
+        if report[unit] >= rung:
+            return report
+    return None

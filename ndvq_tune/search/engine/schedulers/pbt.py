@@ -1,0 +1,126 @@
+"""Population based training (Jaderberg et al., 2017, arXiv 1711.09846).
+
+A trial among the worst ends, and a new one goes on from the weights of one of the best, with settings a little changed.
+"""
+
+import math
+import random as randomness
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ndvq_tune.records import TrialRecord
+from ndvq_tune.search.engine.schedulers.comparison import place
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.distributions import Choice, Range
+from ndvq_tune.search.space.settings import SearchSettings
+from ndvq_tune.search.space.settings.scheduler import PbtSettings
+
+MUTABLE = frozenset(
+    {
+        "model.attention.dropout",
+        "model.codebook_beta",
+        "model.ema_decay",
+        "model.quantizer.entropy_weight",
+        "model.quantizer.restart_threshold",
+        "training.gradient_clip",
+        "training.learning_rate",
+        "training.loss.recon_loss_factor",
+        "training.loss.spectral_weight",
+        "training.loss.ssim_weight",
+        "training.weight_decay",
+    }
+)
+"""Parameters that can change in the middle of training: no tensor's shape depends on them."""
+
+
+def source_of(record: TrialRecord, others: Sequence[TrialRecord], search: SearchSettings) -> TrialRecord | None:
+    """The trial whose weights are worth more than those of a trial whose last report is new; none if it is to go on.
+
+    Trials are compared after every ``interval`` epochs, by what they had reported at that epoch, as soon as enough
+    have for the worst share to be one trial. The same records give the same trial.
+
+    Returns:
+        One of the best share by chance, of those that are sound and have a checkpoint, where the trial is among the
+        worst share.
+    """
+    settings, epoch = search.scheduler, int(record.metrics["epoch"])
+    if not isinstance(settings, PbtSettings) or epoch % settings.interval:
+        return None
+    if epoch >= record.config["training"]["max_epochs"]:
+        return None
+    places = _places((record, *others), epoch, search)
+    if len(places) < math.ceil(1 / settings.quantile):
+        return None
+    order = sorted(places, key=lambda number: (places[number], number))
+    share = max(1, int(len(order) * settings.quantile))
+    if record.number not in order[-share:]:
+        return None
+    known = {other.number: other for other in others}
+    best = [known[number] for number in order[:share] if places[number] < places[record.number]]
+    sources = [member for member in best if member.sound and member.checkpoint is not None]
+    return randomness.Random(f"{search.seed}/{record.number}/{epoch}").choice(sources) if sources else None
+
+
+def perturbed(params: Mapping[str, Any], space: SearchSpace, random: randomness.Random) -> dict[str, Any]:
+    """Parameters with those in ``MUTABLE`` a little changed, each within what the space allows.
+
+    Each is drawn anew with the probability ``resample``. Otherwise a number is multiplied or divided by ``factor``, and
+    a choice becomes its neighbour in the list. A parameter that decides whether others exist stays as it is.
+
+    Args:
+        params: What the search chose, by full key path.
+        space: The space; its scheduler is ``pbt``.
+        random: Where chance comes from.
+    """
+    settings = space.search.scheduler
+    assert isinstance(settings, PbtSettings)
+    deciding = {key for parameter in space.searched for key in parameter.when}
+    changed = dict(params)
+    for parameter in space.searched:
+        key, distribution = parameter.key, parameter.distribution
+        if key not in params or key not in MUTABLE or key in deciding:
+            continue
+        draw, shift = _CHANGES[type(distribution)]
+        anew = random.random() < settings.resample
+        changed[key] = draw(distribution, random) if anew else shift(distribution, params[key], settings.factor, random)
+    return changed
+
+
+def _places(members: Iterable[TrialRecord], epoch: int, search: SearchSettings) -> dict[int, int]:
+    """How many are better than each of those trials that have a report at an epoch, by number."""
+    reports = {member.number: report for member in members for report in member.reports if report["epoch"] == epoch}
+    everyone = list(reports.values())
+    return {number: place(report, everyone, search) for number, report in reports.items()}
+
+
+def _drawn_choice(choice: Choice, random: randomness.Random) -> Any:
+    return random.choice(choice.values)
+
+
+def _neighbour(choice: Choice, value: Any, factor: float, random: randomness.Random) -> Any:
+    index = choice.values.index(value)
+    near = [choice.values[place] for place in (index - 1, index + 1) if 0 <= place < len(choice.values)]
+    return random.choice(near) if near else value
+
+
+def _drawn_number(range_: Range, random: randomness.Random) -> float:
+    margin = 0.5 if range_.integer else 0.0  # so that rounding leaves both ends as likely as all between
+    low, high = range_.low - margin, range_.high + margin
+    value = math.exp(random.uniform(math.log(low), math.log(high))) if range_.log else random.uniform(low, high)
+    return _within(range_, value)
+
+
+def _scaled(range_: Range, value: float, factor: float, random: randomness.Random) -> float:
+    return _within(range_, value * random.choice((factor, 1 / factor)))
+
+
+def _within(range_: Range, value: float) -> float:
+    value = min(max(value, range_.low), range_.high)
+    return round(value) if range_.integer else value
+
+
+_CHANGES: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    Choice: (_drawn_choice, _neighbour),
+    Range: (_drawn_number, _scaled),
+}
+"""How a value of each distribution is drawn anew, and how it is changed a little."""

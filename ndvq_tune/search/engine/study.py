@@ -1,0 +1,319 @@
+"""The Optuna study: the one truth of a search.
+
+Everything that happens to a trial is written to Optuna's journal before anyone else hears of it. Ray Tune's trial
+table, the MLflow runs and the results are views that can be made again from it, so a driver that is killed at any
+moment loses nothing and doubles nothing.
+"""
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.search.engine.journal import JOURNAL, OPTUNA_STATES, drop_torn_line, record_of
+from ndvq_tune.search.engine.samplers import sampler, startup_sampler
+from ndvq_tune.search.space import SearchSpace
+
+# User attributes of trials that are not trials of this search.
+_REJECTED, _KNOWN = "rejected", "known"
+
+
+class _FirstObjectiveStudy(optuna.Study):
+    """A study whose intermediate values measure the first objective, also where there are several.
+
+    Optuna's TPE ranks pruned trials by intermediate values, but asks for ``direction``, which a study with several
+    objectives refuses to have.
+    """
+
+    @property
+    def direction(self) -> optuna.study.StudyDirection:
+        return self.directions[0]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A point that Optuna proposes, not a trial yet.
+
+    Attributes:
+        trial: Optuna's trial.
+        params: What was chosen, by full key path.
+        config: The complete run configuration.
+    """
+
+    trial: optuna.Trial
+    params: Mapping[str, Any]
+    config: RunConfig
+
+
+class Study:
+    """A search's trials, in memory and in the journal.
+
+    Args:
+        space: The space.
+        storage: Where Optuna keeps the trials.
+        clock: Gives seconds, which reports are stamped with; the machine's own if not given.
+    """
+
+    _journal: Path | None = None
+
+    def __init__(self, space: SearchSpace, storage: BaseStorage, clock: Callable[[], float] | None = None) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space, self._storage, self._clock = space, storage, clock or time.monotonic
+        optuna.create_study(
+            storage=storage,
+            study_name=space.name,
+            directions=["minimize" if objective.mode == "min" else "maximize" for objective in space.search.objectives],
+            load_if_exists=True,
+        )
+        self._study = _FirstObjectiveStudy(space.name, storage)
+        self._live: dict[int, optuna.Trial] = {}
+        self._records: dict[int, TrialRecord] = {}
+        self._rejected: Counter[str] = Counter()
+        for frozen in self._study.get_trials(deepcopy=False):
+            self._load(frozen)
+        attributes = self._study.user_attrs
+        if "search_id" not in attributes:
+            self._study.set_user_attr("search_id", uuid.uuid4().hex)
+        latest = max((report["seconds"] for record in self.records for report in record.reports), default=0.0)
+        self._seconds_before: float = max(latest, attributes.get("wall_seconds", 0.0))
+        self._opened = self._clock()
+        begun = len(self._study.get_trials(deepcopy=False))
+        self._startup, self._sampler = startup_sampler(space.search, begun), sampler(space.search, begun)
+
+    @classmethod
+    def open(cls, folder: Path, space: SearchSpace) -> "Study":
+        """The study of a results folder, begun there if there is none."""
+        journal = folder / JOURNAL
+        drop_torn_line(journal)
+        study = cls(space, JournalStorage(JournalFileBackend(str(journal))))
+        study._journal = journal
+        return study
+
+    @classmethod
+    def in_memory(cls, space: SearchSpace, clock: Callable[[], float] | None = None) -> "Study":
+        """A study that leaves nothing behind."""
+        return cls(space, InMemoryStorage(), clock)
+
+    @property
+    def search_id(self) -> str:
+        """What tells this search from all others, for ever."""
+        return str(self._study.user_attrs["search_id"])
+
+    @property
+    def records(self) -> tuple[TrialRecord, ...]:
+        """All trials, by number."""
+        return tuple(self._records.values())
+
+    def record(self, number: int) -> TrialRecord:
+        """One trial."""
+        return self._records[number]
+
+    @property
+    def rejected(self) -> Mapping[str, int]:
+        """How many proposed points never became trials, by what ruled them out."""
+        return dict(self._rejected)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that this search has run, all sessions together."""
+        return self._seconds_before + self._clock() - self._opened
+
+    def propose(self, params: Mapping[str, Any] | None = None) -> Draft:
+        """A new point: these values, and the sampler's for all others; or the first that was enqueued."""
+        if params is not None:
+            self.enqueue(params)
+        searched = sum(record.role is Role.SEARCH for record in self.records)
+        startup = searched < self._space.search.sampler.startup_trials
+        self._study.sampler = self._startup if startup else self._sampler
+        trial = self._study.ask()
+        return Draft(trial, *self._space.suggest(trial))
+
+    def begin(
+        self,
+        draft: Draft,
+        constraints: Mapping[str, float] | None = None,
+        role: Role = Role.SEARCH,
+        parent: TrialRecord | None = None,
+    ) -> TrialRecord:
+        """Make a trial of a point.
+
+        Args:
+            draft: The point.
+            constraints: Violations that are known before training.
+            role: Why there is this trial.
+            parent: The trial that it repeats, or goes on from: then with the parent's checkpoint.
+        """
+        trial = draft.trial
+        for name, violation in (constraints or {}).items():
+            trial.set_constraint(name, violation)
+        record = TrialRecord(trial.number, draft.params, draft.config.to_dict(), started=time.time(), role=role)
+        if parent is not None:
+            record = replace(record, parent=parent.number)
+            trial.set_user_attr("origin", {"role": role, "parent": parent.number})
+        trial.set_user_attr("params", dict(record.params))
+        trial.set_user_attr("config", record.config)
+        trial.set_user_attr("started", record.started)  # last: a trial without it never began
+        self._live[trial.number] = trial
+        self._records[trial.number] = record
+        return self._inherit(record, parent) if parent and role is Role.EXPLOIT else record
+
+    def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
+        """Tell Optuna that a point is infeasible, without a trial.
+
+        Args:
+            draft: The point.
+            constraints: Violations that are known before training.
+            broken: Those that rule it out.
+        """
+        for name, violation in constraints.items():
+            draft.trial.set_constraint(name, violation)
+        draft.trial.set_user_attr(_REJECTED, list(broken))
+        self._study.tell(draft.trial, state=OptunaState.PRUNED)
+        self._rejected.update(broken)
+
+    def enqueue(self, params: Mapping[str, Any]) -> None:
+        """Let these values be the next point; what they leave out, the sampler chooses."""
+        searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
+        self._study.enqueue_trial({key: searched[key].label(value) for key, value in params.items()})
+
+    def import_(self, known: TrialRecord) -> None:
+        """Let the sampler learn from a finished trial of another search."""
+        searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
+        distributions = {key: searched[key] for key in known.params}
+        settings = self._space.search
+        complete = known.state is TrialState.COMPLETED
+        self._study.add_trial(
+            optuna.trial.create_trial(
+                state=OPTUNA_STATES[known.state],
+                values=[known.metrics[objective.metric] for objective in settings.objectives] if complete else None,
+                params={key: distributions[key].label(value) for key, value in known.params.items()},
+                distributions={key: distribution.optuna for key, distribution in distributions.items()},
+                intermediate_values={
+                    int(report["epoch"]): float(report[settings.objectives[0].metric]) for report in known.reports
+                },
+                constraints=self._violations(known),
+                user_attrs={_KNOWN: known.name},
+            )
+        )
+
+    def report(self, number: int, metrics: Mapping[str, float]) -> TrialRecord:
+        """Add a trial's report; one for an epoch that it had reported before replaces that."""
+        trial = self._live[number]
+        epoch = int(metrics["epoch"])
+        report = {**metrics, "seconds": round(self.seconds, 3)}
+        trial.set_user_attr(f"report:{epoch:06d}", report)
+        # Trial.report refuses studies with several objectives; the storage itself does not mind.
+        self._storage.set_trial_intermediate_value(
+            trial._trial_id, epoch, float(report[self._space.search.objectives[0].metric])
+        )
+        reports = self._records[number].reports
+        earlier = tuple(old for old in reports if old["epoch"] < epoch)
+        for old in reports:
+            if old["epoch"] > epoch:  # the trial went back to an old checkpoint; Optuna cannot delete
+                trial.set_user_attr(f"report:{int(old['epoch']):06d}", None)
+        return self._update(number, reports=(*earlier, report))
+
+    def rescue(self, number: int, rescue: Rescue) -> TrialRecord:
+        """Note that something was done to keep a trial's codebook alive."""
+        rescues = (*(old for old in self._records[number].rescues if old.epoch < rescue.epoch), rescue)
+        self._live[number].set_user_attr("rescues", [[old.epoch, old.action] for old in rescues])
+        return self._update(number, rescues=rescues)
+
+    def checkpoint(self, number: int, folder: str, epoch: int | None = None) -> TrialRecord:
+        """Note a trial's complete checkpoint, relative to the results folder; of its last report if not said."""
+        epoch = int(self._records[number].metrics["epoch"]) if epoch is None else epoch
+        self._live[number].set_user_attr("checkpoint", {"folder": folder, "epoch": epoch})
+        return self._update(number, checkpoint=folder, checkpoint_epoch=epoch)
+
+    def finish(
+        self, number: int, state: TrialState, reason: StopReason | None = None, error: str | None = None
+    ) -> TrialRecord:
+        """Give a trial its final state."""
+        objectives = (objective.metric for objective in self._space.search.objectives)
+        if state is TrialState.COMPLETED and not self._records[number].finite(*objectives):
+            state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
+        trial, ended = self._live.pop(number), time.time()
+        for name, value in (("stop_reason", reason), ("error", error), ("ended", ended)):
+            if value is not None:
+                trial.set_user_attr(name, value)
+        record = self._update(number, state=state, stop_reason=reason, error=error, ended=ended)
+        self._tell(trial, record)
+        return record
+
+    def close(self) -> None:
+        """Note how long the search has run. A study without a trial is no search yet, and leaves no journal."""
+        if self._records:
+            self._study.set_user_attr("wall_seconds", self.seconds)
+        elif self._journal:
+            self._journal.unlink(missing_ok=True)
+
+    def to_record(self, skipped_files: Mapping[str, str] | None = None, ended_by: str | None = None) -> SearchRecord:
+        """The whole search as it is now."""
+        settings = self._space.search
+        return SearchRecord(
+            name=self._space.name,
+            trials=self.records,
+            objectives=tuple((objective.metric, objective.mode) for objective in settings.objectives),
+            constraints=tuple((constraint.metric, *constraint.bound) for constraint in settings.constraints),
+            seed=settings.seed,
+            wall_seconds=self.seconds,
+            skipped_files=skipped_files or {},
+            rejected=self.rejected,
+            ended_by=ended_by,
+        )
+
+    def _inherit(self, heir: TrialRecord, parent: TrialRecord) -> TrialRecord:
+        """Let a trial begin with another one's checkpoint, and with what was done to rescue it."""
+        if parent.checkpoint:
+            self.checkpoint(heir.number, parent.checkpoint, parent.checkpoint_epoch)
+        for rescue in parent.rescues:
+            self.rescue(heir.number, rescue)
+        return self._records[heir.number]
+
+    def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
+        known = trial.constraints
+        for name, violation in self._violations(record).items():
+            if name not in known:
+                trial.set_constraint(name, violation)
+        if record.state is TrialState.COMPLETED:
+            values = [record.metrics[objective.metric] for objective in self._space.search.objectives]
+            self._study.tell(trial, values)
+        else:
+            self._study.tell(trial, state=OPTUNA_STATES[record.state])
+
+    def _violations(self, record: TrialRecord) -> dict[str, float]:
+        """How far a trial's last report is beyond each constraint of the space."""
+        return {
+            constraint.metric: constraint.violation(record.metrics[constraint.metric])
+            for constraint in self._space.search.constraints
+            if record.finite(constraint.metric)
+        }
+
+    def _update(self, number: int, **changes: Any) -> TrialRecord:
+        self._records[number] = replace(self._records[number], **changes)
+        return self._records[number]
+
+    def _load(self, frozen: FrozenTrial) -> None:
+        attributes = frozen.user_attrs
+        if _REJECTED in attributes:
+            self._rejected.update(attributes[_REJECTED])
+        if _KNOWN in attributes or frozen.state is OptunaState.WAITING:
+            return
+        if "started" not in attributes:
+            # The driver was killed between Optuna's ask and our note of it: the trial never began.
+            self._study.tell(frozen.number, state=OptunaState.FAIL, skip_if_finished=True)
+            return
+        self._records[frozen.number] = record_of(frozen)
+        if not frozen.state.is_finished():
+            self._live[frozen.number] = optuna.Trial(self._study, frozen._trial_id)

@@ -1,0 +1,1 @@
+"""What a search runs on: nodes, lanes, and what fits on them."""

@@ -1,0 +1,148 @@
+"""What can be said of a configuration before it gets a lane, and how much of a space that leaves."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import optuna
+import torch
+from optuna.samplers import RandomSampler
+
+from ndvq_tune.config import ModelConfig, RunConfig, TrainingConfig
+from ndvq_tune.errors import ShapeError
+from ndvq_tune.model import build_model
+from ndvq_tune.search.engine.proposals import Check
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.training.evaluation import static_metrics
+from ndvq_tune.training.prediction import DeviceType, Prediction, predict
+
+STATIC = ("bits_per_element", "parameters")
+MEMORY, SHAPE = "memory", "shape"
+
+# They change how a model learns, and nothing of what it takes.
+_COSTLESS_MODEL: dict[str, Any] = {
+    "codebook_beta": True,
+    "ema_decay": True,
+    "quantizer": {"restart_threshold", "entropy_weight"},
+}
+_COSTLESS_TRAINING = {"learning_rate", "max_epochs", "optimizer", "weight_decay", "gradient_clip", "compile", "seed"}
+_UNFIT = (ShapeError, RuntimeError, ValueError)  # torch has no error of its own for sizes
+
+Found = TypeVar("Found", Prediction, dict[str, float])
+
+
+class Preflight:
+    """Checks configurations of a space before they are trained; each model is looked at once.
+
+    Args:
+        space: The space, whose constraints on ``bits_per_element`` and ``parameters`` are kept.
+        sample_shape: Shape ``(C, *S)`` of a sample.
+        memory: Bytes that one worker may take; None if nobody knows.
+        device_type: Where workers train.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        sample_shape: Sequence[int],
+        memory: float | None = None,
+        device_type: DeviceType = "cpu",
+    ) -> None:
+        self._bounds = [bound for bound in space.search.constraints if bound.metric in STATIC]
+        self._shape = tuple(sample_shape)
+        self._memory, self._device_type = memory, device_type
+        self._workers = max(1, space.search.resources.workers_per_trial)
+
+    def check(self, config: RunConfig) -> Check:
+        """What rules a configuration out: the metric of a constraint, ``memory``, or ``shape`` if no model fits it.
+
+        Memory is given as a share of what is allowed, minus 1, and only where nothing else rules it out.
+        """
+        metrics = self.static(config)
+        if isinstance(metrics, str):
+            return Check({SHAPE: 1.0}, (SHAPE,))
+        constraints: dict[str, float] = {}
+        for bound in self._bounds:
+            violation = bound.violation(metrics[bound.metric])
+            constraints[bound.metric] = max(violation, constraints.get(bound.metric, violation))
+        broken = tuple(name for name, violation in constraints.items() if violation > 0)
+        if broken or self._memory is None:
+            return Check(constraints, broken)
+        predicted = self.predict(config)
+        if isinstance(predicted, str):
+            return Check({SHAPE: 1.0}, (SHAPE,))
+        constraints[MEMORY] = predicted.memory_bytes / self._memory - 1
+        return Check(constraints, (MEMORY,) if constraints[MEMORY] > 0 else ())
+
+    def static(self, config: RunConfig) -> dict[str, float] | str:
+        """What ``static_metrics`` tells, or why there is no model for these samples."""
+        return _static(_model_key(config), self._shape)
+
+    def predict(self, config: RunConfig) -> Prediction | str:
+        """What a configuration takes, or why it cannot be trained at all."""
+        training = config.training.model_dump_json(exclude=_COSTLESS_TRAINING)
+        return _predicted(_model_key(config), training, self._shape, self._device_type, self._workers)
+
+
+def random_configurations(space: SearchSpace, samples: int, seed: int = 0) -> Iterator[RunConfig]:
+    """Configurations drawn at random from a space; the same for the same seed."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=RandomSampler(seed=seed))
+    for _ in range(samples):
+        yield space.suggest(study.ask())[1]
+
+
+def feasible_share(
+    space: SearchSpace, preflight: Preflight, samples: int = 200, seed: int = 0
+) -> tuple[float, dict[str, int]]:
+    """Share of random configurations that pass, and how many each reason rules out; a few have several."""
+    broken = [preflight.check(config).broken for config in random_configurations(space, samples, seed)]
+    return broken.count(()) / samples, dict(Counter(name for names in broken for name in names))
+
+
+def large_memory(space: SearchSpace, preflight: Preflight, samples: int = 24, seed: int = 0) -> float | None:
+    """Predicted bytes of a worker for a large configuration: the 95th percentile of random ones that are allowed.
+
+    None where none of them can be trained.
+    """
+    allowed = (config for config in random_configurations(space, samples, seed) if not preflight.check(config).broken)
+    found = [predicted for config in allowed if not isinstance(predicted := preflight.predict(config), str)]
+    return float(np.quantile([predicted.memory_bytes for predicted in found], 0.95)) if found else None
+
+
+def _model_key(config: RunConfig) -> str:
+    # How much dropout there is does not matter, but whether there is any does.
+    attention = config.model.attention
+    alike = attention.model_copy(update={"dropout": 0.5 if attention.dropout else 0.0})
+    return config.model.model_copy(update={"attention": alike}).model_dump_json(exclude=_COSTLESS_MODEL)
+
+
+def _or_reason(find: Callable[[], Found]) -> Found | str:
+    """What is found, or the first line of why nothing is."""
+    try:
+        return find()
+    except _UNFIT as error:
+        return str(error).strip().partition("\n")[0]
+
+
+@lru_cache(maxsize=4096)
+def _static(model: str, shape: tuple[int, ...]) -> dict[str, float] | str:
+    def find() -> dict[str, float]:
+        with torch.device("meta"):
+            return static_metrics(build_model(ModelConfig.model_validate_json(model), shape))
+
+    return _or_reason(find)
+
+
+@lru_cache(maxsize=4096)
+def _predicted(
+    model: str, training: str, shape: tuple[int, ...], device_type: DeviceType, workers: int
+) -> Prediction | str:
+    parts = {
+        "model": ModelConfig.model_validate_json(model),
+        "training": TrainingConfig.model_validate_json(training),
+    }
+    # Without data, of which the shape says enough.
+    return _or_reason(lambda: predict(RunConfig().model_copy(update=parts), shape, device_type, workers))

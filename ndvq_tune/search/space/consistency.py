@@ -1,0 +1,46 @@
+"""Whether the parts of a search space go together: sampler, objectives, data and stages."""
+
+from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.search.engine.samplers import GRID, MOST_POINTS
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.distributions import Range
+from ndvq_tune.search.tune.stages import problems as stage_problems
+
+
+def check(space: SearchSpace) -> None:
+    """Make sure that a space can be searched as it says.
+
+    Raises:
+        ConfigError: With everything that does not go together.
+    """
+    problems = [
+        *_sampler_problems(space),
+        *_population_problems(space),
+        *stage_problems(space.data, space.search.fidelity, space.max_epochs),
+    ]
+    if problems:
+        raise ConfigError(space.name, problems)
+
+
+def _sampler_problems(space: SearchSpace) -> list[Problem]:
+    key, settings = "search.sampler.type", space.search
+    if settings.sampler.type == "cmaes" and len(settings.objectives) > 1:
+        return [Problem(key, "cmaes takes one objective; for several there are tpe, gp, nsga2, random, qmc and grid")]
+    if settings.sampler.type != GRID:
+        return []
+    ranges = [p.key for p in space.searched if isinstance(p.distribution, Range) and not p.distribution.integer]
+    if ranges:
+        return [Problem(key, f"grid tries every value, but {', '.join(ranges)} can have any; give choices there")]
+    points = 1
+    for parameter in space.searched:
+        values = parameter.distribution
+        points *= int(values.high - values.low) + 1 if isinstance(values, Range) else len(values.probes)
+    if points > MOST_POINTS:
+        return [Problem(key, f"grid would have up to {points:,} points; it takes up to {MOST_POINTS:,}")]
+    return []
+
+
+def _population_problems(space: SearchSpace) -> list[Problem]:
+    if space.search.scheduler.type == "pbt" and space.search.fidelity.stages > 1:
+        return [Problem("search.fidelity", "pbt compares trials at full size; leave out resolution and clip_length")]
+    return []

@@ -1,0 +1,51 @@
+"""What a search space says about the search itself: its goals, its strategy, when it stops, what it runs on."""
+
+from pydantic import Field
+
+from ndvq_tune.config import Frozen, Positive
+from ndvq_tune.search.space.settings.fidelity import FidelitySettings
+from ndvq_tune.search.space.settings.goals import Constraint, DirectedMetric, Objective
+from ndvq_tune.search.space.settings.resources import ResourceSettings
+from ndvq_tune.search.space.settings.sampler import SamplerSettings
+from ndvq_tune.search.space.settings.scheduler import AshaSettings, SchedulerSettings
+from ndvq_tune.search.space.settings.stopping import Duration, StopSettings
+
+
+class ConfirmSettings(Frozen):
+    """Repeat the best trials with other seeds, to tell luck from merit."""
+
+    top: Positive = Field(3, description="trials of the front to repeat, the recommended one first")
+    seeds: Positive = Field(3, description="repetitions of each, in full and with seeds of their own")
+
+
+class SearchSettings(Frozen):
+    """How the space is searched."""
+
+    trials: Positive = Field(24, description="trials of the whole search")
+    objectives: tuple[Objective, ...] = Field(
+        (Objective(metric="recon_loss", mode="min"),),
+        min_length=1,
+        description="what a good trial has, most important first",
+    )
+    constraints: tuple[Constraint, ...] = Field((), description="bounds that a good trial keeps")
+    sampler: SamplerSettings = SamplerSettings()
+    scheduler: SchedulerSettings = AshaSettings()
+    fidelity: FidelitySettings = FidelitySettings()
+    stop: StopSettings = StopSettings()
+    until: dict[DirectedMetric, float] = Field(
+        {}, description="end the search when a trial that keeps the constraints is as good as this in every metric"
+    )
+    time_budget: Duration | None = Field(None, description="end the search after this time")
+    stall: Positive | None = Field(None, description="end the search after so many trials that did not move the front")
+    confirm: ConfirmSettings | None = None
+    seed: int = Field(0, ge=0, description="seed of the sampler; with one lane, it repeats the same search")
+    resources: ResourceSettings = ResourceSettings()
+
+
+class TrackingSettings(Frozen):
+    """Where MLflow keeps the search."""
+
+    experiment: str | None = Field(None, min_length=1, description="MLflow experiment; the search's name if not given")
+    uri: str | None = Field(
+        None, min_length=1, description="MLflow store; sqlite:///mlflow.db in the current folder if not given"
+    )

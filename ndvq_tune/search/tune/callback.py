@@ -1,0 +1,105 @@
+"""What the driver does at each event of a search, apart from deciding."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+
+from ndvq_tune.errors import TrackingError
+from ndvq_tune.records import TrialRecord, number_of
+from ndvq_tune.search.engine.study import Study
+from ndvq_tune.search.progress import Progress
+from ndvq_tune.search.tune.scheduler import EngineScheduler
+from ndvq_tune.search.tune.searcher import final_result
+from ndvq_tune.tracking.mlflow import MlflowTracker
+
+
+class SearchCallback(tune.Callback):
+    """Shows progress, keeps MLflow up to date and notes checkpoints.
+
+    MLflow is told by a thread of its own: a lane that waits for the next decision need not wait for a database.
+
+    Args:
+        study: The study.
+        scheduler: Its decisions are put into Tune's results.
+        tracker: MLflow.
+        progress: What the person sees.
+        folder: The results folder.
+        check: Called at every step of the controller; may raise to end the search.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        scheduler: EngineScheduler,
+        tracker: MlflowTracker,
+        progress: Progress,
+        folder: Path,
+        check: Callable[[], None],
+    ) -> None:
+        self._study, self._scheduler, self._tracker = study, scheduler, tracker
+        self._progress, self._folder, self._check = progress, folder, check
+        self._tracking_failed = False
+        self._tracking = ThreadPoolExecutor(1)
+
+    def close(self) -> None:
+        """Wait until MLflow has heard of everything."""
+        self._tracking.shutdown()
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """A safe point to stop at: nothing is half written."""
+        self._check()
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Correct Tune's view of failed trials."""
+        self._scheduler.mark_failed()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has a lane."""
+        self._show(trial)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """A trial has reported."""
+        if "rescue" in result:
+            self._progress.note(f"{trial.trial_id}: its codebook has collapsed; rescued by {result['rescue']}")
+        self._show(trial)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial has ended; Tune's table keeps why."""
+        trial.last_result.update(final_result(self._show(trial)))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial's lane was lost too often."""
+        self._show(trial)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A trial's lane was lost, and another takes over."""
+        epoch = self._study.record(number_of(trial.trial_id)).checkpoint_epoch
+        self._progress.note(f"{trial.trial_id}: its process was lost; it goes on from epoch {epoch} in a new one")
+
+    def on_checkpoint(
+        self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info: Any
+    ) -> None:
+        """A checkpoint is complete on the storage."""
+        path = Path(checkpoint.path).relative_to(self._folder)
+        self._study.checkpoint(number_of(trial.trial_id), path.as_posix())
+
+    def _show(self, trial: Trial) -> TrialRecord:
+        record = self._study.record(number_of(trial.trial_id))
+        self._progress.update(record)
+        self._tracking.submit(self._track, record)
+        return record
+
+    def _track(self, record: TrialRecord) -> None:
+        try:
+            self._tracker.sync(record)
+        except TrackingError as error:
+            # Tracking is a view: it must not end a search, and the next sync makes good what this one missed.
+            if not self._tracking_failed:
+                self._progress.note(f"MLflow: {error}; the search goes on and will try again")
+            self._tracking_failed = True

@@ -1,0 +1,71 @@
+"""Ray Tune's scheduler on top of our engine."""
+
+from typing import Any
+
+from ray.tune import TuneError
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from ndvq_tune.metrics import METRICS
+from ndvq_tune.records import TrialState, number_of
+from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.verdict import Decision
+
+_IN_TUNE = {
+    Decision.CONTINUE: TrialScheduler.CONTINUE,
+    Decision.PAUSE: TrialScheduler.PAUSE,
+    Decision.STOP: TrialScheduler.STOP,
+}
+
+
+class EngineScheduler(FIFOScheduler):
+    """Passes every report on to the engine, and its decision back to Tune.
+
+    Args:
+        engine: The engine.
+        lanes: Concurrent trials.
+    """
+
+    def __init__(self, engine: Engine, lanes: int) -> None:
+        super().__init__()
+        self._engine, self._lanes = engine, lanes
+        self._failed: list[tuple[Any, Trial]] = []
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Note a report, or an error, and decide."""
+        number = number_of(trial.trial_id)
+        if "error" in result:
+            self._engine.fail(number, result["error"])
+            self._failed.append((tune_controller, trial))
+            return str(TrialScheduler.STOP)
+        decision = self._engine.report(number, own_metrics(result), result.get("rescue"))
+        return str(_IN_TUNE[decision])
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """A trial that waits for its first lane; else, where a lane is free, the paused one that has come least far."""
+        trials = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
+        for trial in trials.values():
+            if trial.status == Trial.PENDING:
+                return trial
+        number = self._engine.next_paused()
+        if number is None or self._engine.busy >= self._lanes:
+            return None
+        paused = next(trial for name, trial in trials.items() if number_of(name) == number)
+        if paused.status != Trial.PAUSED:  # its checkpoint is still being written
+            return None
+        self._engine.resume(number)
+        return paused
+
+    def mark_failed(self) -> None:
+        """Let Tune call failed what failed. Tune itself would have killed the lane for it."""
+        for tune_controller, trial in self._failed:
+            verdict = self._engine.verdict(number_of(trial.trial_id))
+            assert verdict.state is TrialState.FAILED
+            trial.handle_error(TuneError(verdict.error))
+            tune_controller._set_trial_status(trial, Trial.ERROR)
+        self._failed.clear()
+
+
+def own_metrics(result: dict[str, Any]) -> dict[str, float]:
+    """The report inside a Tune result."""
+    return {name: float(result[name]) for name in ("epoch", *METRICS) if name in result}

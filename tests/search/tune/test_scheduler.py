@@ -1,0 +1,109 @@
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from ndvq_tune.records import Rescue, TrialState
+from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.tune.scheduler import EngineScheduler, own_metrics
+from tests.search.search_examples import report, space_of
+
+SPACE = space_of(search={"scheduler": {"type": "none"}, "stop": {"plateau": None}})
+POPULATION = space_of(search={"trials": 3, "scheduler": {"type": "pbt", "interval": 2}, "stop": {"plateau": None}})
+
+
+class Tune:
+    """What the scheduler sees of Tune's controller."""
+
+    def __init__(self) -> None:
+        self.trials: list[SimpleNamespace] = []
+        self.told: list[object] = []
+
+    def add(self, number: int, status: str = Trial.PENDING) -> SimpleNamespace:
+        trial = SimpleNamespace(trial_id=f"trial-{number:04d}", status=status, handle_error=self.told.append)
+        self.trials.append(trial)
+        return trial
+
+    def get_live_trials(self) -> list[SimpleNamespace]:
+        return self.trials
+
+    def _set_trial_status(self, trial: SimpleNamespace, status: str) -> None:
+        self.told.append((trial.trial_id, status))
+
+
+def result(**values) -> dict:
+    """Tune's result: a report among much else."""
+    return {"trial_id": "trial-0000", "training_iteration": 1, "time_total_s": 3.0, "done": False, **values}
+
+
+@pytest.fixture
+def engine(open_study) -> Engine:
+    return Engine(open_study(SPACE), SPACE)
+
+
+def test_own_metrics_are_floats_and_what_is_not_reported_is_left_out():
+    assert own_metrics({"epoch": 2, "psnr": 3, "done": True, "config": {}}) == {"epoch": 2.0, "psnr": 3.0}
+
+
+def test_reports_go_to_the_engine_and_its_decisions_to_tune(engine):
+    scheduler, tune = EngineScheduler(engine, 1), Tune()
+    trial = tune.add(engine.next_trial().number, Trial.RUNNING)
+    assert scheduler.on_trial_result(tune, trial, result(**report(1))) == TrialScheduler.CONTINUE
+    assert scheduler.on_trial_result(tune, trial, result(**report(9))) == TrialScheduler.STOP
+    assert engine.verdict(0).state is TrialState.COMPLETED
+
+
+def test_a_rescue_in_a_report_is_kept(engine):
+    scheduler, tune = EngineScheduler(engine, 1), Tune()
+    trial = tune.add(engine.next_trial().number, Trial.RUNNING)
+    scheduler.on_trial_result(tune, trial, result(**report(1), rescue="lower_beta"))
+    for epoch in range(2, 10):
+        scheduler.on_trial_result(tune, trial, result(**report(epoch)))
+    assert engine.finish(0).rescues == (Rescue(1, "lower_beta"),)
+
+
+def test_an_error_fails_the_trial_and_tune_hears_of_it_after_the_step(engine):
+    """Within it, Tune would end the lane for it."""
+    scheduler, tune = EngineScheduler(engine, 1), Tune()
+    trial = tune.add(engine.next_trial().number, Trial.RUNNING)
+    assert scheduler.on_trial_result(tune, trial, result(error="it broke")) == TrialScheduler.STOP
+    assert engine.verdict(0).error == "it broke"
+    assert tune.told == []
+    scheduler.mark_failed()
+    scheduler.mark_failed()
+    assert str(tune.told[0]) == "it broke"
+    assert tune.told[1:] == [("trial-0000", Trial.ERROR)]
+
+
+def test_what_waits_for_its_first_lane_runs_first(engine):
+    scheduler, tune = EngineScheduler(engine, 2), Tune()
+    assert scheduler.choose_trial_to_run(tune) is None
+    tune.add(engine.next_trial().number, Trial.RUNNING)
+    waiting = tune.add(engine.next_trial().number)
+    assert scheduler.choose_trial_to_run(tune) is waiting
+    assert scheduler.choose_trial_to_run(tune) is waiting
+
+
+def test_of_a_population_the_one_that_came_least_far_goes_on_where_a_lane_is_free(open_study):
+    engine = Engine(open_study(POPULATION), POPULATION)
+    scheduler, tune = EngineScheduler(engine, 1), Tune()
+    for number, epochs in enumerate(((1, 2, 4), (1, 2))):
+        trial = tune.add(engine.next_trial().number, Trial.RUNNING)
+        decisions = []
+        for epoch in epochs:
+            decisions.append(scheduler.on_trial_result(tune, trial, result(**report(epoch))))
+            if decisions[-1] == TrialScheduler.PAUSE and epoch != epochs[-1]:
+                engine.resume(number)
+        assert decisions[:2] == [TrialScheduler.CONTINUE, TrialScheduler.PAUSE]
+    assert scheduler.choose_trial_to_run(tune) is None  # still being saved
+    for trial in tune.trials:
+        trial.status = Trial.PAUSED
+    third = tune.add(engine.next_trial().number)
+    assert scheduler.choose_trial_to_run(tune) is third
+    third.status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(tune) is None  # the only lane has the third
+    scheduler.on_trial_result(tune, third, result(**report(2)))
+    third.status = Trial.PAUSED
+    assert scheduler.choose_trial_to_run(tune) is tune.trials[1]
+    assert engine.busy == 1
