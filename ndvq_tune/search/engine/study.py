@@ -15,7 +15,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
@@ -39,6 +39,16 @@ class _FirstObjectiveStudy(optuna.Study):
     @property
     def direction(self) -> optuna.study.StudyDirection:
         return self.directions[0]
+
+
+class _OneWriter(JournalFileOpenLock):
+    """No lock: a results folder has one driver at a time, which holds the whole folder."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class Study:
         """The study of a results folder, begun there if there is none."""
         journal = folder / JOURNAL
         drop_torn_line(journal)
-        study = cls(space, JournalStorage(JournalFileBackend(str(journal))))
+        study = cls(space, JournalStorage(JournalFileBackend(str(journal), lock_obj=_OneWriter(str(journal)))))
         study._journal = journal
         return study
 

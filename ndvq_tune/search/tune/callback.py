@@ -44,6 +44,7 @@ class SearchCallback(tune.Callback):
         self._progress, self._folder, self._check = progress, folder, check
         self._tracking_failed = False
         self._tracking = ThreadPoolExecutor(1)
+        self._untold: dict[int, TrialRecord] = {}  # the latest of each trial that MLflow has yet to hear of
 
     def close(self) -> None:
         """Wait until MLflow has heard of everything."""
@@ -66,7 +67,7 @@ class SearchCallback(tune.Callback):
     ) -> None:
         """A trial has reported."""
         if "rescue" in result:
-            self._progress.note(f"{trial.trial_id}: its codebook has collapsed; rescued by {result['rescue']}")
+            self._progress.note(f"{trial.trial_id}: its codebook has collapsed; rescue: {result['rescue']}")
         self._show(trial)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -92,12 +93,15 @@ class SearchCallback(tune.Callback):
     def _show(self, trial: Trial) -> TrialRecord:
         record = self._study.record(number_of(trial.trial_id))
         self._progress.update(record)
-        self._tracking.submit(self._track, record)
+        waiting = record.number in self._untold
+        self._untold[record.number] = record
+        if not waiting:  # a slow store hears of several reports at once
+            self._tracking.submit(self._track, record.number)
         return record
 
-    def _track(self, record: TrialRecord) -> None:
+    def _track(self, number: int) -> None:
         try:
-            self._tracker.sync(record)
+            self._tracker.sync(self._untold.pop(number))
         except TrackingError as error:
             # Tracking is a view: it must not end a search, and the next sync makes good what this one missed.
             if not self._tracking_failed:
