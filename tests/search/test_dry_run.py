@@ -8,8 +8,8 @@ from ndvq_tune.model import build_model
 from ndvq_tune.search import dry_run
 from ndvq_tune.search.dry_run import EXTREMES, feasibility, print_dry_run
 from ndvq_tune.search.resources.extremes import extreme
-from ndvq_tune.search.resources.lanes import plan_lanes
 from ndvq_tune.search.resources.preflight import Preflight
+from ndvq_tune.search.resources.provision import provide
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
 from tests.search.search_examples import space_of
@@ -76,8 +76,8 @@ def test_an_extreme_is_a_model_that_the_search_can_draw(name):
 
 def printed(space: SearchSpace, **extra: float) -> str:
     console = Console(file=io.StringIO(), width=240)
-    plan = plan_lanes([{"CPU": 2.0} | extra], space.search.trials, space.search.resources, "storage")
-    print_dry_run(space, plan, console)
+    plan, preflight = provide(space, space.data.sample_shape, [{"CPU": 2.0} | extra])
+    print_dry_run(space, plan, preflight, console)
     return console.file.getvalue()
 
 
@@ -90,7 +90,7 @@ def test_the_print_has_the_space_the_lanes_and_the_extremes(everything, tmp_path
     assert f"{most:,.0f}" in rows["most parameters"]
     assert "1.2500" in rows["highest rate"]  # 5 bits a code, 4 pixels a code
     assert "0.2500" in rows["lowest rate"]  # 4 bits a code, 16 pixels a code
-    assert "n_codes 16, downsample 1x4x4" in rows["lowest rate"]
+    assert "\nlowest rate: n_codes 16, downsample 1x4x4\n" in text
 
 
 def test_a_space_without_anything_to_search_prints_its_one_model():
@@ -103,18 +103,10 @@ def test_the_print_says_how_much_passes_and_what_rules_out_the_rest(monkeypatch)
     bounded = space_of(search={"constraints": [{"metric": "bits_per_element", "at_most": 0.01}]})
     assert "about 0% of the space passes before training: 100% break bits_per_element at_most 0.01" in printed(bounded)
     text = printed(space_of(), memory=2.0**28)
-    assert "100% may not fit the memory of a worker (0.1 GiB) (of 10 random configurations)" in text
+    assert "100% may not fit the memory of a worker (0.2 GiB) (of 10 random configurations)" in text
     assert "about 100% of the space passes before training (of 10" in printed(space_of(), memory=2.0**40)
 
 
 def test_shares_are_those_of_the_sample():
     text = feasibility(space_of(), 0.5, {"shape": dry_run.SAMPLES // 2}, None)
     assert text == "about 50% of the space passes before training: 50% do not fit the samples"
-
-
-def test_the_shape_of_samples_is_asked_once(monkeypatch):
-    """For arrays that lists a folder."""
-    asked = []
-    monkeypatch.setattr(dry_run, "sample_shape", lambda data: asked.append(data) or data.sample_shape)
-    printed(SPACE)
-    assert len(asked) == 1

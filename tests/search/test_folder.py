@@ -103,9 +103,13 @@ def test_a_search_goes_on_with_the_space_it_ran_with(results):
     assert space.search.trials == 4
 
 
-def test_a_search_may_go_on_with_more_trials_and_another_mlflow(results):
-    space = kept_space(results, ["search.trials=9", "tracking.uri=http://elsewhere:5000"])
-    assert space.search.trials == 9
+def test_a_search_may_go_on_with_more_trials_other_ends_and_resources_and_another_mlflow(results):
+    changes = ["search.trials=9", "search.time_budget=10m", "search.until={psnr: 30}", "search.stall=5"]
+    changes += ["search.confirm={top: 1}", "search.resources.lanes=3", "tracking.uri=http://elsewhere:5000"]
+    space = kept_space(results, changes)
+    search = space.search
+    assert (search.trials, search.time_budget, search.until, search.stall) == (9, 600, {"psnr": 30}, 5)
+    assert (search.confirm.top, search.resources.lanes) == (1, 3)
     assert space.tracking.uri == "http://elsewhere:5000"
 
 
@@ -123,7 +127,7 @@ def test_a_search_may_go_on_with_more_trials_and_another_mlflow(results):
     ],
 )
 def test_what_its_trials_mean_may_not_change(results, override, named):
-    with pytest.raises(ResultsError, match=r"only search\.trials and tracking\.uri may") as error:
+    with pytest.raises(ResultsError, match=r"only search\.trials, .*, tracking\.uri may") as error:
         kept_space(results, ["search.trials=9", override])
     assert named in str(error.value)
 

@@ -12,11 +12,12 @@ from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.runner import Outcome
+from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import SMALL, begin, report, write_yaml
 
 OPTIONS = {
-    "--space", "--trials", "--time-budget", "--data", "--output", "--name", "--resume", "--seed", "--set", "--dry-run",
-    "--address", "--tracking-uri",
+    "--space", "--trials", "--time-budget", "--data", "--output", "--name", "--resume", "--warm-start", "--seed",
+    "--set", "--dry-run", "--address", "--tracking-uri",
 }  # fmt: skip
 
 
@@ -34,8 +35,8 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Searches that the command begins; each completes one trial at once, without Ray."""
     searches: list[tuple] = []
 
-    def run_search(space, dataset, folder, console, address, time_budget):
-        searches.append((space, folder, address, time_budget))
+    def run_search(space, dataset, folder, console, address, known):
+        searches.append((space, folder, address, known))
         trial = TrialRecord(0, {}, space.complete({}).to_dict(), TrialState.COMPLETED, (report(),), checkpoint="x")
         return Outcome(SearchRecord(space.name, (trial,), (("recon_loss", "min"),)), True, "mlflow ui")
 
@@ -154,11 +155,12 @@ def test_options_take_the_place_of_what_the_space_says(space, begun, tmp_path):
     options += ["--address", "auto", "--tracking-uri", "http://localhost:5000", "--set", "training.batch_size=2"]
     result = run("--space", space, *options)
     assert result.exit_code == 0, result.output
-    ((searched, folder, address, budget),) = begun
+    ((searched, folder, address, known),) = begun
     assert (searched.name, searched.search.trials, searched.search.seed) == ("2024", 3, 9)
+    assert searched.search.time_budget == 120
     assert searched.data.path == "my clips #1: best"
     assert searched.complete({}).training.batch_size == 2
-    assert (searched.tracking.uri, address, budget) == ("http://localhost:5000", "auto", 120)
+    assert (searched.tracking.uri, address, known) == ("http://localhost:5000", "auto", None)
     assert folder == Path("runs/2024").absolute()
     assert SearchSpace.load(folder / "space.yaml") == searched
 
@@ -184,7 +186,40 @@ def test_resume_goes_on_with_the_space_kept_in_the_folder(space, begun, tmp_path
     assert searched.complete({}).model.n_hiddens == 8
     assert searched.search.trials == 9
     assert where == folder
-    assert "only search.trials and tracking.uri may" in failure("--resume", "--output", folder, "--seed", 4)
+    assert "but search.seed would change; only" in failure("--resume", "--output", folder, "--seed", 4)
+
+
+def test_a_warm_start_takes_over_what_an_earlier_search_found(space, begun, tmp_path):
+    losses = [0.3, 0.2, 0.4]
+    points = [POINT | {"model.codebook_beta": beta} for beta in (0.1, 0.2, 0.4)]
+    write_results(tmp_path / "earlier", SearchSpace.load(space), points, losses)
+    result = run("--space", space, "--warm-start", tmp_path / "earlier")
+    assert result.exit_code == 0, result.output
+    assert f"{tmp_path}/earlier: 3 trials taken over, 0 more to be tried first" in result.output
+    ((_, _, _, known),) = begun
+    assert [trial.params for trial in known.known] == points
+    assert [trial.metrics["recon_loss"] for trial in known.known] == losses
+
+
+def test_a_dry_run_says_what_a_warm_start_would_take_over(space, begun, tmp_path):
+    write_results(tmp_path / "earlier", SearchSpace.load(space), [POINT], [0.3])
+    result = run("--space", space, "--warm-start", tmp_path / "earlier", "--dry-run", "--set", "model.n_hiddens=8")
+    assert result.exit_code == 0, result.output
+    assert "0 trials taken over, 1 more to be tried first" in result.output
+    assert begun == []
+
+
+def test_a_search_that_goes_on_takes_nothing_over(space, begun, tmp_path):
+    write_results(tmp_path / "earlier", SearchSpace.load(space), [POINT], [0.3])
+    message = failure("--resume", "--output", tmp_path / "earlier", "--warm-start", tmp_path / "earlier")
+    assert "Invalid value for --warm-start: is for a new search; this one has trials of its own" in message
+    assert begun == []
+
+
+def test_a_warm_start_from_nothing(space, begun, tmp_path):
+    message = failure("--space", space, "--warm-start", tmp_path / "none")
+    assert f"{tmp_path}/none: holds no search; needs a results folder such as runs/NAME" in message
+    assert begun == []
 
 
 def outcome(*, finished: bool, **trial: object) -> Outcome:

@@ -36,7 +36,7 @@ def pipe() -> Console:
 
 
 def lines_of(pipe: Console, *records: TrialRecord, notes: tuple[str, ...] = ()) -> list[str]:
-    with search_progress(pipe, 8, (), None) as progress:
+    with search_progress(pipe, lambda: 8, (), None) as progress:
         assert isinstance(progress, Lines)
         for record in records:
             progress.update(record)
@@ -51,18 +51,28 @@ def test_a_pipe_gets_one_line_a_report(pipe):
     assert lines == [
         "trial-0003 starts",
         "trial-0003 epoch 5/20 recon_loss 0.1235 psnr 21.99 perplexity 301.3 usage 75.6% bits 0.1562",
-        "trial-0003 epoch 5/20 recon_loss 0.1235 psnr 21.99 perplexity 301.3 usage 75.6% bits 0.1562 pruned (collapse)",
+        "trial-0003 pruned (collapse)",
     ]
 
 
 @pytest.mark.parametrize("outcome", ENDINGS)
 def test_a_line_says_how_a_trial_ended(pipe, outcome):
-    (line,) = lines_of(pipe, trial(0, LAST, **ENDINGS[outcome]))
-    assert f" {outcome.strip()}" in line
+    report, end = lines_of(pipe, trial(0, LAST, **ENDINGS[outcome]))
+    assert report.startswith("trial-0000 epoch 5/20")
+    assert end.startswith(f"trial-0000 {outcome.strip()}")
+
+
+def test_a_report_that_was_shown_is_not_shown_again(pipe):
+    """A trial that is paused and resumed, or taken up by another session, starts again with its last report."""
+    known = trial(0, report(1))
+    with search_progress(pipe, lambda: 8, (known,), None) as progress:
+        for record in (known, trial(0, LAST), trial(0, LAST)):
+            progress.update(record)
+    assert [line.split()[:3] for line in pipe.file.getvalue().splitlines()] == [["trial-0000", "epoch", "5/20"]]
 
 
 def test_lines_have_no_control_characters_and_are_never_broken(pipe):
-    records = [trial(0), trial(0, report(1, math.nan, psnr=math.nan)), trial(0, LAST, state=TrialState.COMPLETED)]
+    records = [trial(0), trial(0, report(1, math.nan, psnr=math.nan)), trial(0, LAST), trial(1)]
     note = "trial-0000: its process was lost [see logs] " + "x" * 300
     assert len(lines_of(pipe, *records, notes=(note,))) == len(records) + 1
     assert re.fullmatch(r"[\x20-\x7e\n]*", pipe.file.getvalue())
@@ -71,7 +81,7 @@ def test_lines_have_no_control_characters_and_are_never_broken(pipe):
 
 def rendered(known: tuple[TrialRecord, ...], *records: TrialRecord) -> str:
     console = Console(file=io.StringIO(), force_terminal=True, width=120, record=True)
-    view = search_progress(console, 8, known, None)
+    view = search_progress(console, lambda: 8, known, None)
     assert isinstance(view, LiveTable)
     for record in records:
         view.update(record)
@@ -111,7 +121,7 @@ def test_an_update_replaces_what_was_known():
 
 def test_a_note_stands_above_the_table():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with search_progress(console, 8, (), None) as progress:
+    with search_progress(console, lambda: 8, (), None) as progress:
         progress.note("interrupted; [saving]")
     assert "interrupted; [saving]\n" in re.sub(r"\x1b\[[?0-9;]*[a-z]", "", console.file.getvalue())
 

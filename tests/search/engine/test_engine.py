@@ -198,10 +198,42 @@ def test_what_is_ruled_out_beforehand_is_no_trial_but_optuna_learns_of_it(open_s
     rejected = [trial for trial in asked if trial.params["model.n_codes"] > 16]
     assert len(rejected) == session.study.rejected["bits"] == len(asked) - 5 > 0
     assert all(trial.constraints["bits"] == math.log2(trial.params["model.n_codes"]) - 4 for trial in asked)
-    assert all(trial.state.name == "PRUNED" and not trial.intermediate_values for trial in rejected)
+    assert all(trial.state.name == "FAIL" and not trial.intermediate_values for trial in rejected)
     resumed = open_study(space)
     assert resumed.rejected == session.study.rejected
     assert len(resumed.records) == 5
+
+
+def test_no_configuration_is_trained_twice_and_a_space_that_is_used_up_ends_the_search(open_study):
+    model = {
+        "downsample": [2, 2, 2],
+        "attention": {"type": "none", "n_head": 1},
+        "codebook_beta": {"choice": [0.1, 1.0]},
+    }
+    space = space_of(model=model, search={"trials": 10})
+    session = Session(open_study(space), space)
+    assert len(session.run_all()) == 6
+    points = [
+        (record.params["model.n_codes"], record.params["model.codebook_beta"]) for record in session.study.records
+    ]
+    assert sorted(points) == [(codes, beta) for codes in (16, 32, 64) for beta in (0.1, 1.0)]
+    assert session.study.rejected["repeated"] > 0
+    assert session.engine.finished
+    assert session.engine.expected == 6
+
+
+def test_a_share_of_the_trials_is_drawn_at_random_whatever_was_learned():
+    """TPE with nothing but random draws is random search; the same seed gives the same trials."""
+    points = {}
+    for name, fraction in (("tpe", 0.0), ("tpe", 0.999999), ("random", 0.0)):
+        sampler = {"type": name, "startup_trials": 4, "random_fraction": fraction}
+        space = space_of(search={"trials": 12, "sampler": sampler})
+        session = Session(Study.in_memory(space), space)
+        session.run_all()
+        points[name, fraction] = [dict(record.params) for record in session.study.records]
+    assert points["tpe", 0.999999] == points["random", 0.0]
+    assert points["tpe", 0.0][:4] == points["random", 0.0][:4]
+    assert points["tpe", 0.0][4:] != points["random", 0.0][4:]
 
 
 def test_a_space_in_which_nothing_is_allowed_is_an_error():

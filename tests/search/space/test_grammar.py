@@ -16,7 +16,7 @@ from ndvq_tune.search.space.grammar_page import filled, in_words
 from ndvq_tune.search.space.settings.sampler import SamplerSettings
 from ndvq_tune.yaml_file import Document
 
-TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[3]
 PAGE = (TOP / "docs" / "space.md").read_text(encoding="utf-8")
 SPACES = sorted((TOP / "search_spaces").glob("*.yaml"))
 SCHEMA = space_schema()

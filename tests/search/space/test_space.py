@@ -7,7 +7,7 @@ from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import Document
 from tests.search.search_examples import SMALL, merged, space_of, write_yaml
 
-SHIPPED = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
 
 
 def draws(space: SearchSpace, count: int = 60):
