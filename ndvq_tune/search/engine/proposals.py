@@ -1,10 +1,12 @@
 """Where new trials come from: the sampler, a grid, a better member of the population, or the best to repeat."""
 
+import json
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
+from typing import Any
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
@@ -16,6 +18,7 @@ from ndvq_tune.search.engine.study import Draft, Study
 from ndvq_tune.search.space import SearchSpace
 
 MOST_REJECTIONS = 300
+REPEATED = "repeated"
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,17 @@ class Proposals:
 
     def __init__(self, study: Study, space: SearchSpace, preflight: Preflight) -> None:
         self._study, self._space, self._preflight = study, space, preflight
+        self._tried = {_key(record.params) for record in study.records}
+        self._exhausted = False
         self._grid = None
         if space.search.sampler.type == GRID:
-            tried = [dict(record.params) for record in study.records]
-            self._grid = deque(point for point in grid(space) if point not in tried)
+            self._grid = deque(point for point in grid(space) if _key(point) not in self._tried)
 
     @property
     def trials(self) -> int:
-        """Trials that the search will have: never more than a grid has points."""
+        """Trials that the search will have: never more than its space has points."""
+        if self._exhausted:
+            return self._searched
         wanted = self._space.search.trials
         return wanted if self._grid is None else min(wanted, self._searched + len(self._grid))
 
@@ -63,18 +69,31 @@ class Proposals:
         return confirm.top * confirm.seeds if confirm else 0
 
     def searched(self) -> TrialRecord | None:
-        """A trial of a point that is not ruled out beforehand; none when all trials of the search have begun."""
+        """A trial of a new point that is not ruled out beforehand; none when all trials of the search have begun.
+
+        A point that was tried before is left out: the same configuration learns the same again. The next one is drawn
+        at random then, as the sampler would come back to what it likes.
+        """
+        at_random = self._by_chance()
+        rejected = 0
         for _ in range(MOST_REJECTIONS):
             if self._searched >= self.trials:
                 return None
-            draft = self._study.propose(self._grid.popleft() if self._grid else None)
+            draft = self._study.propose(self._grid.popleft() if self._grid else None, at_random=at_random)
+            if _key(draft.params) in self._tried:
+                self._study.reject(draft, {}, (REPEATED,))
+                at_random = True
+                continue
             check = self._preflight(draft.config)
             if not check.broken:
+                self._tried.add(_key(draft.params))
                 return self._study.begin(draft, check.constraints)
             self._study.reject(draft, check.constraints, check.broken)
-        counts = ", ".join(f"{count} by {name}" for name, count in self._study.rejected.items())
-        message = f"ruled out {MOST_REJECTIONS} configurations in a row before training ({counts}); see --dry-run"
-        raise ConfigError(self._space.name, [Problem("search.constraints", message)])
+            rejected += 1
+        if rejected == MOST_REJECTIONS:
+            raise self._nothing_allowed()
+        self._exhausted = True
+        return None
 
     def heir(self) -> TrialRecord | None:
         """A trial in place of a member of the population that ended because it was among the worst."""
@@ -110,6 +129,16 @@ class Proposals:
         first = [winner] if winner else []
         return list({trial.number: trial for trial in (*first, *pareto(alone), *ranked(alone))}.values())[:top]
 
+    def _by_chance(self) -> bool:
+        """Whether the next point is drawn at random whatever has been learned; the same for the same seed."""
+        settings = self._space.search
+        return random.Random(f"{settings.seed}/{self._searched}").random() < settings.sampler.random_fraction
+
+    def _nothing_allowed(self) -> ConfigError:
+        counts = ", ".join(f"{count} by {name}" for name, count in self._study.rejected.items())
+        message = f"ruled out {MOST_REJECTIONS} configurations in a row before training ({counts}); see --dry-run"
+        return ConfigError(self._space.name, [Problem("search.constraints", message)])
+
     @property
     def _searched(self) -> int:
         return sum(record.role is Role.SEARCH for record in self._study.records)
@@ -118,6 +147,10 @@ class Proposals:
 def rivals(record: TrialRecord, records: tuple[TrialRecord, ...]) -> list[TrialRecord]:
     """The trials that a trial is compared with: all others, but no repetitions."""
     return [other for other in records if other.number != record.number and other.role is not Role.CONFIRM]
+
+
+def _key(params: Mapping[str, Any]) -> str:
+    return json.dumps(params, sort_keys=True)
 
 
 def _with_seed(draft: Draft, seed: int) -> Draft:

@@ -139,13 +139,18 @@ class Study:
         """Seconds that this search has run, all sessions together."""
         return self._seconds_before + self._clock() - self._opened
 
-    def propose(self, params: Mapping[str, Any] | None = None) -> Draft:
-        """A new point: these values, and the sampler's for all others; or the first that was enqueued."""
+    def propose(self, params: Mapping[str, Any] | None = None, at_random: bool = False) -> Draft:
+        """A new point: these values, and the sampler's for all others; or the first that was enqueued.
+
+        Args:
+            params: Values, by full key path.
+            at_random: Draw as for a startup trial, whatever the sampler has learned.
+        """
         if params is not None:
             self.enqueue(params)
         searched = sum(record.role is Role.SEARCH for record in self.records)
         startup = searched < self._space.search.sampler.startup_trials
-        self._study.sampler = self._startup if startup else self._sampler
+        self._study.sampler = self._startup if startup or at_random else self._sampler
         trial = self._study.ask()
         return Draft(trial, *self._space.suggest(trial))
 
@@ -179,7 +184,10 @@ class Study:
         return self._inherit(record, parent) if parent and role is Role.EXPLOIT else record
 
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
-        """Tell Optuna that a point is infeasible, without a trial.
+        """Tell Optuna that a point is infeasible, or was tried before, without a trial.
+
+        As a failure, which samplers leave out: shown every rejected point, TPE learns mostly what a rule knows already,
+        and finds less (docs/architecture.md).
 
         Args:
             draft: The point.
@@ -189,7 +197,7 @@ class Study:
         for name, violation in constraints.items():
             draft.trial.set_constraint(name, violation)
         draft.trial.set_user_attr(_REJECTED, list(broken))
-        self._study.tell(draft.trial, state=OptunaState.PRUNED)
+        self._study.tell(draft.trial, state=OptunaState.FAIL)
         self._rejected.update(broken)
 
     def enqueue(self, params: Mapping[str, Any]) -> None:

@@ -14,3 +14,6 @@ class SamplerSettings(Frozen):
         "tpe", description="how points are proposed; grid takes every combination of choices and whole numbers once"
     )
     startup_trials: Positive = Field(8, description="random trials before the sampler begins to learn")
+    random_fraction: float = Field(
+        0.25, ge=0, lt=1, description="share of trials drawn at random whatever the sampler has learned"
+    )
