@@ -18,6 +18,7 @@ from ndvq_tune.search.engine.study import Draft, Study
 from ndvq_tune.search.space import SearchSpace
 
 MOST_REJECTIONS = 300
+OWN_ATTEMPTS = 10  # of a sampler, before points are drawn at random
 REPEATED = "repeated"
 
 
@@ -71,14 +72,15 @@ class Proposals:
     def searched(self) -> TrialRecord | None:
         """A trial of a new point that is not ruled out beforehand; none when all trials of the search have begun.
 
-        A point that was tried before is left out: the same configuration learns the same again. The next one is drawn
-        at random then, as the sampler would come back to what it likes.
+        A point that was tried before is left out: the same configuration learns the same again. After it, or after a few
+        that were ruled out, points are drawn at random, as the sampler would come back to what it likes.
         """
         at_random = self._by_chance()
         rejected = 0
-        for _ in range(MOST_REJECTIONS):
+        for attempt in range(MOST_REJECTIONS):
             if self._searched >= self.trials:
                 return None
+            at_random = at_random or attempt >= OWN_ATTEMPTS
             draft = self._study.propose(self._grid.popleft() if self._grid else None, at_random=at_random)
             if _key(draft.params) in self._tried:
                 self._study.reject(draft, {}, (REPEATED,))

@@ -59,11 +59,13 @@ class Draft:
         trial: Optuna's trial.
         params: What was chosen, by full key path.
         config: The complete run configuration.
+        at_random: Whether it was drawn blindly.
     """
 
     trial: optuna.Trial
     params: Mapping[str, Any]
     config: RunConfig
+    at_random: bool
 
 
 class Study:
@@ -152,7 +154,7 @@ class Study:
         startup = searched < self._space.search.sampler.startup_trials
         self._study.sampler = self._startup if startup or at_random else self._sampler
         trial = self._study.ask()
-        return Draft(trial, *self._space.suggest(trial))
+        return Draft(trial, *self._space.suggest(trial), at_random=startup or at_random)
 
     def begin(
         self,
@@ -186,8 +188,9 @@ class Study:
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
         """Tell Optuna that a point is infeasible, or was tried before, without a trial.
 
-        As a failure, which samplers leave out: shown every rejected point, TPE learns mostly what a rule knows already,
-        and finds less (docs/architecture.md).
+        Samplers learn from points that were drawn at random only; the others are failures to them, which they leave out.
+        A rejected point of their own has good values wherever they have learned something, and would teach them to avoid
+        those (measured, see docs/architecture.md).
 
         Args:
             draft: The point.
@@ -197,7 +200,8 @@ class Study:
         for name, violation in constraints.items():
             draft.trial.set_constraint(name, violation)
         draft.trial.set_user_attr(_REJECTED, list(broken))
-        self._study.tell(draft.trial, state=OptunaState.FAIL)
+        teaches = draft.at_random and bool(constraints)
+        self._study.tell(draft.trial, state=OptunaState.PRUNED if teaches else OptunaState.FAIL)
         self._rejected.update(broken)
 
     def enqueue(self, params: Mapping[str, Any]) -> None:
