@@ -3,6 +3,7 @@
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import optuna
 from mlflow import MlflowClient
@@ -15,9 +16,14 @@ OPTUNA = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed", "RUNNIN
 MLFLOW = {"FINISHED": "completed", "KILLED": "pruned", "FAILED": "failed", "RUNNING": "running"}
 
 
-def optuna_trials(results: Path) -> list[FrozenTrial]:
+def optuna_points(results: Path) -> list[FrozenTrial]:
+    """Everything that Optuna knows, also points that were never trained here."""
     storage = JournalStorage(JournalFileBackend(str(results / "optuna.journal")))
-    return optuna.load_study(study_name="tiny", storage=storage).get_trials()
+    return optuna.load_study(study_name=results.name, storage=storage).get_trials()
+
+
+def optuna_trials(results: Path) -> list[FrozenTrial]:
+    return [point for point in optuna_points(results) if "started" in point.user_attrs]
 
 
 def optuna_states(results: Path) -> dict[int, str]:
@@ -42,12 +48,16 @@ def mlflow_states(folder: Path) -> dict[int, str]:
     return {number: MLFLOW[run.info.status] for number, run in mlflow_runs(folder)[1].items()}
 
 
+def tune_results(results: Path) -> dict[int, tuple[str, dict[str, Any]]]:
+    """Status and last result of each of Tune's trials."""
+    (path,) = (results / "ray").glob("experiment_state-*.json")
+    trials = [tuple(map(json.loads, both)) for both in json.loads(path.read_text())["trial_data"]]
+    return {int(trial["trial_id"][-4:]): (trial["status"], data["last_result"]) for trial, data in trials}
+
+
 def tune_states(results: Path) -> dict[int, str]:
     """Tune tells stopped trials from completed ones only by what we put into their last result."""
-    (path,) = (results / "ray").glob("experiment_state-*.json")
-    states = {}
-    for trial_json, metadata_json in json.loads(path.read_text())["trial_data"]:
-        trial, last = json.loads(trial_json), json.loads(metadata_json)["last_result"]
-        status = trial["status"]
-        states[int(trial["trial_id"][-4:])] = {"ERROR": "failed", "TERMINATED": last.get("state")}.get(status, status)
-    return states
+    return {
+        number: {"ERROR": "failed", "TERMINATED": last.get("state")}.get(status, status)
+        for number, (status, last) in tune_results(results).items()
+    }

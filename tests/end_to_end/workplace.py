@@ -15,12 +15,12 @@ class Workplace:
         self.folder = folder
         self._environment = os.environ | {"NDVQ_TUNE_CACHE": str(cache), "COLUMNS": "100"}
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "ndvq_tune.search", *arguments]
+    def command(self, *arguments: str, module: str = "ndvq_tune.search") -> list[str]:
+        return [sys.executable, "-m", module, *arguments]
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, module: str = "ndvq_tune.search") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, module=module),
             cwd=self.folder,
             env=self._environment,
             capture_output=True,

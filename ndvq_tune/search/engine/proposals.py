@@ -72,8 +72,8 @@ class Proposals:
     def searched(self) -> TrialRecord | None:
         """A trial of a new point that is not ruled out beforehand; none when all trials of the search have begun.
 
-        A point that was tried before is left out: the same configuration learns the same again. After it, or after a few
-        that were ruled out, points are drawn at random, as the sampler would come back to what it likes.
+        A point that was tried before is left out: the same configuration learns the same again. After it, or after a
+        few that were ruled out, points are drawn at random, as the sampler would come back to what it likes.
         """
         at_random = self._by_chance()
         rejected = 0

@@ -188,9 +188,9 @@ class Study:
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
         """Tell Optuna that a point is infeasible, or was tried before, without a trial.
 
-        Samplers learn from points that were drawn at random only; the others are failures to them, which they leave out.
-        A rejected point of their own has good values wherever they have learned something, and would teach them to avoid
-        those (measured, see docs/architecture.md).
+        Samplers learn from points that were drawn at random only; all others are failures to them, which they leave out.
+        A rejected point of their own has good values wherever they know any, and would teach them to avoid those
+        (measured, see docs/architecture.md).
 
         Args:
             draft: The point.
