@@ -92,6 +92,7 @@ class Study:
         self._live: dict[int, optuna.Trial] = {}
         self._records: dict[int, TrialRecord] = {}
         self._rejected: Counter[str] = Counter()
+        self._known = 0
         for frozen in self._study.get_trials(deepcopy=False):
             self._load(frozen)
         attributes = self._study.user_attrs
@@ -150,8 +151,8 @@ class Study:
         """
         if params is not None:
             self.enqueue(params)
-        searched = sum(record.role is Role.SEARCH for record in self.records)
-        startup = searched < self._space.search.sampler.startup_trials
+        learned = self._known + sum(record.role is Role.SEARCH for record in self.records)
+        startup = learned < self._space.search.sampler.startup_trials
         self._study.sampler = self._startup if startup or at_random else self._sampler
         trial = self._study.ask()
         return Draft(trial, *self._space.suggest(trial), at_random=startup or at_random)
@@ -188,7 +189,7 @@ class Study:
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
         """Tell Optuna that a point is infeasible, or was tried before, without a trial.
 
-        Samplers learn from points that were drawn at random only; all others are failures to them, which they leave out.
+        Samplers learn from points that were drawn at random only; to them all others are failures, left out.
         A rejected point of their own has good values wherever they know any, and would teach them to avoid those
         (measured, see docs/architecture.md).
 
@@ -215,6 +216,7 @@ class Study:
         distributions = {key: searched[key] for key in known.params}
         settings = self._space.search
         complete = known.state is TrialState.COMPLETED
+        self._known += 1
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=OPTUNA_STATES[known.state],
@@ -330,6 +332,7 @@ class Study:
         attributes = frozen.user_attrs
         if _REJECTED in attributes:
             self._rejected.update(attributes[_REJECTED])
+        self._known += _KNOWN in attributes
         if _KNOWN in attributes or frozen.state is OptunaState.WAITING:
             return
         if "started" not in attributes:
