@@ -241,6 +241,17 @@ def test_optuna_takes_what_is_known_and_tries_the_points_next(
     assert completed.params["model.downsample"] == "[2, 2, 2]"
 
 
+def test_known_trials_take_the_place_of_random_ones(open_study: Callable[..., Study]) -> None:
+    space = space_of(search={"sampler": {"startup_trials": 3}})
+    study = open_study(space)
+    for number in range(2):
+        study.import_(trial_of(space, number, 0.1 + number))
+    assert study.propose().at_random
+    study.begin(study.propose())
+    assert not study.propose().at_random
+    assert not open_study(space).propose().at_random
+
+
 def test_paths_are_compared_where_they_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     absolute = space_of(data={"path": str(tmp_path / "data/video_dataset")})
