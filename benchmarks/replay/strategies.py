@@ -31,6 +31,7 @@ _SETTINGS = {
     "no rules": "search.stop={plateau: null, collapse: null}",
     **{f"reduction {n}": f"search.scheduler.reduction_factor={n}" for n in (2, 3, 4)},
     **{f"grace {n}": f"search.scheduler.grace_period={n}" for n in (1, 2, 3)},
+    **{f"random fraction {x}": f"search.sampler.random_fraction={x}" for x in (0, 0.25, 0.33, 0.5)},
     **{f"startup {n}": f"search.sampler.startup_trials={n}" for n in (4, 16, 32)},
 }
 VARIANTS: Mapping[str, Build] = {

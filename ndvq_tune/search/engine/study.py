@@ -59,13 +59,11 @@ class Draft:
         trial: Optuna's trial.
         params: What was chosen, by full key path.
         config: The complete run configuration.
-        at_random: Whether it was drawn blindly.
     """
 
     trial: optuna.Trial
     params: Mapping[str, Any]
     config: RunConfig
-    at_random: bool
 
 
 class Study:
@@ -155,7 +153,7 @@ class Study:
         startup = learned < self._space.search.sampler.startup_trials
         self._study.sampler = self._startup if startup or at_random else self._sampler
         trial = self._study.ask()
-        return Draft(trial, *self._space.suggest(trial), at_random=startup or at_random)
+        return Draft(trial, *self._space.suggest(trial))
 
     def begin(
         self,
@@ -189,9 +187,8 @@ class Study:
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
         """Tell Optuna that a point is infeasible, or was tried before, without a trial.
 
-        Samplers learn from points that were drawn at random only; to them all others are failures, left out.
-        A rejected point of their own has good values wherever they know any, and would teach them to avoid those
-        (measured, see docs/architecture.md).
+        As a failure, with its violations: samplers leave it out. Where TPE is shown rejected points as well, it learns
+        to avoid the good values that its own ones have, and finds less (measured, see docs/architecture.md).
 
         Args:
             draft: The point.
@@ -201,8 +198,7 @@ class Study:
         for name, violation in constraints.items():
             draft.trial.set_constraint(name, violation)
         draft.trial.set_user_attr(_REJECTED, list(broken))
-        teaches = draft.at_random and bool(constraints)
-        self._study.tell(draft.trial, state=OptunaState.PRUNED if teaches else OptunaState.FAIL)
+        self._study.tell(draft.trial, state=OptunaState.FAIL)
         self._rejected.update(broken)
 
     def enqueue(self, params: Mapping[str, Any]) -> None:

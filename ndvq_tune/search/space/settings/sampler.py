@@ -15,5 +15,5 @@ class SamplerSettings(Frozen):
     )
     startup_trials: Positive = Field(8, description="random trials before the sampler begins to learn")
     random_fraction: float = Field(
-        0.25, ge=0, lt=1, description="share of trials drawn at random whatever the sampler has learned"
+        0.33, ge=0, lt=1, description="share of trials drawn at random whatever the sampler has learned"
     )
