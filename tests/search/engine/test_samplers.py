@@ -50,7 +50,7 @@ def test_the_same_seed_gives_the_same_points_and_another_seed_others(name, goals
 def test_what_learns_comes_nearer_than_chance(name):
     near = []
     for sampler in (name, "random"):
-        space = space_of(search={"trials": 40, "sampler": {"type": sampler, "startup_trials": 8}})
+        space = space_of(search={"trials": 40, "sampler": {"type": sampler, "startup_trials": 8, "random_fraction": 0}})
         points = searched(Study.in_memory(space), space, 40)
         near.append(sum(abs(point["model.codebook_beta"] - 0.3) < 0.1 for point in points[-20:]))
     assert near[0] > near[1]
