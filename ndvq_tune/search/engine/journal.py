@@ -1,7 +1,9 @@
-"""Optuna's journal of a search: where it is, and how a trial is read from it."""
+"""Optuna's side of a search: its journal, and how a trial is read from it."""
 
 from pathlib import Path
 
+import optuna
+from optuna.storages.journal import JournalFileOpenLock
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
@@ -15,6 +17,29 @@ STATES = {
     OptunaState.FAIL: TrialState.FAILED,
 }
 OPTUNA_STATES = {ours: theirs for theirs, ours in STATES.items()}
+
+
+class FirstObjectiveStudy(optuna.Study):
+    """A study whose intermediate values measure the first objective, also where there are several.
+
+    Optuna's TPE ranks pruned trials by intermediate values, but asks for ``direction``, which a study with several
+    objectives refuses to have.
+    """
+
+    @property
+    def direction(self) -> optuna.study.StudyDirection:
+        return self.directions[0]
+
+
+class OneWriter(JournalFileOpenLock):
+    """No lock: a results folder has one driver at a time, which holds the whole folder."""
+
+    def acquire(self) -> bool:
+        """Nothing to wait for."""
+        return True
+
+    def release(self) -> None:
+        """Nothing to give back."""
 
 
 def record_of(frozen: FrozenTrial) -> TrialRecord:

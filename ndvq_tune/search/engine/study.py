@@ -15,40 +15,25 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.search.engine.journal import JOURNAL, OPTUNA_STATES, drop_torn_line, record_of
+from ndvq_tune.search.engine.journal import (
+    JOURNAL,
+    OPTUNA_STATES,
+    FirstObjectiveStudy,
+    OneWriter,
+    drop_torn_line,
+    record_of,
+)
 from ndvq_tune.search.engine.samplers import sampler, startup_sampler
 from ndvq_tune.search.space import SearchSpace
 
 # User attributes of trials that are not trials of this search.
 _REJECTED, _KNOWN = "rejected", "known"
-
-
-class _FirstObjectiveStudy(optuna.Study):
-    """A study whose intermediate values measure the first objective, also where there are several.
-
-    Optuna's TPE ranks pruned trials by intermediate values, but asks for ``direction``, which a study with several
-    objectives refuses to have.
-    """
-
-    @property
-    def direction(self) -> optuna.study.StudyDirection:
-        return self.directions[0]
-
-
-class _OneWriter(JournalFileOpenLock):
-    """No lock: a results folder has one driver at a time, which holds the whole folder."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        return
 
 
 @dataclass(frozen=True)
@@ -86,7 +71,7 @@ class Study:
             directions=["minimize" if objective.mode == "min" else "maximize" for objective in space.search.objectives],
             load_if_exists=True,
         )
-        self._study = _FirstObjectiveStudy(space.name, storage)
+        self._study = FirstObjectiveStudy(space.name, storage)
         self._live: dict[int, optuna.Trial] = {}
         self._records: dict[int, TrialRecord] = {}
         self._rejected: Counter[str] = Counter()
@@ -107,7 +92,7 @@ class Study:
         """The study of a results folder, begun there if there is none."""
         journal = folder / JOURNAL
         drop_torn_line(journal)
-        study = cls(space, JournalStorage(JournalFileBackend(str(journal), lock_obj=_OneWriter(str(journal)))))
+        study = cls(space, JournalStorage(JournalFileBackend(str(journal), lock_obj=OneWriter(str(journal)))))
         study._journal = journal
         return study
 
