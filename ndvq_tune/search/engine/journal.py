@@ -28,6 +28,7 @@ class FirstObjectiveStudy(optuna.Study):
 
     @property
     def direction(self) -> optuna.study.StudyDirection:
+        """That of the first objective."""
         return self.directions[0]
 
 
