@@ -25,6 +25,7 @@ _COLOURS = {
 }
 _ORIGINS = {Role.EXPLOIT: "goes on from", Role.CONFIRM: "repeats"}
 _TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
+_CLOSE = 4  # largest over smallest value
 _WORDS = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 # Distinct on white, and for readers who do not tell red from green.
 _FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
@@ -180,9 +181,14 @@ def _card(trial: TrialRecord) -> str:
 
 
 def _log_axis(values: Sequence[float]) -> dict[str, object]:
-    """A logarithmic axis with ticks at 1, 2 and 5 in full: Plotly's own are bare digits between powers of ten."""
-    exponents = [math.log10(value) for value in values if math.isfinite(value) and value > 0]
-    decades = range(math.floor(min(exponents)), math.ceil(max(exponents)) + 1) if exponents else ()
+    """A logarithmic axis with ticks at 1, 2 and 5 in full: Plotly's own are bare digits between powers of ten.
+
+    Values so close that no two ticks would be among them have a linear one.
+    """
+    positive = [value for value in values if math.isfinite(value) and value > 0]
+    if not positive or max(positive) < _CLOSE * min(positive):
+        return {"type": "linear"}
+    decades = range(math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive))) + 1)
     ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
