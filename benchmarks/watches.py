@@ -46,10 +46,10 @@ class WatchedStudy(Study):
 
     watch = Watch()
 
-    def propose(self, params: Mapping[str, object] | None = None) -> Draft:
+    def propose(self, params: Mapping[str, object] | None = None, at_random: bool = False) -> Draft:
         """As any study does."""
         with self.watch.running():
-            return super().propose(params)
+            return super().propose(params, at_random)
 
 
 class WatchedTracker(MlflowTracker):

@@ -29,7 +29,7 @@ _SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
 
 
 def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
-    """The sampler for the next trial.
+    """The sampler that learns.
 
     Args:
         settings: Settings of the search.
@@ -37,12 +37,19 @@ def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
-        return _SAMPLERS[settings.sampler.type](settings, settings.seed + begun)
+        return _SAMPLERS[settings.sampler.type](settings, _seed(settings, begun, settings.sampler.type))
 
 
 def startup_sampler(settings: SearchSettings, begun: int) -> BaseSampler:
-    """The sampler of the first trials, from which the other one learns."""
-    return RandomSampler(seed=settings.seed + begun) if settings.sampler.type != "qmc" else sampler(settings, begun)
+    """The sampler of the first trials, and of those that are drawn blindly later on."""
+    return (
+        sampler(settings, begun) if settings.sampler.type == "qmc" else RandomSampler(_seed(settings, begun, "startup"))
+    )
+
+
+def _seed(settings: SearchSettings, begun: int, use: str) -> int:
+    """One seed for each use: equal ones would draw the same points."""
+    return random.Random(f"{settings.seed}/{begun}/{use}").getrandbits(32)
 
 
 def grid(space: SearchSpace) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
@@ -25,7 +24,7 @@ from ndvq_tune.search.engine.journal import (
     JOURNAL,
     OPTUNA_STATES,
     FirstObjectiveStudy,
-    OneWriter,
+    Journal,
     drop_torn_line,
     record_of,
 )
@@ -92,7 +91,7 @@ class Study:
         """The study of a results folder, begun there if there is none."""
         journal = folder / JOURNAL
         drop_torn_line(journal)
-        study = cls(space, JournalStorage(JournalFileBackend(str(journal), lock_obj=OneWriter(str(journal)))))
+        study = cls(space, JournalStorage(Journal(journal)))
         study._journal = journal
         return study
 
