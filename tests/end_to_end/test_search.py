@@ -25,7 +25,7 @@ def test_optuna_tune_and_mlflow_agree_on_every_final_state(finished: Finished) -
     workplace, _ = finished
     optuna_states = states.optuna_states(workplace.results)
     assert optuna_states == states.mlflow_states(workplace.folder) == states.tune_states(workplace.results)
-    assert set(optuna_states) == set(range(10))
+    assert len(optuna_states) == 10
     assert set(optuna_states.values()) == {"completed", "pruned", "failed"}
 
 
@@ -35,7 +35,7 @@ def test_summary_counts_what_the_study_holds(finished: Finished) -> None:
     counts = Counter(states.optuna_states(workplace.results).values())
     assert {state: summary["trials"][state] for state in counts} == counts
     assert summary["mlflow"]["parent_run_id"] == states.mlflow_runs(workplace.folder)[0].info.run_id
-    assert summary["seed"] == 3
+    assert summary["seed"] == 5
     assert summary["space"]["name"] == "tiny"
     assert summary["wall_seconds"] > 0
     assert {"torch", "ray", "optuna", "mlflow"} <= set(summary["versions"])
@@ -55,9 +55,9 @@ def test_pruned_trials_keep_their_intermediate_values_in_optuna(finished: Finish
 def test_divergence_is_pruned_with_its_reason_and_errors_fail_with_their_text(finished: Finished) -> None:
     workplace, _ = finished
     for trial in states.optuna_trials(workplace.results):
-        if trial.params["model.n_codes"] > 16:
+        if trial.params["training.loss.spectral_weight"]:
             assert trial.state.name == "FAIL"
-            assert "RuntimeError" in trial.user_attrs["error"]
+            assert "ShapeError" in trial.user_attrs["error"]
         elif trial.params["training.learning_rate"] > 1:
             assert trial.state.name == "PRUNED"
             assert trial.user_attrs["stop_reason"] == "diverged"
@@ -132,7 +132,7 @@ def test_a_trial_can_have_no_worker_of_its_own_or_several(workplace: Workplace, 
     resources = ["--set", f"search.resources.workers_per_trial={workers}", "--set", "search.scheduler={type: none}"]
     done = workplace.run("--space", str(TINY), *options, *resources)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert states.optuna_states(workplace.results) == {0: "completed", 1: "completed"}
+    assert list(states.optuna_states(workplace.results).values()) == ["completed", "completed"]
 
 
 def test_a_finished_search_can_be_extended(finished: Finished, tmp_path: Path) -> None:
