@@ -12,7 +12,7 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.pictures import reconstructions
-from ndvq_tune.report.ranking import best, pareto
+from ndvq_tune.report.ranking import best, pareto, ranked
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
 from ndvq_tune.search.space import SearchSpace
@@ -20,19 +20,19 @@ from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
 
 PICTURED_TRIALS = 4
+KEPT_BESIDE_FRONT = 3  # as many as search.confirm repeats, also if it is asked for when a search goes on
 PICTURED_SAMPLES = 4
 
 
 def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> SearchRecord:
-    """Put the checkpoints of the front and of the best trial under ``checkpoints/``; at the end, drop all others.
+    """Put the checkpoints of the front and of the best trials under ``checkpoints/``; at the end, drop all others.
 
     Returns:
         The search with the checkpoints where they are now.
     """
     winner = best(search)  # after repetitions, it need not be on the front
-    kept = {
-        trial.number: Path("checkpoints") / trial.name for trial in (*pareto(search), *([winner] if winner else []))
-    }
+    wanted = [*pareto(search), *([winner] if winner else []), *ranked(search)[:KEPT_BESIDE_FRONT]]
+    kept = {trial.number: Path("checkpoints") / trial.name for trial in wanted}
     for trial in search.trials:
         if trial.checkpoint is None:
             continue
@@ -73,7 +73,7 @@ def write_outcome(
     winner = best(search)
     shown = ([winner] if winner else []) + [trial for trial in pareto(search) if trial is not winner]
     pictures: dict[str, Path] = {}
-    for trial in shown[:PICTURED_TRIALS]:
+    for trial in [trial for trial in shown if (folder / str(trial.checkpoint)).exists()][:PICTURED_TRIALS]:
         pictures[trial.name] = _picture(trial, dataset, folder)
         try:
             tracker.picture(trial, pictures[trial.name])

