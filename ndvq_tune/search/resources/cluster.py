@@ -10,7 +10,6 @@ import ray
 import torch
 from ray._common.utils import get_system_memory
 from ray._private import worker
-from ray.exceptions import AuthenticationError
 
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.resources.lanes import Node
@@ -35,8 +34,8 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
     address = address or os.environ.get("RAY_ADDRESS")
     try:
         ray.init(address=address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **_local(address))
-    except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # of many kinds: where a node does not start in time, Ray raises a bare one
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         hint = "; for a cluster with a token, export RAY_AUTH_MODE=token first" if address else ""
         raise ClusterError(f"no Ray cluster can be used at {address or 'this machine'}: {reason}{hint}") from None
     # The raylet's messages bypass log_to_driver, and are coloured even in a file. We say ourselves when a lane is lost.
