@@ -35,7 +35,7 @@ def test_summary_counts_what_the_study_holds(finished: Finished) -> None:
     counts = Counter(states.optuna_states(workplace.results).values())
     assert {state: summary["trials"][state] for state in counts} == counts
     assert summary["mlflow"]["parent_run_id"] == states.mlflow_runs(workplace.folder)[0].info.run_id
-    assert summary["seed"] == 5
+    assert summary["seed"] == 66
     assert summary["space"]["name"] == "tiny"
     assert summary["wall_seconds"] > 0
     assert {"torch", "ray", "optuna", "mlflow"} <= set(summary["versions"])

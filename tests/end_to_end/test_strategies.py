@@ -220,7 +220,7 @@ def test_a_codebook_that_collapses_is_rescued_once_and_stops_the_trial_the_secon
     assert run.data.tags["rescues"] == f"{action}@1"
     assert run.data.tags["stop_reason"] == "collapse"
     assert states.tune_states(workplace.results) == {0: "pruned"}
-    assert f"trial-0000: its codebook has collapsed; rescued by {action}" in workplace.log
+    assert f"trial-0000: its codebook has collapsed; rescue: {action}" in workplace.log
 
 
 def test_a_search_learns_from_an_earlier_one(finished: tuple[Workplace, str], tmp_path: Path, cache: Path) -> None:
