@@ -85,7 +85,7 @@ def fronts(trials: Sequence[TrialRecord], search: SearchSettings) -> list[list[T
     """
     beyond = {id(trial): _beyond(trial, search) for trial in trials}
     kept = [trial for trial in trials if not beyond[id(trial)]]
-    costs = [[t.metrics[o.metric] * (1 if o.mode == "min" else -1) for o in search.objectives] for t in kept]
+    costs = [[objective.cost(trial.metrics[objective.metric]) for objective in search.objectives] for trial in kept]
     by_rank: dict[int, list[int]] = {}
     for index, rank in enumerate(front_ranks(costs)):
         by_rank.setdefault(rank, []).append(index)
@@ -116,7 +116,4 @@ def _spread(front: list[TrialRecord], costs: list[list[float]]) -> list[TrialRec
 
 def _beyond(trial: TrialRecord, search: SearchSettings) -> float:
     """How far a trial is beyond the constraints, all together; 0 where it keeps them all."""
-    violations = [
-        c.violation(trial.metrics[c.metric]) if trial.finite(c.metric) else math.inf for c in search.constraints
-    ]
-    return sum(max(0.0, violation) for violation in violations)
+    return sum(bound.beyond(trial.metrics.get(bound.metric, math.nan)) for bound in search.constraints)

@@ -60,16 +60,13 @@ def _point(trial: TrialRecord, search: SearchSettings) -> tuple[Point, Point] | 
     """A trial's objectives, turned so that less is better, and how far it is beyond each constraint."""
     if not (_measured(trial) and trial.finite(*(objective.metric for objective in search.objectives))):
         return None
-    costs = tuple(
-        trial.metrics[objective.metric] * (1 if objective.mode == "min" else -1) for objective in search.objectives
-    )
+    costs = tuple(objective.cost(trial.metrics[objective.metric]) for objective in search.objectives)
     return costs, _violations(trial, search)
 
 
 def _violations(trial: TrialRecord, search: SearchSettings) -> Point:
     """How far a trial is beyond each bound, 0 if within; infinitely far by a metric that is missing or NaN."""
-    beyond = (bound.violation(trial.metrics.get(bound.metric, math.nan)) for bound in search.constraints)
-    return tuple(math.inf if math.isnan(distance) else max(0.0, distance) for distance in beyond)
+    return tuple(bound.beyond(trial.metrics.get(bound.metric, math.nan)) for bound in search.constraints)
 
 
 def _no_worse(a: tuple[Point, Point] | None, b: tuple[Point, Point]) -> bool:

@@ -41,8 +41,7 @@ class Engine:
     @property
     def expected(self) -> int:
         """Trials that the search will have had in the end, as far as one can tell."""
-        heirs = sum(record.role is Role.EXPLOIT for record in self._study.records)
-        return self._proposals.trials + heirs + self._proposals.repetitions
+        return self._proposals.trials + self._study.count(Role.EXPLOIT) + self._proposals.repetitions
 
     @property
     def busy(self) -> int:
@@ -109,12 +108,11 @@ class Engine:
         if verdict or record.role is Role.CONFIRM:
             return verdict
         self.ended_by = self.ended_by or self._why_ended()
-        others = rivals(record, self._study.records)
         if self.ended_by:
             return Verdict(TrialState.PRUNED, StopReason.SEARCH_ENDED)
-        if self._stops(record, others):
+        if self._stops(record, rivals(record, self._study.records)):
             return Verdict(TrialState.PRUNED, StopReason.SCHEDULER)
-        if source_of(record, others, self._settings):
+        if source_of(record, rivals(record, self._study.records), self._settings):
             return Verdict(TrialState.PRUNED, StopReason.EXPLOITED)
         return None
 

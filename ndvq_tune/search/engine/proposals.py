@@ -3,7 +3,7 @@
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.records import Role, StopReason, TrialRecord
-from ndvq_tune.report.ranking import best, pareto, ranked
+from ndvq_tune.report.ranking import best, pareto, ranked, without_repetitions
 from ndvq_tune.search.engine.samplers import GRID, grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Draft, Study
@@ -49,7 +49,7 @@ class Proposals:
 
     def __init__(self, study: Study, space: SearchSpace, preflight: Preflight) -> None:
         self._study, self._space, self._preflight = study, space, preflight
-        self._tried = {_key(record.params) for record in study.records}
+        self._tried = {_key(params) for params in (*study.known, *(record.params for record in study.records))}
         self._exhausted = False
         self._grid = None
         if space.search.sampler.type == GRID:
@@ -58,10 +58,10 @@ class Proposals:
     @property
     def trials(self) -> int:
         """Trials that the search will have: never more than its space has points."""
+        begun, wanted = self._study.count(Role.SEARCH), self._space.search.trials
         if self._exhausted:
-            return self._searched
-        wanted = self._space.search.trials
-        return wanted if self._grid is None else min(wanted, self._searched + len(self._grid))
+            return begun
+        return wanted if self._grid is None else min(wanted, begun + len(self._grid))
 
     @property
     def repetitions(self) -> int:
@@ -78,7 +78,7 @@ class Proposals:
         at_random = self._by_chance()
         rejected = 0
         for attempt in range(MOST_REJECTIONS):
-            if self._searched >= self.trials:
+            if self._study.count(Role.SEARCH) >= self.trials:
                 return None
             at_random = at_random or attempt >= OWN_ATTEMPTS
             draft = self._study.propose(self._grid.popleft() if self._grid else None, at_random=at_random)
@@ -101,8 +101,8 @@ class Proposals:
         """A trial in place of a member of the population that ended because it was among the worst."""
         records, settings = self._study.records, self._space.search
         exploited = [record for record in records if record.stop_reason is StopReason.EXPLOITED]
-        heirs = sum(record.role is Role.EXPLOIT for record in records)
-        for orphan in sorted(exploited, key=lambda record: (record.ended or 0.0, record.number))[heirs:]:
+        orphans = sorted(exploited, key=lambda record: (record.ended or 0.0, record.number))
+        for orphan in orphans[self._study.count(Role.EXPLOIT) :]:
             source = source_of(orphan, rivals(orphan, records), settings)
             if source:
                 params = perturbed(source.params, self._space, random.Random(f"{settings.seed}/{orphan.number}"))
@@ -124,9 +124,7 @@ class Proposals:
 
     def _to_confirm(self, top: int) -> list[TrialRecord]:
         """The recommended trial, then the rest of the front, then the next best."""
-        alone = replace(
-            self._study.to_record(), trials=tuple(r for r in self._study.records if r.role is not Role.CONFIRM)
-        )
+        alone = without_repetitions(self._study.to_record())
         winner = best(alone)
         first = [winner] if winner else []
         return list({trial.number: trial for trial in (*first, *pareto(alone), *ranked(alone))}.values())[:top]
@@ -134,21 +132,20 @@ class Proposals:
     def _by_chance(self) -> bool:
         """Whether the next point is drawn at random whatever has been learned; the same for the same seed."""
         settings = self._space.search
-        return random.Random(f"{settings.seed}/{self._searched}").random() < settings.sampler.random_fraction
+        return (
+            random.Random(f"{settings.seed}/{self._study.count(Role.SEARCH)}").random()
+            < settings.sampler.random_fraction
+        )
 
     def _nothing_allowed(self) -> ConfigError:
         counts = ", ".join(f"{count} by {name}" for name, count in self._study.rejected.items())
         message = f"ruled out {MOST_REJECTIONS} configurations in a row before training ({counts}); see --dry-run"
         return ConfigError(self._space.name, [Problem("search.constraints", message)])
 
-    @property
-    def _searched(self) -> int:
-        return sum(record.role is Role.SEARCH for record in self._study.records)
 
-
-def rivals(record: TrialRecord, records: tuple[TrialRecord, ...]) -> list[TrialRecord]:
+def rivals(record: TrialRecord, records: Sequence[TrialRecord]) -> Iterator[TrialRecord]:
     """The trials that a trial is compared with: all others, but no repetitions."""
-    return [other for other in records if other.number != record.number and other.role is not Role.CONFIRM]
+    return (other for other in records if other.number != record.number and other.role is not Role.CONFIRM)
 
 
 def _key(params: Mapping[str, Any]) -> str:

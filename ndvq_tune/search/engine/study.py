@@ -71,11 +71,14 @@ class Study:
             load_if_exists=True,
         )
         self._study = FirstObjectiveStudy(space.name, storage)
+        self._distributions = {parameter.key: parameter.distribution for parameter in space.searched}
         self._live: dict[int, optuna.Trial] = {}
         self._records: dict[int, TrialRecord] = {}
+        self._roles: Counter[Role] = Counter()
         self._rejected: Counter[str] = Counter()
-        self._known = 0
-        for frozen in self._study.get_trials(deepcopy=False):
+        self._known: list[Mapping[str, Any]] = []
+        earlier = self._study.get_trials(deepcopy=False)
+        for frozen in earlier:
             self._load(frozen)
         attributes = self._study.user_attrs
         if "search_id" not in attributes:
@@ -83,8 +86,8 @@ class Study:
         latest = max((report["seconds"] for record in self.records for report in record.reports), default=0.0)
         self._seconds_before: float = max(latest, attributes.get("wall_seconds", 0.0))
         self._opened = self._clock()
-        begun = len(self._study.get_trials(deepcopy=False))
-        self._startup, self._sampler = startup_sampler(space.search, begun), sampler(space.search, begun)
+        self._startup = startup_sampler(space.search, len(earlier))
+        self._sampler = sampler(space.search, len(earlier))
 
     @classmethod
     def open(cls, folder: Path, space: SearchSpace) -> "Study":
@@ -114,6 +117,15 @@ class Study:
         """One trial."""
         return self._records[number]
 
+    def count(self, role: Role) -> int:
+        """How many trials have that role."""
+        return self._roles[role]
+
+    @property
+    def known(self) -> Sequence[Mapping[str, Any]]:
+        """The points of finished trials of other searches that the sampler learns from."""
+        return self._known
+
     @property
     def rejected(self) -> Mapping[str, int]:
         """How many proposed points never became trials, by what ruled them out."""
@@ -133,8 +145,7 @@ class Study:
         """
         if params is not None:
             self.enqueue(params)
-        learned = self._known + sum(record.role is Role.SEARCH for record in self.records)
-        startup = learned < self._space.search.sampler.startup_trials
+        startup = len(self._known) + self.count(Role.SEARCH) < self._space.search.sampler.startup_trials
         self._study.sampler = self._startup if startup or at_random else self._sampler
         trial = self._study.ask()
         return Draft(trial, *self._space.suggest(trial))
@@ -166,6 +177,7 @@ class Study:
         trial.set_user_attr("started", record.started)  # last: a trial without it never began
         self._live[trial.number] = trial
         self._records[trial.number] = record
+        self._roles[role] += 1
         return self._inherit(record, parent) if parent and role is Role.EXPLOIT else record
 
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
@@ -187,16 +199,14 @@ class Study:
 
     def enqueue(self, params: Mapping[str, Any]) -> None:
         """Let these values be the next point; what they leave out, the sampler chooses."""
-        searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
-        self._study.enqueue_trial({key: searched[key].label(value) for key, value in params.items()})
+        self._study.enqueue_trial({key: self._distributions[key].label(value) for key, value in params.items()})
 
     def import_(self, known: TrialRecord) -> None:
         """Let the sampler learn from a finished trial of another search."""
-        searched = {parameter.key: parameter.distribution for parameter in self._space.searched}
-        distributions = {key: searched[key] for key in known.params}
+        distributions = {key: self._distributions[key] for key in known.params}
         settings = self._space.search
         complete = known.state is TrialState.COMPLETED
-        self._known += 1
+        self._known.append(known.params)
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=OPTUNA_STATES[known.state],
@@ -207,7 +217,7 @@ class Study:
                     int(report["epoch"]): float(report[settings.objectives[0].metric]) for report in known.reports
                 },
                 constraints=self._violations(known),
-                user_attrs={_KNOWN: known.name},
+                user_attrs={_KNOWN: known.name, "params": dict(known.params)},
             )
         )
 
@@ -312,13 +322,16 @@ class Study:
         attributes = frozen.user_attrs
         if _REJECTED in attributes:
             self._rejected.update(attributes[_REJECTED])
-        self._known += _KNOWN in attributes
-        if _KNOWN in attributes or frozen.state is OptunaState.WAITING:
+        if _KNOWN in attributes:
+            self._known.append(attributes["params"])
+            return
+        if frozen.state is OptunaState.WAITING:
             return
         if "started" not in attributes:
             # The driver was killed between Optuna's ask and our note of it: the trial never began.
             self._study.tell(frozen.number, state=OptunaState.FAIL, skip_if_finished=True)
             return
-        self._records[frozen.number] = record_of(frozen)
+        self._records[frozen.number] = record = record_of(frozen)
+        self._roles[record.role] += 1
         if not frozen.state.is_finished():
             self._live[frozen.number] = optuna.Trial(self._study, frozen._trial_id)

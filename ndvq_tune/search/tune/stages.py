@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from ndvq_tune.config import DataConfig, RunConfig
 from ndvq_tune.data import augmentation
 from ndvq_tune.errors import DataError, Problem
+from ndvq_tune.search.engine.schedulers.asha import rungs
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.fidelity import FidelitySettings
 from ndvq_tune.search.space.settings.scheduler import AshaSettings, HyperbandSettings
@@ -95,22 +96,18 @@ def _promotions(search: SearchSettings, max_epochs: int) -> Sequence[int]:
     fidelity, count = search.fidelity, search.fidelity.stages
     if fidelity.promote_after is not None:
         return fidelity.promote_after
-    rungs = _rungs(search, max_epochs)
-    if len(rungs) >= count - 1:
-        return rungs[len(rungs) - (count - 1) :]
+    compared = _compared_after(search, max_epochs)
+    if len(compared) >= count - 1:
+        return compared[len(compared) - (count - 1) :]
     return [max_epochs * number // count for number in range(1, count)]
 
 
-def _rungs(search: SearchSettings, max_epochs: int) -> list[int]:
+def _compared_after(search: SearchSettings, max_epochs: int) -> list[int]:
     """Epochs at which the scheduler compares trials, where it counts epochs, of its first bracket."""
     scheduler = search.scheduler
     if not isinstance(scheduler, AshaSettings | HyperbandSettings) or search.fidelity.unit != "epochs":
         return []
-    rungs, rung = [], scheduler.grace_period
-    while rung < max_epochs:
-        rungs.append(rung)
-        rung *= scheduler.reduction_factor
-    return rungs
+    return list(rungs(scheduler.grace_period, scheduler.reduction_factor, max_epochs))
 
 
 def _resized(data: DataConfig, sizes: Mapping[str, int]) -> DataConfig:

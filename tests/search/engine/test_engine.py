@@ -222,6 +222,24 @@ def test_no_configuration_is_trained_twice_and_a_space_that_is_used_up_ends_the_
     assert session.engine.expected == 6
 
 
+def test_points_of_an_earlier_search_are_not_tried_again(open_study):
+    """Of a grid of six points three are known: the other three are left, also after a resume."""
+    choices = {"codebook_beta": 0.25, "attention": {"type": "none"}, "downsample": {"choice": [[1, 2, 2], [2, 2, 2]]}}
+    space = space_of(model=choices, search={"sampler": {"type": "grid"}})
+    first = Session(Study.in_memory(space), space)
+    first.run_all()
+    study = open_study(space)
+    for number in (0, 2, 4):
+        study.import_(first.study.record(number))
+    session = Session(study, space)
+    session.run(*[0.5] * 9)
+    resumed = Session(open_study(space), space)
+    resumed.run_all()
+    tried = [record.params for record in resumed.study.records]
+    untried = [first.study.record(number).params for number in (1, 3, 5)]
+    assert sorted(tried, key=str) == sorted(untried, key=str)
+
+
 def test_a_share_of_the_trials_is_drawn_at_random_whatever_was_learned():
     """TPE with nothing but random draws is random search; the same seed gives the same trials."""
     points = {}

@@ -4,7 +4,7 @@ With several objectives it compares by non-dominated sorting (as in Schmucker et
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops, place, sample_size
@@ -27,26 +27,36 @@ def halving(grace_period: int, reduction_factor: int, search: SearchSettings, ma
     unit = UNITS[search.fidelity.unit]
     limit = max_epochs if search.fidelity.unit == "epochs" else math.inf
 
-    def rungs(reports: Sequence[Report]) -> Iterator[int]:
+    def reached(reports: Sequence[Report]) -> Iterator[int]:
         """Rungs that the last report is the first to reach."""
         before = reports[-2][unit] if len(reports) > 1 else 0
-        rung = grace_period
-        while rung <= reports[-1][unit] and rung < limit:
+        for rung in rungs(grace_period, reduction_factor, limit):
+            if rung > reports[-1][unit]:
+                return
             if rung > before:
                 yield rung
-            rung *= reduction_factor
 
-    def stops(record: TrialRecord, others: Sequence[TrialRecord]) -> bool:
+    def stops(record: TrialRecord, others: Iterable[TrialRecord]) -> bool:
         own = record.metrics
         size = sample_size(own)
-        for rung in rungs(record.reports):
-            there = [report for other in others if (report := _first_at(rung, unit, other.reports)) is not None]
+        new = list(reached(record.reports))
+        rivals = [other.reports for other in others] if new else []
+        for rung in new:
+            there = [report for reports in rivals if (report := _first_at(rung, unit, reports)) is not None]
             comparable = [report for report in there if sample_size(report) == size]
             if place(own, comparable, search) * reduction_factor >= len(comparable) + 1:
                 return True
         return False
 
     return stops
+
+
+def rungs(grace_period: int, reduction_factor: int, limit: float) -> Iterator[int]:
+    """``grace_period * reduction_factor**k`` for k from 0, as long as it is below a limit."""
+    rung = grace_period
+    while rung < limit:
+        yield rung
+        rung *= reduction_factor
 
 
 def _first_at(rung: int, unit: str, reports: Sequence[Report]) -> Report | None:

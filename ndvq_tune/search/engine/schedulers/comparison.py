@@ -1,8 +1,7 @@
 """What trials are compared by: how far they have come, and how good they are there."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.space.settings import SearchSettings
 
 Report = Mapping[str, float]
-Stops = Callable[[TrialRecord, Sequence[TrialRecord]], bool]
+Stops = Callable[[TrialRecord, Iterable[TrialRecord]], bool]
 
 UNITS = {"epochs": "epoch", "samples": "samples_seen", "seconds": "training_seconds"}
 """What a report says of each unit of ``search.fidelity``."""
@@ -52,13 +51,14 @@ def _standings(
 
     All are infinite for a report without a finite value of every objective.
     """
-    signs = [1 if objective.mode == "min" else -1 for objective in search.objectives]
-    names = [objective.metric for objective in search.objectives] + [bound.metric for bound in search.constraints]
-    values: Any = np.array([[report.get(name, math.nan) for name in names] for report in reports])
-    costs = values[:, : len(signs)] * signs
+
+    def values(metric: str) -> npt.NDArray[np.float64]:
+        return np.array([report.get(metric, math.nan) for report in reports])
+
+    costs = np.column_stack([objective.cost(values(objective.metric)) for objective in search.objectives])
     violations = np.zeros(len(reports))
-    for bound, column in zip(search.constraints, values.T[len(signs) :], strict=True):
-        beyond = np.maximum(bound.violation(column), 0)
+    for bound in search.constraints:
+        beyond = np.maximum(bound.violation(values(bound.metric)), 0)
         violations += np.where(np.isnan(beyond), np.inf, beyond)
     broken = ~np.isfinite(costs).all(axis=1)
     costs[broken], violations[broken] = np.inf, np.inf

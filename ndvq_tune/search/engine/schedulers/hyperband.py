@@ -4,7 +4,7 @@ Li et al., 2018 (arXiv 1603.06560); brackets whose trials do not wait for each o
 1810.05934).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.schedulers.asha import halving
@@ -28,9 +28,9 @@ def hyperband(settings: HyperbandSettings, search: SearchSettings, max_epochs: i
     def own_bracket(record: TrialRecord) -> int:
         return bracket_of(record.number, factor, len(brackets))
 
-    def stops(record: TrialRecord, others: Sequence[TrialRecord]) -> bool:
+    def stops(record: TrialRecord, others: Iterable[TrialRecord]) -> bool:
         own = own_bracket(record)
-        return brackets[own](record, [other for other in others if own_bracket(other) == own])
+        return brackets[own](record, (other for other in others if own_bracket(other) == own))
 
     return stops
 

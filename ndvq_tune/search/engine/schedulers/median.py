@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops, sample_size
@@ -18,18 +18,17 @@ def median(settings: MedianSettings, search: SearchSettings, max_epochs: int) ->
     The rule needs an average, so it looks at the first objective alone, and at no constraint.
     """
     unit, objective = UNITS[search.fidelity.unit], search.objectives[0]
-    sign = 1 if objective.mode == "min" else -1
 
     def values(record: TrialRecord, last: Report) -> list[float]:
         """What a trial had reported by the point of the last report, less being better."""
         come, size = last[unit], sample_size(last)
         return [
-            sign * report.get(objective.metric, math.nan)
+            objective.cost(report.get(objective.metric, math.nan))
             for report in record.reports
             if report[unit] <= come and sample_size(report) == size
         ]
 
-    def stops(record: TrialRecord, others: Sequence[TrialRecord]) -> bool:
+    def stops(record: TrialRecord, others: Iterable[TrialRecord]) -> bool:
         last = record.metrics
         if last[unit] < settings.grace_period:
             return False

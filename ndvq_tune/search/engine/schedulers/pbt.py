@@ -5,7 +5,7 @@ A trial among the worst ends, and a new one goes on from the weights of one of t
 
 import math
 import random as randomness
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ndvq_tune.records import TrialRecord
@@ -33,7 +33,7 @@ MUTABLE = frozenset(
 """Parameters that can change in the middle of training: no tensor's shape depends on them."""
 
 
-def source_of(record: TrialRecord, others: Sequence[TrialRecord], search: SearchSettings) -> TrialRecord | None:
+def source_of(record: TrialRecord, others: Iterable[TrialRecord], search: SearchSettings) -> TrialRecord | None:
     """The trial whose weights are worth more than those of a trial whose last report is new; none if it is to go on.
 
     Trials are compared after every ``interval`` epochs, by what they had reported at that epoch, as soon as enough
@@ -48,15 +48,15 @@ def source_of(record: TrialRecord, others: Sequence[TrialRecord], search: Search
         return None
     if epoch >= record.config["training"]["max_epochs"]:
         return None
-    places = _places((record, *others), epoch, search)
+    members = {member.number: member for member in (record, *others)}
+    places = _places(members.values(), epoch, search)
     if len(places) < math.ceil(1 / settings.quantile):
         return None
     order = sorted(places, key=lambda number: (places[number], number))
     share = max(1, int(len(order) * settings.quantile))
     if record.number not in order[-share:]:
         return None
-    known = {other.number: other for other in others}
-    best = [known[number] for number in order[:share] if places[number] < places[record.number]]
+    best = [members[number] for number in order[:share] if places[number] < places[record.number]]
     sources = [member for member in best if member.sound and member.checkpoint is not None]
     return randomness.Random(f"{search.seed}/{record.number}/{epoch}").choice(sources) if sources else None
 

@@ -1,7 +1,10 @@
 """What a good trial is: objectives, and constraints that it keeps."""
 
-from typing import Annotated, Self
+import math
+from typing import Annotated, Self, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import AfterValidator, Field, model_validator
 
 from ndvq_tune.config import Frozen
@@ -23,6 +26,7 @@ def _directed_metric(name: str) -> str:
 
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 DirectedMetric = Annotated[MetricName, AfterValidator(_directed_metric)]
+Values = TypeVar("Values", float, npt.NDArray[np.float64])
 
 
 class Objective(Frozen):
@@ -30,6 +34,10 @@ class Objective(Frozen):
 
     metric: MetricName = Field(description="what is compared")
     mode: Mode = Field(description="which way is better")
+
+    def cost(self, value: Values) -> Values:
+        """A value of the metric, turned so that less is better."""
+        return value if self.mode == "min" else -value
 
 
 class Constraint(Frozen):
@@ -50,7 +58,7 @@ class Constraint(Frozen):
         """Which side, and where."""
         return ("at_least", self.at_least) if self.at_least is not None else ("at_most", self.at_most or 0.0)
 
-    def violation(self, value: float) -> float:
+    def violation(self, value: Values) -> Values:
         """How far a value is beyond the bound: positive where the constraint is broken, as Optuna wants it.
 
         As a share of the bound, so that bits and parameters can be added up; absolute where the bound is 0.
@@ -58,3 +66,8 @@ class Constraint(Frozen):
         side, bound = self.bound
         beyond = value - bound if side == "at_most" else bound - value
         return beyond / abs(bound) if bound else beyond
+
+    def beyond(self, value: float) -> float:
+        """The same, but 0 for all values within the bound, and infinite for NaN."""
+        violation = self.violation(value)
+        return math.inf if math.isnan(violation) else max(0.0, violation)
