@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report import machine, print_machine
+from benchmarks.report import machine, print_machine, wide_console
 from ndvq_tune.config import RunConfig
 from ndvq_tune.data import open_dataset
 from ndvq_tune.errors import ConfigError, Problem
@@ -137,7 +137,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    console = Console()
+    console = wide_console()
     found = configs(chosen(options.only), {**DATA, "training.max_epochs": options.epochs})
     described = machine()
     print_machine(console, described)

@@ -26,7 +26,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
+from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 from ndvq_tune.config import ArrayData, ModelConfig, RunConfig, TrainingConfig, VideoData
 from ndvq_tune.data import Dataset, batches, open_dataset
 from ndvq_tune.data.readers.video import read_video
@@ -259,7 +259,7 @@ def main() -> None:
         return
     if options.threads:
         torch.set_num_threads(options.threads)
-    write_json(options.json, *run(Console(), quick=options.quick))
+    write_json(options.json, *run(wide_console(), quick=options.quick))
 
 
 if __name__ == "__main__":

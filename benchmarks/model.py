@@ -27,7 +27,7 @@ from benchmarks.measure import (
     matrix_product,
     median_seconds,
 )
-from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
+from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 
 CASES = (
     Case((3, 16, 64, 64), (2, 2, 2), batch=1, faster=100, smaller=10),
@@ -185,7 +185,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    write_json(options.json, *run(Console(), options.quick))
+    write_json(options.json, *run(wide_console(), options.quick))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bookkeeping import REPORTS, TRIALS, Cost
-from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
+from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 from benchmarks.searching import official, ours, smoke_space
 from benchmarks.turns import Pace
 
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--part", choices=("searches", "bookkeeping"), help="only this; both if not given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything to this file too")
     options = parser.parse_args()
-    console = Console()
+    console = wide_console()
     described = machine()
     print_machine(console, described)
     paces: list[Pace] = []

@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks import samples as data
 from benchmarks import seed
 from benchmarks.learners import Learner, Ours, Quality, Seed, judge
-from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
+from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 from benchmarks.samples import Samples
 from ndvq_tune.config import TrainingConfig
 from ndvq_tune.data import SampleSet, Scale, Window, batches
@@ -183,7 +183,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    write_json(options.json, *run(Console(), options))
+    write_json(options.json, *run(wide_console(), options))
 
 
 if __name__ == "__main__":

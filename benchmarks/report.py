@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+WIDTH = 150  # where the output is no terminal
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
     }
+
+
+def wide_console() -> Console:
+    """Where results are printed: as wide as the terminal, or wide enough for the tables in a file or a pipe."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def print_machine(console: Console, described: dict[str, Any]) -> None:

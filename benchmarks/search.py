@@ -7,7 +7,6 @@ soon each finds the front of rate and distortion.
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,12 +29,11 @@ from benchmarks.replay.simulator import OVERHEAD
 from benchmarks.replay.strategies import BASELINES, KNOWING, ONE_EPOCH, OURS, STRATEGIES
 from benchmarks.replay.table import TABLE, Curve, load_curves, load_space
 from benchmarks.replay.task import BUDGET, FRONT, Scenario
-from benchmarks.report import Goal, goals_table, machine, print_machine, write_json
+from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 
 SCENARIOS = {"budget": BUDGET, "front": FRONT}
 FIRST_SEED = 10_000  # the configurations of the table were drawn with seeds from 0
 TRAININGS = 60  # average ones, in full, that a run can pay for
-WIDTH = 150  # where the output is no terminal
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)  # of the budget
 
 
@@ -165,8 +163,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.variants:
         options.strategies = list(STRATEGIES)
-    console = Console() if sys.stdout.isatty() else Console(width=WIDTH)
-    write_json(options.json, *run(console, options))
+    write_json(options.json, *run(wide_console(), options))
 
 
 if __name__ == "__main__":

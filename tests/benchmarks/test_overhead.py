@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import bookkeeping, overhead, searching
+from benchmarks.report import wide_console
 from benchmarks.turns import Pace, Report, Turn, turns
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import TrialState
@@ -50,6 +51,15 @@ def test_a_recipe_that_hung_from_the_start_gives_no_figures_and_no_goals() -> No
     hung = Pace("b", 1, float("nan"), 99.0, (), "hung")
     assert overhead.goals_of([fast, hung]) == []
     assert overhead.paces_table([fast, hung]).row_count == 2
+
+
+def test_where_the_output_is_no_terminal_tables_are_printed_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    cost = bookkeeping.Cost("random", 800, 6400, 8.0, 8.0, 4.0, 1.0, 6.0, {200: 600_000_000}, (800, 6400))
+    pace = Pace("ours, own process", 1, 16.9, 139.7, (Turn("x", 20, 1), Turn("y", 30, 1)))
+    for table in (overhead.paces_table([pace]), overhead.costs_table([cost])):
+        wide_console().print(table)
+    assert "19.00-29.00" in (printed := capsys.readouterr().out)
+    assert "…" not in printed
 
 
 def test_the_recipe_searches_the_smoke_space(tmp_path: Path) -> None:

@@ -291,7 +291,7 @@ def test_the_command_prints_times_gaps_goals_and_how_good_the_stand_in_is(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    monkeypatch.setattr(search, "Console", lambda **options: console)
+    monkeypatch.setattr(search, "wide_console", lambda: console)
     report, picture = tmp_path / "report.json", tmp_path / "picture.png"
     command = f"search --table {table} --seeds 2 --trainings 3 --processes 1 --json {report} --picture {picture}"
     monkeypatch.setattr("sys.argv", [*command.split(), "--strategies", RANDOM, "one epoch of 20, then best", OURS])
