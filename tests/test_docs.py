@@ -15,16 +15,20 @@ from pydantic.fields import FieldInfo
 from ndvq_tune.config import ArrayData, DataConfig, FolderData, ImageData, SignalData, TorchvisionData, VideoData
 from ndvq_tune.config.data import Picture
 from ndvq_tune.data import augmentation
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.consistency import check
 
 TOP = Path(__file__).parents[1]
 DATA_PAGE = (TOP / "docs" / "data.md").read_text(encoding="utf-8")
 PAGES = [
     TOP / "README.md",
+    TOP / "CHANGELOG.md",
     TOP / "CONTRIBUTING.md",
     TOP / "data" / "README.md",
     *sorted((TOP / "docs").glob("*.md")),
 ]
-COMMAND = re.compile(r"python -m ((?:ndvq_tune|benchmarks)\.\w+(?: [a-z]+\b)?)([^`\n#|]*)")
+COMMAND = re.compile(r"python -m ((?:ndvq_tune|benchmarks)(?:\.\w+)+(?: [a-z]+(?![\w/]))?)([^`\n#|&]*)")
+OTHER_FORMATS = {"services"}  # keys that tell examples of Docker Compose
 SHARED_SETTINGS = {"All types": FolderData, "Frames of videos, images and torchvision": Picture}
 OWN_SETTINGS = {
     "Videos": VideoData,
@@ -86,11 +90,31 @@ def test_readme_opens_with_exactly_two_set_up_commands() -> None:
     assert commands[1].endswith("-m pytest")
 
 
-@pytest.mark.parametrize("example", re.findall(r"^```yaml\n(.*?)^```", DATA_PAGE, re.MULTILINE | re.DOTALL))
-def test_examples_of_data_are_valid(example: str) -> None:
-    content = yaml.safe_load(example)
-    assert list(content) == ["data"]
-    augmentation(TypeAdapter(DataConfig).validate_python(content["data"]))
+def examples() -> list[tuple[str, str]]:
+    """Those of spaces, or of parts of one."""
+    return [
+        (page.name, example)
+        for page in PAGES
+        for example in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        if sections_of(example).isdisjoint(OTHER_FORMATS)
+    ]
+
+
+def sections_of(example: str) -> set[str]:
+    return set(yaml.safe_load(example))
+
+
+@pytest.mark.parametrize(("page", "example"), [found for found in examples() if sections_of(found[1]) == {"data"}])
+def test_examples_of_data_are_valid(page: str, example: str) -> None:
+    data: DataConfig = TypeAdapter(DataConfig).validate_python(yaml.safe_load(example)["data"])
+    augmentation(data)
+
+
+@pytest.mark.parametrize(("page", "example"), [found for found in examples() if sections_of(found[1]) != {"data"}])
+def test_examples_of_spaces_are_valid_once_they_have_a_name(page: str, example: str, tmp_path: Path) -> None:
+    file = tmp_path / page
+    file.write_text(example if "name" in sections_of(example) else f"name: example\n{example}", encoding="utf-8")
+    check(SearchSpace.load(file))
 
 
 def test_the_page_on_data_has_a_section_for_every_type() -> None:
