@@ -79,10 +79,11 @@ def from_overrides(overrides: Sequence[str]) -> Document:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings by key path."""
+    """The leaves of nested mappings by key path; an empty mapping is one of them."""
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
-        leaves |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        parent = isinstance(value, Mapping) and value
+        leaves |= flatten(value, f"{prefix}{name}.") if parent else {f"{prefix}{name}": value}
     return leaves
 
 

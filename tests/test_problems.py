@@ -185,6 +185,7 @@ def test_a_model_for_other_data_is_told_so_in_a_few_words(path, dimensions):
         ({"attention.type": "full"}, "no parameter 'attention.type'"),
         ({"model.attention": "full"}, "no parameter 'model.attention'"),
         ({"search.trials": 3}, "no parameter 'search.trials'"),
+        ({"data.augment": {}}, "no parameter 'data.augment'"),
     ],
 )
 def test_a_condition_on_an_unknown_key(path, when, message):

@@ -112,8 +112,10 @@ def test_malformed_overrides_are_all_reported(tmp_path):
     assert "'name' is a value" in problems[3].message
 
 
-def test_flatten():
-    assert flatten({"a": {"b": {"c": 1}, "d": [2]}, "e": None}) == {"a.b.c": 1, "a.d": [2], "e": None}
+def test_flatten_gives_every_leaf_also_empty_mappings_so_that_nothing_is_lost():
+    tree = {"a": {"b": {"c": 1}, "d": [2], "f": {}}, "e": None, "g": {}}
+    assert flatten(tree) == {"a.b.c": 1, "a.d": [2], "a.f": {}, "e": None, "g": {}}
+    assert with_values({}, flatten(tree)) == tree
 
 
 def test_values_at_key_paths_are_set_in_a_copy():

@@ -75,7 +75,8 @@ def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
 
 
 def _may_change(key: str) -> bool:
-    return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+    """Whether a leaf may; a section around what may is a leaf only while it is empty, and then says nothing."""
+    return any(f"{key}.".startswith(f"{allowed}.") or allowed.startswith(f"{key}.") for allowed in MAY_CHANGE)
 
 
 def write_space(folder: Path, space: SearchSpace) -> None:

@@ -124,12 +124,23 @@ def test_a_search_may_go_on_with_more_trials_other_ends_and_resources_and_anothe
         ("search.seed=3", "search.seed"),
         ("search={trials: 9}", "search.stop.plateau"),
         ("training={}", "training.max_epochs"),
+        ("data.augment.RandomVerticalFlip={}", "data.augment.RandomVerticalFlip"),
     ],
 )
 def test_what_its_trials_mean_may_not_change(results, override, named):
     with pytest.raises(ResultsError, match=r"only search\.trials, .*, tracking\.uri may") as error:
         kept_space(results, ["search.trials=9", override])
     assert named in str(error.value)
+
+
+def test_an_empty_section_may_get_what_may_change(tmp_path, open_study):
+    space = SearchSpace.load(write_yaml(tmp_path / "given.yaml", {**SMALL, "search": {}, "tracking": {}}))
+    write_space(tmp_path, space)
+    begin(open_study(space))
+    changed = kept_space(tmp_path, ["search.trials=9", "tracking.uri=http://elsewhere:5000"])
+    assert (changed.search.trials, changed.tracking.uri) == (9, "http://elsewhere:5000")
+    with pytest.raises(ResultsError, match=r"but search\.seed would change"):
+        kept_space(tmp_path, ["search.seed=3"])
 
 
 def test_an_override_that_changes_nothing_is_no_change(results):

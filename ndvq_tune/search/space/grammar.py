@@ -12,8 +12,7 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.search.space.settings.goals import DirectedMetric, MetricName
 from ndvq_tune.search.space.settings.stopping import seconds
-from ndvq_tune.search.space.space import SEARCHED_SECTIONS, SpaceFile
-from ndvq_tune.yaml_file import flatten
+from ndvq_tune.search.space.space import SEARCHED_SECTIONS, SpaceFile, conditional
 
 Schema = dict[str, Any]
 
@@ -97,7 +96,7 @@ def space_schema() -> Schema:
     """The schema of a space: every leaf of ``model`` and ``training`` is a value or a distribution."""
     schema = plain_schema()
     definitions = schema["$defs"]
-    conditions: Schema = {key: {} for key in flatten(RunConfig().to_dict())}
+    conditions: Schema = {key: {} for key in conditional()}
     for section in SEARCHED_SECTIONS:
         node = schema["properties"][section]
         conditions |= {key: _value(leaf) for key, leaf in leaves(schema, node, section)}

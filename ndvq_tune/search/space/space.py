@@ -161,9 +161,14 @@ def _invalid_values(fixed: Mapping[str, Any], found: Sequence[Searched]) -> list
     return problems
 
 
+def conditional() -> list[str]:
+    """Key paths that a condition can name: of single values, not of mappings such as ``data.augment``."""
+    return [key for key, value in flatten(RunConfig().to_dict()).items() if not isinstance(value, Mapping)]
+
+
 def _wrong_conditions(fixed: Mapping[str, Any], found: Sequence[Searched]) -> list[Problem]:
     """Conditions on keys or values that do not exist, and conditions that go round in circles."""
-    known = flatten(RunConfig().to_dict())
+    known = conditional()
     problems: list[Problem] = []
     for parameter in found:
         for key, values in parameter.when.items():
