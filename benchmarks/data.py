@@ -98,7 +98,7 @@ def waiting_share(config: RunConfig, dataset: Dataset, *, cold: bool) -> float:
     for epoch in range(4):
         if cold:
             forget()
-        waited, step_seconds = 0.0, 0.0
+        step, waited, step_seconds = 0, 0.0, 0.0
         arriving = batches(dataset.train, config.training.batch_size, seed=0, epoch=epoch)
         while True:
             start = time.perf_counter()
@@ -106,7 +106,8 @@ def waiting_share(config: RunConfig, dataset: Dataset, *, cold: bool) -> float:
             arrived = time.perf_counter()
             if batch is None:
                 break
-            training._step(dataset.train.scale.to_unit(batch, training.device)).item()
+            training._step(step, dataset.train.scale.to_unit(batch, training.device)).item()
+            step += 1
             waited += arrived - start
             step_seconds += time.perf_counter() - arrived
         shares.append(waited / (waited + step_seconds))
