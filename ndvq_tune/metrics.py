@@ -16,12 +16,14 @@ class Metric:
         unit: The unit; ``1`` for a pure number.
         mode: Which way is better; ``None`` where neither is.
         meaning: One line for tables and help.
+        constant: Whether it is the same in all reports of a trial, as long as its samples keep their size.
     """
 
     name: str
     unit: str
     mode: Mode | None
     meaning: str
+    constant: bool = False
 
 
 METRICS: dict[str, Metric] = {
@@ -31,17 +33,17 @@ METRICS: dict[str, Metric] = {
         Metric("psnr", "dB", "max", "peak signal-to-noise ratio on data in [0, 1]"),
         Metric("perplexity", "codes", "max", "exp of the entropy of code use, pooled over the validation set"),
         Metric("codebook_usage", "1", "max", "share of codes used at least once over the validation set"),
-        Metric("bits_per_element", "bit", "min", "log2(n_codes) times latent positions, over input positions"),
+        Metric("bits_per_element", "bit", "min", "log2(n_codes) times latent positions, over input positions", True),
         Metric("entropy_bits_per_element", "bit", "min", "the same with log2(perplexity)"),
         Metric("commitment_loss", "1", "min", "codebook_beta times the MSE between latents and their codes"),
         Metric("train_recon_loss", "1", "min", "training MSE over the variance of the training data"),
         Metric("learning_rate", "1", None, "learning rate of the last step"),
         Metric("samples_per_second", "1/s", "max", "training samples a second, all workers together"),
         Metric("peak_memory_bytes", "B", "min", "highest memory of one worker: the GPU's, or the process's on CPU"),
-        Metric("parameters", "1", "min", "trainable parameters"),
+        Metric("parameters", "1", "min", "trainable parameters", True),
         Metric("samples_seen", "1", None, "training samples so far, all workers together"),
         Metric("training_seconds", "s", None, "time in training and validation so far"),
-        Metric("fidelity", "1", None, "elements of a sample over those of a full one"),
+        Metric("fidelity", "1", None, "elements of a sample over those of a full one", True),
     )
 }
 

@@ -5,12 +5,11 @@ process records are synced: what MLflow has already is not sent again, and what 
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
@@ -18,7 +17,18 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_value
 from ndvq_tune.tracking.client import connect, first_line, resolve_uri, ui_address, ui_command
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG, Run, find_runs
-from ndvq_tune.tracking.values import DIGITS, metrics_of, milliseconds, params_of, summary_of, tags_of, times_of
+from ndvq_tune.tracking.values import (
+    DIGITS,
+    PASSING_TAGS,
+    config_of,
+    metrics_of,
+    milliseconds,
+    params_of,
+    step_of,
+    summary_of,
+    tags_of,
+    times_of,
+)
 
 STATUS = {
     TrialState.RUNNING: "RUNNING",
@@ -97,6 +107,7 @@ class MlflowTracker:
             parent = runs[None]
             changed = {key: value for key, value in wanted.items() if parent.params.get(key, value) != value}
             self._client.log_text(parent.id, config_text, "space.yaml")
+            self._withdraw(parent, {"ended_by"})
             self._send(parent, params=wanted, tags={"state": "running", **changed})
             self._set_status(parent, "RUNNING")
 
@@ -143,32 +154,27 @@ class MlflowTracker:
             now = milliseconds(time.time())
             summary = summary_of(search) | ({} if hypervolume is None else {"search/hypervolume": hypervolume})
             metrics = [Metric(name, value, now, 0) for name, value in summary.items()]
-            self._send(parent, metrics=metrics, tags={"state": state})
+            ended_by = {"ended_by": search.ended_by} if search.ended_by else {}
+            self._send(parent, metrics=metrics, tags={"state": state, **ended_by})
             self._set_status(parent, "FINISHED" if state == "completed" else "KILLED")
 
     def _sync(self, runs: dict[int | None, Run], trial: TrialRecord) -> Run:
-        if trial.number not in runs:
-            tags = {TRIAL_TAG: str(trial.number), "mlflow.parentRunId": runs[None].id}
-            runs[trial.number] = self._create(trial.name, trial.started or time.time(), tags)
-        run = runs[trial.number]
         tags = tags_of(trial)
-        if "state" not in run.tags:  # the first batch, which comes after the configuration, is not through yet
-            self._client.log_text(run.id, yaml.safe_dump(dict(trial.config), sort_keys=False), "config.yaml")
-        for name in {
-            "stop_reason",
-            "error",
-            "rescues",
-        } & run.tags.keys() - tags.keys():  # the trial was taken up again, from an earlier epoch
-            self._client.delete_tag(run.id, name)
-            del run.tags[name]
+        if trial.number not in runs:
+            origin = {TRIAL_TAG: str(trial.number), "mlflow.parentRunId": runs[None].id}
+            runs[trial.number] = self._create(trial.name, trial.started or time.time(), {**origin, **tags})
+        run = runs[trial.number]
+        if not run.params:  # they come with the first batch, which comes after the configuration
+            self._client.log_text(run.id, config_of(trial), "config.yaml")
+        self._withdraw(run, PASSING_TAGS - tags.keys())  # the trial was taken up again, from an earlier epoch
         news = [
-            (report, at)
-            for report, at in zip(trial.reports, times_of(trial), strict=True)
+            (report, before, at)
+            for before, report, at in zip(({}, *trial.reports), trial.reports, times_of(trial), strict=False)
             if report["epoch"] > run.epoch
         ]
         for start in range(0, max(len(news), 1), REPORTS_A_REQUEST):
             some = news[start : start + REPORTS_A_REQUEST]
-            self._send(run, params_of(trial), [metric for report, at in some for metric in _metrics(report, at)], tags)
+            self._send(run, params_of(trial), [metric for report in some for metric in _metrics(*report)], tags)
         run.epoch = max([run.epoch, *(int(report["epoch"]) for report in trial.reports)])
         self._set_status(run, STATUS[trial.state], trial.ended)
         return run
@@ -176,7 +182,12 @@ class MlflowTracker:
     def _create(self, name: str, started: float, tags: Mapping[str, str]) -> Run:
         tags = {SEARCH_TAG: self._search_id, "mlflow.source.name": "ndvq_tune", **tags}
         made = self._client.create_run(self.experiment_id, milliseconds(started), tags, run_name=name)
-        return Run(made.info.run_id, made.info.status)
+        return Run(made.info.run_id, made.info.status, tags=tags)
+
+    def _withdraw(self, run: Run, names: Set[str]) -> None:
+        for name in names & run.tags.keys():
+            self._client.delete_tag(run.id, name)
+            del run.tags[name]
 
     def _send(
         self,
@@ -227,5 +238,6 @@ class MlflowTracker:
             raise TrackingError(f"MLflow at {self.uri} failed: {first_line(error)}") from error
 
 
-def _metrics(report: Mapping[str, float], at: float) -> list[Metric]:
-    return [Metric(name, value, milliseconds(at), int(report["epoch"])) for name, value in metrics_of(report).items()]
+def _metrics(report: Mapping[str, float], before: Mapping[str, float], at: float) -> list[Metric]:
+    values = metrics_of(report, before)
+    return [Metric(name, value, milliseconds(at), step_of(name, report, before)) for name, value in values.items()]

@@ -1,12 +1,13 @@
 """Reading searches back from an MLflow experiment, which is left as it is."""
 
-import os
+import operator
 import sqlite3
 import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,6 @@ from ndvq_tune.tracking.client import database, first_line, resolve_uri
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG
 from ndvq_tune.tracking.values import rescues_of
 from ndvq_tune.yaml_file import flatten
-
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one for each small file
 
 _FINISHED = {state.value: state for state in TrialState if state.final}
 
@@ -101,7 +100,7 @@ def _search(client: MlflowClient, runs: list[Run], curves: Collection[str]) -> S
     trials = {
         int(run.data.tags[TRIAL_TAG]): run
         for run in runs
-        if TRIAL_TAG in run.data.tags and run.data.tags.get("state") in _FINISHED
+        if TRIAL_TAG in run.data.tags and run.data.tags.get("state") in _FINISHED and run.info.status != "RUNNING"
     }
     return StoredSearch(
         parent.info.run_name if parent else "",
@@ -141,7 +140,9 @@ def _reports(client: MlflowClient, run: Run, began: int, curves: Collection[str]
             reports[metric.step]["seconds"] = (metric.timestamp - began) / 1000
     if reports:
         reports[max(reports)] |= run.data.metrics
-    return tuple({"epoch": epoch} | reports[epoch] for epoch in sorted(reports))
+    steps = sorted(reports)
+    filled = accumulate((reports[step] for step in steps), operator.or_)  # a constant is not there again
+    return tuple({**report, "epoch": step} for step, report in zip(steps, filled, strict=True) if step)
 
 
 def _mapping(client: MlflowClient, run: Run, artifact: str) -> dict[str, Any]:

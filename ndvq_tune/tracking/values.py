@@ -4,15 +4,27 @@ import math
 import time
 from collections.abc import Mapping
 
+import yaml
+
+from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Rescue, Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
 
 DIGITS = 5
+PASSING_TAGS = {"stop_reason", "error", "rescues"}  # a trial that is taken up again may lose them
 _MAX_TAG = 4000
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # many times as fast, where PyYAML has it
+_CONSTANT = {metric.name for metric in METRICS.values() if metric.constant}
 
 
 def params_of(trial: TrialRecord) -> dict[str, str]:
     """What the search chose, by short name. The whole configuration is an artifact: it would drown the choice."""
     return {short_name(key): short_value(value, DIGITS) for key, value in trial.params.items()}
+
+
+def config_of(trial: TrialRecord) -> str:
+    """The whole configuration, as YAML."""
+    text: str = yaml.dump(dict(trial.config), Dumper=_DUMPER, sort_keys=False)
+    return text
 
 
 def tags_of(trial: TrialRecord) -> dict[str, str]:
@@ -38,14 +50,22 @@ def rescues_of(tag: str) -> tuple[Rescue, ...]:
     return tuple(Rescue(int(epoch), action) for action, _, epoch in pairs)
 
 
-def metrics_of(report: Mapping[str, float]) -> dict[str, float]:
+def metrics_of(report: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
     """A report's metrics, then its epoch; NaN for infinities, which MLflow would draw as 1.8e308.
+
+    Constant ones only where the report before did not have the same.
 
     The epoch says, when the runs are read again, how far they got. It is last because MLflow's compare view opens with
     the first.
     """
-    names = [name for name in report if name not in ("epoch", "seconds")]
+    known = {name for name in _CONSTANT & report.keys() if report[name] == before.get(name)}
+    names = [name for name in report if name not in ("epoch", "seconds", *known)]
     return {name: float(report[name]) if math.isfinite(report[name]) else math.nan for name in [*names, "epoch"]}
+
+
+def step_of(metric: str, report: Mapping[str, float], before: Mapping[str, float]) -> int:
+    """The epoch, but 0 for a constant of the first report: MLflow draws bars of what is at 0 only, else lines."""
+    return int(report["epoch"]) if before or metric not in _CONSTANT else 0
 
 
 def times_of(trial: TrialRecord) -> list[float]:

@@ -141,6 +141,24 @@ def test_nothing_is_doubled_after_the_driver_died(uri: str) -> None:
     assert runs["video"].data.tags["trials"] == "4"
 
 
+def test_what_stays_the_same_is_stored_once_and_drawn_as_bars(uri: str) -> None:
+    def grown(epoch: int) -> dict[str, float]:
+        return report(epoch, parameters=1000.0, bits_per_element=0.5, fidelity=0.25 if epoch < 3 else 1.0)
+
+    open_tracker(uri).sync(trial(reports=(grown(1),)))
+    tracker = open_tracker(uri)  # another driver, that knows only what is stored
+    tracker.sync(trial(reports=tuple(grown(epoch) for epoch in range(1, 5))))
+    tracker.sync(trial(reports=tuple(grown(epoch) for epoch in range(1, 6))))
+    run = stored(tracker)["trial-0000"]
+    history = {name: MlflowClient(uri).get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+    # MLflow's charts are bars where no run has the metric at a step from 1
+    assert [(m.step, m.value) for m in history["parameters"]] == [(0, 1000.0)]
+    assert [(m.step, m.value) for m in history["bits_per_element"]] == [(0, 0.5)]
+    assert sorted((m.step, m.value) for m in history["fidelity"]) == [(0, 0.25), (3, 1.0)]
+    assert sorted(m.step for m in history["recon_loss"]) == [1, 2, 3, 4, 5]
+    assert run.data.metrics["fidelity"] == 1.0
+
+
 def test_two_searches_in_one_experiment_stay_apart(uri: str) -> None:
     first = open_tracker(uri)
     other = MlflowTracker.open("other", "id-2", "ndvq", uri)
@@ -171,6 +189,18 @@ def test_interrupted_search_leaves_no_run_running_and_resumes(uri: str) -> None:
     runs = stored(resumed)
     assert (runs["video"].info.status, runs["trial-0000"].info.status) == ("RUNNING", "RUNNING")
     assert runs["trial-0000"].data.tags["state"] == "running"
+
+
+def test_a_search_says_what_ended_it_until_it_goes_on(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.start("a: 1", {})
+    tracker.finish(replace(search(), ended_by="until"), "completed")
+    assert stored(tracker)["video"].data.tags["ended_by"] == "until"
+    resumed = open_tracker(uri)
+    resumed.start("a: 1", {})
+    assert "ended_by" not in stored(resumed)["video"].data.tags
+    resumed.finish(search(), "completed")
+    assert "ended_by" not in stored(resumed)["video"].data.tags
 
 
 def test_trial_taken_up_again_loses_its_old_error(uri: str) -> None:
@@ -298,6 +328,33 @@ def test_a_report_costs_one_request_and_no_news_cost_none(counted: tuple[MlflowT
     counting.calls.clear()
     tracker.sync(trial(epochs=2))
     assert counting.calls == []
+
+
+def test_a_new_trial_costs_three_requests_and_its_tags_none(
+    counted: tuple[MlflowTracker, Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, counting = counted
+    batches = []
+    monkeypatch.setattr(counting.client, "log_batch", lambda *_, **batch: batches.append(batch))
+    tracker.sync(trial(epochs=1, role=Role.CONFIRM, parent=3))
+    assert counting.calls == ["create_run", "log_text", "log_batch"]
+    assert [batch["tags"] for batch in batches] == [[]]
+
+
+def test_a_configuration_that_was_cut_off_is_sent_again(
+    counted: tuple[MlflowTracker, Counting], monkeypatch: pytest.MonkeyPatch, uri: str, tmp_path: Path
+) -> None:
+    tracker, counting = counted
+
+    def gone(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(counting, "log_text", gone, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        tracker.sync(trial())
+    monkeypatch.undo()
+    tracker.sync(trial())
+    assert "n_codes" in artifact(stored(tracker)["trial-0000"], "config.yaml", uri, tmp_path)
 
 
 def test_many_missed_reports_fit_the_request_limit(uri: str) -> None:

@@ -85,6 +85,32 @@ def test_what_is_not_finished_is_left_out(uri: str) -> None:
     assert len(stored_searches("ndvq", uri, CURVES)) == 1
 
 
+def test_a_trial_that_was_only_begun_to_be_told_is_left_out(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    tracker = store(uri)
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            tracker.sync(trial(0))
+    assert stored_searches("ndvq", uri, CURVES)[0].trials == ()
+
+
+def test_curves_of_what_seldom_changes_have_every_epoch(uri: str) -> None:
+    def reports(*fidelities: float, first: int) -> tuple[dict[str, float], ...]:
+        return tuple(
+            {"epoch": epoch, "seconds": 1.0, "recon_loss": 1 / epoch, "fidelity": fidelity}
+            for epoch, fidelity in enumerate(fidelities, start=first)
+        )
+
+    heir = trial(1, reports=reports(1.0, 1.0, first=5), role=Role.EXPLOIT, parent=0)
+    store(uri, trial(0, reports=reports(0.25, 0.25, 1.0, 1.0, first=1)), heir)
+    (search,) = stored_searches("ndvq", uri, ("recon_loss", "fidelity"))
+    found = [[(report["epoch"], report["fidelity"]) for report in record.reports] for record in search.trials]
+    assert found == [[(1, 0.25), (2, 0.25), (3, 1.0), (4, 1.0)], [(5, 1.0), (6, 1.0)]]
+
+
 def test_searches_of_one_experiment_stay_apart(uri: str) -> None:
     store(uri, trial(0), trial(1))
     store(uri, trial(0), name="other")
