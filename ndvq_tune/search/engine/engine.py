@@ -101,7 +101,8 @@ class Engine:
             return self._unfinished.popleft()
         if self.ended_by is None and (record := self._proposals.heir() or self._proposals.searched()):
             return record
-        return None if self._busy or self._paused else self._proposals.repetition()
+        searching = any(self._study.record(number).role is not Role.CONFIRM for number in self._busy | self._paused)
+        return None if searching else self._proposals.repetition()
 
     def _judge(self, record: TrialRecord) -> Verdict | None:
         verdict = own_end(record, self._settings.stop)

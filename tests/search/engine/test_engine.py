@@ -1,4 +1,5 @@
 import math
+import random
 
 import pytest
 
@@ -240,6 +241,32 @@ def test_points_of_an_earlier_search_are_not_tried_again(open_study):
     assert sorted(tried, key=str) == sorted(untried, key=str)
 
 
+def test_tpe_keeps_to_allowed_combinations_after_one_that_was_ruled_out():
+    """Most good trials have 64 codes, and most a downsampling of 1, 2, 2; but both together are not allowed."""
+    good = {(64, (2, 2, 2)), (64, (2, 4, 4)), (16, (1, 2, 2)), (32, (1, 2, 2))}
+
+    def allowed(config) -> Check:
+        forbidden = (config.model.n_codes, config.model.downsample) == (64, (1, 2, 2))
+        return Check({"together": 1.0}, ("together",)) if forbidden else Check()
+
+    space = space_of(
+        model={"attention": {"type": "none"}},
+        search={"trials": 80, "sampler": {"startup_trials": 20, "random_fraction": 0.0}},
+    )
+    session = Session(Study.in_memory(space), space, preflight=allowed)
+    luck, in_a_row = random.Random(0), []
+    for _ in range(80):
+        before = session.study.rejected.get("together", 0)
+        record = session.engine.next_trial()
+        in_a_row.append(session.study.rejected.get("together", 0) - before)
+        chosen = (record.params["model.n_codes"], tuple(record.params["model.downsample"]))
+        loss = luck.uniform(0.1, 0.2) if chosen in good else luck.uniform(0.8, 0.9)
+        for epoch in range(1, 10):
+            session.engine.report(record.number, report(epoch, loss))
+        session.engine.finish(record.number)
+    assert 5 < sum(in_a_row[20:]) < 60
+
+
 def test_a_share_of_the_trials_is_drawn_at_random_whatever_was_learned():
     """TPE with nothing but random draws is random search; the same seed gives the same trials."""
     points = {}
@@ -320,6 +347,23 @@ def test_the_best_are_repeated_in_full_with_other_seeds_at_the_end(open_study):
     assert all(record.params == session.study.record(record.parent).params for record in records)
     assert session.engine.finished
     assert Engine(open_study(space), space).next_trial() is None
+
+
+def test_repetitions_take_all_lanes_once_the_search_itself_is_over():
+    space = space_of(search={**CONFIRM, "trials": 2})
+    session = Session(Study.in_memory(space), space)
+    first, second = (session.engine.next_trial().number for _ in range(2))
+    for number in (first, second):
+        for epoch in range(1, 10):
+            session.engine.report(number, report(epoch))
+            with_checkpoint(session.study, number)
+    session.engine.finish(first)
+    assert session.engine.next_trial() is None  # the other may be among the best yet
+    session.engine.finish(second)
+    repeated = [session.engine.next_trial() for _ in range(6)]
+    assert [record.role for record in repeated] == [Role.CONFIRM] * 6
+    assert session.engine.next_trial() is None
+    assert not session.engine.finished
 
 
 def test_a_repetition_is_stopped_by_divergence_alone(open_study):
