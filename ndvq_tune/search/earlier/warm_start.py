@@ -52,7 +52,7 @@ class _Candidate:
 
     Attributes:
         trial: The trial.
-        chosen: Its values of searched parameters, where they fit.
+        chosen: Its values of parameters that the new space searches, where they fit.
         outside: Searched parameters whose values do not fit.
         same_data: Whether it was trained on the same samples.
         obstacle: Why it is not a trial of the new search; None if it could be.
@@ -64,6 +64,11 @@ class _Candidate:
     same_data: bool
     obstacle: str | None
 
+    @property
+    def point(self) -> dict[str, Any]:
+        """Those that its own search has chosen: what was fixed there, or a default, says nothing of where to look."""
+        return {key: value for key, value in self.chosen.items() if key in self.trial.params}
+
 
 def plan(space: SearchSpace, earlier: Sequence[Earlier]) -> WarmStart:
     """Decide what becomes of each earlier trial.
@@ -72,7 +77,7 @@ def plan(space: SearchSpace, earlier: Sequence[Earlier]) -> WarmStart:
     ``max_epochs``: it shapes the whole curve), and every searched parameter that counts has a value that the new space
     has. Of all others, the best few become first points, at most ``search.sampler.startup_trials``; ranked by the new
     objectives and constraints. A value that the new space does not have rules a trial out on the same data, where it
-    is known what became of it; on other data that parameter is left free.
+    is known what became of it; on other data that parameter is left free. So is what the earlier search had fixed.
     """
     left_out: Counter[str] = Counter()
     candidates: list[_Candidate] = []
@@ -146,7 +151,7 @@ def _first_points(
     for candidate in others:
         if candidate.same_data and candidate.outside:
             left_out[f"{candidate.outside[0]} outside the space"] += 1
-        elif not candidate.chosen:
+        elif not candidate.point:
             left_out["no parameter in common"] += 1
         else:
             by_trial[id(candidate.trial)] = candidate
@@ -156,13 +161,14 @@ def _first_points(
     for front in fronts([candidate.trial for candidate in by_trial.values()], space.search):
         for trial in front:
             candidate = by_trial[id(trial)]
-            if _key(candidate.chosen) in seen:
+            key = _key(candidate.point)
+            if key in seen:
                 left_out["the same point as another"] += 1
             elif len(points) == limit:
                 left_out[f"{candidate.obstacle}, and not among the best {limit}"] += 1
             else:
-                seen.add(_key(candidate.chosen))
-                points.append(candidate.chosen)
+                seen.add(key)
+                points.append(candidate.point)
     return points, left_out
 
 

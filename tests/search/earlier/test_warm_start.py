@@ -13,7 +13,7 @@ from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import Document
 from tests.search.earlier.earlier_examples import POINT, trial_of
-from tests.search.search_examples import TWO_OBJECTIVES, space_of
+from tests.search.search_examples import TWO_OBJECTIVES, report, space_of
 
 IMAGES = SearchSpace.from_document(
     Document(
@@ -117,13 +117,22 @@ def test_a_parameter_that_does_not_count_may_differ() -> None:
 def test_images_seed_a_search_over_videos() -> None:
     start = planned(space_of(), image_trial(0, 0.3), image_trial(1, 0.2, **{"model.codebook_beta": 0.25}), of=IMAGES)
     assert start.known == ()
-    point = {"model.n_codes": 16, "model.codebook_beta": 0.5, "model.attention.type": "none"}
+    point = {"model.n_codes": 16, "model.codebook_beta": 0.5}
     assert start.first_points == (point | {"model.codebook_beta": 0.25}, point)
 
 
 def test_on_other_data_a_value_outside_the_space_is_left_free() -> None:
-    start = planned(space_of(), image_trial(0, 0.3, **{"model.n_codes": 8, "model.codebook_beta": 4.0}), of=IMAGES)
-    assert start.first_points == ({"model.attention.type": "none"},)
+    start = planned(space_of(), image_trial(0, 0.3, **{"model.n_codes": 8}), of=IMAGES)
+    assert start.first_points == ({"model.codebook_beta": 0.5},)
+
+
+def test_what_the_earlier_search_did_not_search_is_left_free() -> None:
+    space = space_of(model={"activation": {"choice": ["silu", "snake"]}})
+    (point,) = planned(space, image_trial(0, 0.3), of=IMAGES).first_points
+    assert "model.activation" not in point  # silu there, by default
+    assert "model.attention.type" not in point  # none there, as the space says
+    nothing_chosen = space_of(model={"n_codes": 256, "codebook_beta": 0.25})
+    assert planned(nothing_chosen, image_trial(0, 0.3), of=IMAGES).left_out == {"no parameter in common": 1}
 
 
 def test_nothing_in_common_is_no_point() -> None:
@@ -239,6 +248,23 @@ def test_optuna_takes_what_is_known_and_tries_the_points_next(
     assert (completed.state, completed.values) == (OptunaState.COMPLETE, [0.1])
     assert (pruned.state, pruned.intermediate_values) == (OptunaState.PRUNED, {1: 1.1, 2: 1.1})
     assert completed.params["model.downsample"] == "[2, 2, 2]"
+
+
+@pytest.mark.parametrize(("kind", "heads"), [("none", None), ("full", 4)])
+def test_a_value_whose_condition_is_left_free_counts_where_that_holds(
+    open_study: Callable[..., Study], kind: str, heads: int | None
+) -> None:
+    earlier = space_of(training={"max_epochs": 20}, model={"attention": {"type": "full", "n_head": {"choice": [1, 4]}}})
+    (point,) = planned(space_of(), trial_of(earlier, params={"model.attention.n_head": 4})).first_points
+    assert "model.attention.type" not in point
+    assert point["model.attention.n_head"] == 4
+    study = open_study(space_of(model={"attention": {"type": {"choice": [kind]}}}))
+    study.enqueue(point)
+    record = study.begin(study.propose())
+    assert record.params.get("model.attention.n_head") == heads
+    study.report(record.number, report(1))
+    study.finish(record.number, TrialState.COMPLETED)
+    assert study.begin(study.propose()).params["model.attention.type"] == kind
 
 
 def test_known_trials_take_the_place_of_random_ones(open_study: Callable[..., Study]) -> None:
