@@ -1,6 +1,6 @@
 """What a search space says about the search itself: its goals, its strategy, when it stops, what it runs on."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from ndvq_tune.config import Frozen, Positive
 from ndvq_tune.search.space.settings.fidelity import FidelitySettings
@@ -40,6 +40,13 @@ class SearchSettings(Frozen):
     confirm: ConfirmSettings | None = None
     seed: int = Field(0, ge=0, description="seed of the sampler; with one lane, it repeats the same search")
     resources: ResourceSettings = ResourceSettings()
+
+    @field_validator("objectives")
+    @classmethod
+    def _each_once(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+        if len({objective.metric for objective in objectives}) < len(objectives):
+            raise ValueError("needs each metric once")
+        return objectives
 
 
 class TrackingSettings(Frozen):

@@ -5,7 +5,7 @@ from typing import Annotated, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ndvq_tune.config import Frozen
 from ndvq_tune.metrics import METRICS, Mode
@@ -34,6 +34,14 @@ class Objective(Frozen):
 
     metric: MetricName = Field(description="what is compared")
     mode: Mode = Field(description="which way is better")
+
+    @field_validator("mode")
+    @classmethod
+    def _direction_of_the_metric(cls, mode: Mode, info: ValidationInfo) -> Mode:
+        metric = METRICS.get(info.data.get("metric", ""))
+        if metric is not None and metric.mode not in (None, mode):
+            raise ValueError(f"{metric.mode}, as {'less' if metric.mode == 'min' else 'more'} {metric.name} is better")
+        return mode
 
     def cost(self, value: Values) -> Values:
         """A value of the metric, turned so that less is better."""
