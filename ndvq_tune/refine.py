@@ -1,5 +1,6 @@
 """``python -m ndvq_tune.refine``: a narrower search space around what worked in a search."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,12 +14,13 @@ from ndvq_tune.command import plain_errors
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.records import short_name
 from ndvq_tune.search.earlier.commented import to_yaml
-from ndvq_tune.search.earlier.narrowing import Change, narrowed, refined
+from ndvq_tune.search.earlier.narrowing import FEWEST_TRIALS, Change, narrowed, refined
 from ndvq_tune.search.earlier.reading import read_folder
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import Document
 
 NOTHING_TO_NARROW = 1
+SCHEMA = Path("search_spaces/schema.json")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,7 +45,8 @@ def refine(
         try:
             changes = narrowed(space, trials, keep)
         except ValueError as error:
-            raise ResultsError(f"{results}: {error}; let the search go on first: --resume --trials N") from None
+            more = _command("--resume", "--output", results, "--trials", space.search.trials + FEWEST_TRIALS)
+            raise ResultsError(f"{results}: {error}; let the search go on first: {more}") from None
         if not changes:
             console.print(
                 f"{results}: nothing to narrow; the best trials are spread over the whole space", markup=False
@@ -52,19 +55,31 @@ def refine(
         _write(output, space, changes, f"The space of {results}, narrowed to where its best trials lie.")
     for change in changes:
         console.print(_line(change), markup=False, highlight=False)
-    command = ["python", "-m", "ndvq_tune.search", "--space", str(output), "--warm-start", str(results)]
-    console.print(f"{output}: {shlex.join(command)}", markup=False, highlight=False)
+    command = _command("--space", output, "--warm-start", results)
+    console.print(f"{output}: {command}", markup=False, highlight=False)
 
 
 def _write(path: Path, space: SearchSpace, changes: list[Change], head: str) -> None:
     comments = [(c.key, c.reason if c.leaf is not None else f"{short_name(c.key)} {c.reason}") for c in changes]
-    text = to_yaml(refined(space, changes), head, comments)
+    text = _schema_line(path) + to_yaml(refined(space, changes), head, comments)
     SearchSpace.from_document(Document(str(path), yaml.safe_load(text), {}))  # what cannot run is not written
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _schema_line(path: Path) -> str:
+    """What tells editors the schema, as in the spaces that are shipped; nothing where these are not."""
+    if not SCHEMA.is_file():
+        return ""
+    schema = Path(os.path.relpath(SCHEMA.resolve(), path.parent.resolve()))
+    return f"# yaml-language-server: $schema={schema.as_posix()}\n"
+
+
+def _command(*arguments: object) -> str:
+    return shlex.join(["python", "-m", "ndvq_tune.search", *map(str, arguments)])
 
 
 def _line(change: Change) -> str:

@@ -14,7 +14,7 @@ from ndvq_tune.search.space import SearchSpace
 from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import space_of
 
-CODES = [64] * 4 + [16] * 6 + [32] * 6
+CODES = [64] * 4 + [32] * 6 + [16] * 6
 
 
 @pytest.fixture
@@ -74,12 +74,25 @@ def test_the_output_may_lie_anywhere_and_is_not_overwritten(results: Path) -> No
     assert Path("spaces/next.yaml").read_text() == first
 
 
+@pytest.mark.parametrize(
+    ("output", "schema"),
+    [("runs/small/refined.yaml", "../../search_spaces/schema.json"), ("search_spaces/next.yaml", "schema.json")],
+)
+def test_editors_are_told_the_schema_where_there_is_one(results: Path, output: str, schema: str) -> None:
+    refine(results, "--output", "without.yaml")
+    assert "yaml-language-server" not in Path("without.yaml").read_text()
+    Path("search_spaces").mkdir()
+    Path("search_spaces/schema.json").touch()
+    refine(results, "--output", output)
+    assert Path(output).read_text().splitlines()[0] == f"# yaml-language-server: $schema={schema}"
+
+
 def test_a_larger_share_of_best_trials_narrows_less(results: Path) -> None:
     refine(results, "--output", "few.yaml", "--keep", 0.2)
     refine(results, "--output", "many.yaml", "--keep", 0.5)
     few, many = (SearchSpace.load(Path(name)).source["model"] for name in ("few.yaml", "many.yaml"))
     assert few["n_codes"] == 64
-    assert many["n_codes"] == {"choice": [16, 64]}
+    assert many["n_codes"] == {"choice": [32, 64]}
 
 
 def test_too_few_trials_are_an_explanation_and_exit_code_2(tmp_path: Path) -> None:
@@ -87,7 +100,10 @@ def test_too_few_trials_are_an_explanation_and_exit_code_2(tmp_path: Path) -> No
     done = refine(tmp_path)
     assert done.exit_code == 2
     assert f"{tmp_path}: 7 finished trials that can be compared; needs at least 8" in done.stderr
-    assert "--resume" in done.stderr
+    command = done.stderr.partition("let the search go on first: ")[2]
+    assert shlex.split(command) == [
+        "python", "-m", "ndvq_tune.search", "--resume", "--output", str(tmp_path), "--trials", str(6 + 8),
+    ]  # fmt: skip
     assert "Traceback" not in done.output
     assert not (tmp_path / "refined.yaml").exists()
 

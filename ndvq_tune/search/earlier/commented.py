@@ -36,7 +36,17 @@ def _lines(node: Mapping[str, Any], prefix: str, comments: Mapping[str, Sequence
             yield f"{indent}{_flow(name)}:"
             yield from _lines(value, f"{key}.", comments)
         else:
-            yield f"{indent}{_flow(name)}: {_flow(value)}"
+            yield from _setting(name, value, indent)
+
+
+def _setting(name: str, value: Any, indent: str) -> list[str]:
+    """A setting in one line, or in several if it is too long for that."""
+    line = f"{indent}{_flow(name)}: {_flow(value)}"
+    if len(line) <= _WIDTH:
+        return [line]
+    width = _WIDTH - len(indent)
+    text = yaml.safe_dump({name: value}, default_flow_style=None, sort_keys=False, width=width, allow_unicode=True)
+    return textwrap.indent(text, indent).splitlines()
 
 
 def _comment(text: str, indent: str) -> list[str]:

@@ -164,13 +164,17 @@ def _fewer(choice: Choice, evidence: _Evidence) -> tuple[Choice, str]:
         and evidence.tries(value) >= _FEWEST_VALUES
         and evidence.chance_of_none(value) <= _CHANCE
     ]
-    if not dropped:
-        return choice, ""
     left = tuple(value for value in choice.values if value not in dropped)
-    if len(left) > 1:
-        words = ", ".join(f"{short_value(value)} ({evidence.tries(value)} tries)" for value in dropped)
-        return Choice(left), f"dropped {words}: never among {evidence.words}"
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in choice.values)
+    if numbers:  # what lies between good ones is likely to be good
+        left = tuple(value for value in choice.values if min(left) <= value <= max(left))
+    if left == choice.values:
+        return choice, ""
+    if len(left) > 1:
+        words = ", ".join(
+            f"{short_value(value)} ({evidence.tries(value)} tries)" for value in choice.values if value not in left
+        )
+        return Choice(left), f"dropped {words}: never among {evidence.words}"
     ends = {min(choice.values): "smaller", max(choice.values): "larger"} if numbers else {}
     hint = f"; {ends[left[0]]} ones were not tried and may be better still" if left[0] in ends else ""
     return Choice(left), f"fixed: all of {evidence.words} use {short_value(left[0])}{hint}"

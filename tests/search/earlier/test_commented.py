@@ -33,6 +33,17 @@ def test_what_is_gone_is_explained_before_the_section_it_was_in() -> None:
     assert lines[lines.index("model:") - 1] == "# b"
 
 
+def test_a_setting_too_long_for_a_line_has_several() -> None:
+    stop = {"collapse": {"usage_below": 0.02, "perplexity_below": 2.0, "after": 3, "on_collapse": "restart_codes"},
+            "plateau": {"patience": 5, "min_delta": 0.01}}  # fmt: skip
+    choice = {"choice": [[2 * number] * 4 for number in range(20)], "when": {"model.attention.type": "full"}}
+    content = merged(SMALL, {"search": {"stop": stop}, "model": {"attention": {"n_head": choice}}})
+    text = to_yaml(content, "", [])
+    assert max(map(len, text.splitlines())) <= 120
+    assert yaml.safe_load(text) == content
+    assert "\n    collapse: {usage_below: 0.02, perplexity_below: 2.0, after: 3," in text
+
+
 def test_long_comments_are_wrapped() -> None:
     text = to_yaml(SMALL, "word " * 60, [("model.attention.type", "word " * 60)])
     assert max(map(len, text.splitlines())) <= 120

@@ -81,6 +81,14 @@ def test_what_all_of_the_best_use_is_fixed_once_the_others_have_had_their_tries(
     assert (middle.leaf, middle.reason) == (32, "fixed: all of the best 4 of 16 trials use 32")
 
 
+def test_numbers_are_dropped_at_the_ends_only() -> None:
+    space = space_of(model={"n_codes": {"choice": [64, 8, 16, 32]}})
+    change = changed(space, codes(*[64, 16] * 2, *[32] * 6, *[8] * 6))["model.n_codes"]
+    assert change.leaf == {"choice": [64, 16, 32]}
+    assert change.reason == "dropped 8 (6 tries): never among the best 4 of 16 trials"
+    assert "model.n_codes" not in changed(space_of(), codes(*[64, 16] * 2, *[32] * 6, *[16, 64] * 3))
+
+
 def test_choices_of_lists_are_told_apart() -> None:
     points = [{"model.downsample": value} for value in (*[DOWN[0], DOWN[1]] * 2, *[DOWN[2]] * 6, *[DOWN[0]] * 6)]
     change = changed(space_of(), points)["model.downsample"]
