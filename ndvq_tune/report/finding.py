@@ -3,12 +3,22 @@
 from collections.abc import Sequence
 
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import SearchRecord, TrialRecord
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord
 from ndvq_tune.report.confirmation import confirmed
 from ndvq_tune.report.ranking import best, broken, costs, eligible, judged, offered, pareto
 from ndvq_tune.report.wording import metric_text, probability_text
 
 _NOUNS = {"recon_loss": "reconstruction loss", "psnr": "PSNR"}
+_STOPPED_BY = {
+    StopReason.SCHEDULER: "others were better at the same point",
+    StopReason.COLLAPSE: "codebook collapse",
+    StopReason.PLATEAU: "no more progress",
+    StopReason.TIME_BUDGET: "the search's time was up",
+    StopReason.TRIAL_TIME: "its time was up",
+    StopReason.COST: "it cost as much as a trial may",
+    StopReason.EXPLOITED: "another trial took its place",
+    StopReason.SEARCH_ENDED: "the search ended",
+}
 _COUNTED = ("bits_per_element", "entropy_bits_per_element", "parameters", "peak_memory_bytes", "samples_per_second")
 
 
@@ -30,12 +40,12 @@ def finding(search: SearchRecord) -> str:
 
 
 def reason(search: SearchRecord) -> str:
-    """Why the recommended trial is the one to take, in a few sentences; empty where there was no choice."""
+    """Why the recommended trial is the one to take, in a few sentences; empty where there was no choice to explain."""
     winner = best(search)
     if winner is None:
         return ""
     place = _among_all if len(search.objectives) == 1 else _on_the_front
-    sentences = (place(search, winner), _repeated(search, winner), _within_bounds(search, winner))
+    sentences = (place(search, winner), _stopped(winner), _repeated(search, winner), _within_bounds(search, winner))
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -65,6 +75,10 @@ def _on_the_front(search: SearchRecord, winner: TrialRecord) -> str:
             side = better if (value < base) == (mode == "min") else worse
             side.append(_change(name, value, base))
     return f"{knee}: {_listed(worse)} than the best ({first.name}), for {_listed(better)}."
+
+
+def _stopped(winner: TrialRecord) -> str:
+    return f"It was stopped early ({_STOPPED_BY[winner.stop_reason]})." if winner.stop_reason in _STOPPED_BY else ""
 
 
 def _repeated(search: SearchRecord, winner: TrialRecord) -> str:

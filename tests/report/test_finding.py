@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from ndvq_tune.records import Role, SearchRecord
+from ndvq_tune.records import Role, SearchRecord, StopReason, TrialState
 from ndvq_tune.report.finding import finding, reason
 from tests.report.report_examples import OBJECTIVES, make_trial
 
@@ -65,6 +65,18 @@ def test_one_objective_has_its_best_value() -> None:
     search = replace(search_of(*FRONT), objectives=ONE)
     assert reason(search) == "It has the lowest reconstruction loss of 3 trials."
     assert reason(replace(search, objectives=(("recon_loss", "max"),))).startswith("It has the highest")
+
+
+@pytest.mark.parametrize(
+    ("stopped_by", "words"),
+    [(StopReason.COLLAPSE, "codebook collapse"), (StopReason.PLATEAU, "no more progress")],
+)
+def test_a_recommended_trial_that_was_stopped_early_says_so(stopped_by: StopReason, words: str) -> None:
+    search = replace(search_of(*FRONT), objectives=ONE)
+    first = replace(search.trials[0], state=TrialState.PRUNED, stop_reason=stopped_by)
+    assert reason(replace(search, trials=(first, *search.trials[1:]))) == (
+        f"It has the lowest reconstruction loss of 3 trials. It was stopped early ({words})."
+    )
 
 
 def test_repetitions_say_how_sure_the_choice_is() -> None:
