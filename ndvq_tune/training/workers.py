@@ -27,6 +27,7 @@ from ndvq_tune.training.runs import ERROR, Runs
 
 START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank would keep a lane waiting for ever
 CLOSE_SECONDS = 5.0
+GPU_MEMORY_SHARE = 0.9  # of a GPU's memory that its workers' tensors may take: CUDA itself needs some for each
 CLOSE = ("close", ())
 READY, GONE = "ready", "gone"
 
@@ -95,8 +96,8 @@ class WorkerGroup:
         for worker in self._workers:
             with suppress(OSError):  # it is gone already
                 worker.send(CLOSE)
+        self._listener.close()  # first: the trainer's thread would wait for an answer to its farewell
         self._trainer.join(timeout=CLOSE_SECONDS)
-        self._listener.close()
 
     def _command(self, name: str, *arguments: Any) -> Any:
         """Send a command to every worker; the answer of rank 0.
@@ -188,20 +189,24 @@ def serve(channel: dict[str, Any]) -> None:
     context = train.get_context()
     rank, world_size = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(max(1, int(channel["threads"])))
-    _keep_to_share(channel["gpus"])
+    device = _device(channel["gpus"])
     commands: SimpleQueue[tuple[str, tuple[Any, ...]]] = SimpleQueue()
     with Client(tuple(channel["address"]), authkey=channel["key"]) as lane:
         threading.Thread(target=_listen, args=(lane, commands), daemon=True).start()
         lane.send((READY, rank))
-        runs = Runs(rank, world_size, get_device())
+        runs = Runs(rank, world_size, device)
         while (command := commands.get()) != CLOSE:
             lane.send(runs.obey(*command))
 
 
-def _keep_to_share(gpus: float) -> None:
-    """Hold a worker that has a part of a GPU to that part of its memory, so that it cannot take its neighbours'."""
-    if 0 < gpus < 1 and torch.cuda.is_available():
-        torch.cuda.set_per_process_memory_fraction(gpus, get_device())
+def _device(gpus: float) -> torch.device:
+    """Where a worker trains: with a part of a GPU only in that part of its memory, so as not to take its neighbours'."""
+    if not gpus:
+        return torch.device("cpu")  # Ray does not hide GPUs from a lane without any, and names one to it
+    device: torch.device = get_device()
+    if gpus < 1 and device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(GPU_MEMORY_SHARE * gpus, device)
+    return device
 
 
 def _listen(lane: Connection, commands: "SimpleQueue[tuple[str, tuple[Any, ...]]]") -> None:

@@ -8,7 +8,7 @@ import torch
 
 from ndvq_tune.training import runs, workers
 from ndvq_tune.training.checkpoint import epoch_of
-from ndvq_tune.training.workers import GroupSize, RunError, WorkerGroup, WorkerGroupError
+from ndvq_tune.training.workers import GPU_MEMORY_SHARE, GroupSize, RunError, WorkerGroup, WorkerGroupError
 from tests.training.training_examples import config, dataset
 
 SIZE = GroupSize(workers=1, cpus=1, gpus=0, cpus_reserved=1, storage="unused")
@@ -18,7 +18,7 @@ SIZE = GroupSize(workers=1, cpus=1, gpus=0, cpus_reserved=1, storage="unused")
 def group(monkeypatch) -> Iterator[WorkerGroup]:
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
     monkeypatch.setattr(workers.train, "get_context", lambda: context)
-    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))  # as in Ray's local mode
     monkeypatch.setattr(workers, "_trainer", lambda size, channel: SimpleNamespace(fit=lambda: workers.serve(channel)))
     monkeypatch.setattr(workers.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
     monkeypatch.setattr(runs, "open_dataset", lambda config: dataset(size=config.resolution))
@@ -73,11 +73,13 @@ def test_workers_that_cannot_start_are_told(monkeypatch):
 
 def test_the_share_of_a_gpu_caps_its_memory(monkeypatch):
     shares: list[float] = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: shares.append(share))
     monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))
-    for gpus in (0.0, 0.25, 1.0, 2.0):
-        workers._keep_to_share(gpus)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    workers._keep_to_share(0.5)
-    assert shares == [0.25]
+    for gpus in (0.25, 1.0, 2.0):
+        assert workers._device(gpus) == torch.device("cuda:0")
+    assert shares == [GPU_MEMORY_SHARE * 0.25]
+
+
+def test_without_gpus_a_worker_trains_on_the_cpu_whatever_it_sees(monkeypatch):
+    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))
+    assert workers._device(0.0) == torch.device("cpu")

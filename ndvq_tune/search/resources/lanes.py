@@ -7,13 +7,11 @@ from typing import Literal
 
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.space.settings.resources import ResourceSettings
-from ndvq_tune.training.workers import GroupSize
+from ndvq_tune.training.workers import GPU_MEMORY_SHARE, GroupSize
 
 # A lane's own process only hands over messages, but Ray Tune wants every trial to hold something.
 LANE_CPUS = 0.01
-# Shares of a node's memory, and of a GPU's, that workers may take: the rest is for Ray, lanes and the system, and for
-# what a GPU keeps beside tensors.
-MEMORY_SHARE, GPU_MEMORY_SHARE = 0.8, 0.9
+MEMORY_SHARE = 0.8  # of a node's memory that workers may take: the rest is for Ray, lanes and the system
 
 Node = Mapping[str, float]
 """``CPU`` and ``GPU`` of a node; ``memory`` and ``gpu_memory`` (of each GPU), in bytes, where they are known."""
@@ -117,14 +115,14 @@ def _gpus_of_a_worker(
 ) -> float:
     """GPUs of each worker: as the space says, or the smallest share that holds a large configuration.
 
-    Workers of one trial never share a GPU unasked: NCCL refuses that.
+    Workers of one trial never share a GPU: NCCL refuses that.
     """
     given = settings.gpus_per_trial
     if given is not None:
-        if given > workers and given % workers:
+        if workers > 1 and given % workers:
             raise ClusterError(
-                f"search.resources.gpus_per_trial: {given:g} GPUs cannot be shared evenly by {workers} workers; "
-                f"allowed are multiples of search.resources.workers_per_trial, and less than it"
+                f"search.resources.gpus_per_trial: {given:g} GPUs cannot be shared by {workers} workers; each needs "
+                "whole ones of its own: allowed are 0 and multiples of search.resources.workers_per_trial"
             )
         return _as_ray_counts(given / workers)
     with_gpus = [node for node in nodes if node.get("GPU", 0)]

@@ -4,8 +4,9 @@ from hypothesis import strategies as st
 
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.resources.cluster import local_node
-from ndvq_tune.search.resources.lanes import GPU_MEMORY_SHARE, MEMORY_SHARE, LanePlan, device_type, plan_lanes
+from ndvq_tune.search.resources.lanes import MEMORY_SHARE, LanePlan, device_type, plan_lanes
 from ndvq_tune.search.space.settings.resources import ResourceSettings
+from ndvq_tune.training.workers import GPU_MEMORY_SHARE
 
 Nodes = list[dict[str, float]]
 
@@ -227,9 +228,11 @@ def test_no_gpu_holds_more_memory_than_it_has(count, gpus, gpu_gib, worker_gib, 
     assert fits(planned, nodes)
 
 
-def test_gpus_that_workers_cannot_share_evenly_are_told():
-    with pytest.raises(ClusterError, match=r"search\.resources\.gpus_per_trial: 3 GPUs .* by 2 workers"):
-        plan([{"CPU": 8, "GPU": 4}], gpus_per_trial=3, workers_per_trial=2)
+@pytest.mark.parametrize("gpus", [0.5, 1, 3])
+def test_gpus_of_which_each_worker_would_not_have_its_own_are_told(gpus):
+    """Two workers with half a GPU each may get the same one, and NCCL refuses that once the search has begun."""
+    with pytest.raises(ClusterError, match=rf"search\.resources\.gpus_per_trial: {gpus:g} GPUs .* by 2 workers"):
+        plan([{"CPU": 8, "GPU": 4}], gpus_per_trial=gpus, workers_per_trial=2)
 
 
 @pytest.mark.parametrize(
