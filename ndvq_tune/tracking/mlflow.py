@@ -36,6 +36,7 @@ STATUS = {
     TrialState.PRUNED: "KILLED",
     TrialState.FAILED: "FAILED",
 }
+SEARCH_STATUS = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 REPORTS_A_REQUEST = 50  # MLflow takes at most 1000 values in one
 PAUSE_SECONDS = 60.0
 
@@ -130,13 +131,16 @@ class MlflowTracker:
             self._client.log_artifact(self._sync(runs, trial).id, str(path))
 
     def finish(
-        self, search: SearchRecord, state: Literal["completed", "interrupted"], hypervolume: float | None = None
+        self,
+        search: SearchRecord,
+        state: Literal["completed", "interrupted", "failed"],
+        hypervolume: float | None = None,
     ) -> None:
         """Ends the search's run with its summary, after a last sync of all trials; leaves no run running.
 
         Args:
             search: The search.
-            state: Whether it came to its end.
+            state: Whether it came to its end, was interrupted, or met an error.
             hypervolume: Of its front, where there is one.
 
         Raises:
@@ -156,7 +160,7 @@ class MlflowTracker:
             metrics = [Metric(name, value, now, 0) for name, value in summary.items()]
             ended_by = {"ended_by": search.ended_by} if search.ended_by else {}
             self._send(parent, metrics=metrics, tags={"state": state, **ended_by})
-            self._set_status(parent, "FINISHED" if state == "completed" else "KILLED")
+            self._set_status(parent, SEARCH_STATUS[state])
 
     def _sync(self, runs: dict[int | None, Run], trial: TrialRecord) -> Run:
         tags = tags_of(trial)

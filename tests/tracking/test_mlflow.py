@@ -191,6 +191,18 @@ def test_interrupted_search_leaves_no_run_running_and_resumes(uri: str) -> None:
     assert runs["trial-0000"].data.tags["state"] == "running"
 
 
+def test_a_search_that_met_an_error_has_failed_until_it_goes_on(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.start("a: 1", {})
+    tracker.finish(search(trial(0, epochs=1)), "failed")
+    runs = stored(tracker)
+    assert (runs["video"].info.status, runs["video"].data.tags["state"]) == ("FAILED", "failed")
+    assert runs["trial-0000"].info.status == "KILLED"
+    resumed = open_tracker(uri)
+    resumed.start("a: 1", {})
+    assert (stored(resumed)["video"].info.status, stored(resumed)["video"].data.tags["state"]) == ("RUNNING", "running")
+
+
 def test_a_search_says_what_ended_it_until_it_goes_on(uri: str) -> None:
     tracker = open_tracker(uri)
     tracker.start("a: 1", {})

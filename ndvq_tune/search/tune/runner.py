@@ -4,9 +4,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ndvq_tune.data import Dataset
 from ndvq_tune.errors import TrackingError
-from ndvq_tune.records import SearchRecord, StopReason, TrialState
+from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.report.front import front_hypervolume
 from ndvq_tune.search.earlier.warm_start import WarmStart
 from ndvq_tune.search.engine import Engine
@@ -92,37 +92,49 @@ def run_search(
             study.import_(known)
         for point in warm_start.first_points:
             study.enqueue(point)
-    try:
-        # A new MLflow database takes several seconds to make; Ray starts meanwhile.
-        opening = ThreadPoolExecutor(1).submit(_tracker, study, space, folder)
-        with cluster(address) as nodes, stop_signals() as interrupted:  # Ray sets signal handlers, too
+    with tracking(study, space, folder) as opening:
+        with closing(study), cluster(address) as nodes, stop_signals() as interrupted:  # Ray sets signal handlers, too
             plan, preflight = provide(space, dataset.train.shape, nodes, str(folder / RAY / "groups"))
             tracker = opening.result()
-            console.print(f"{space.name}: {space.search.trials} trials on {plan.describe()}", highlight=False)
             engine = Engine(study, space, preflight.check)
+            console.print(f"{space.name}: {engine.expected} trials on {plan.describe()}", highlight=False)
             ended_by = _tune(engine, study, space, plan, folder, tracker, console, interrupted)
-    finally:
-        study.close()
-    finished = not interrupted.is_set()
-    record = keep_checkpoints(study.to_record(dataset.skipped, ended_by), folder, final=finished)
-    write_tables_and_summary(record, space, folder, tracker)
-    if finished:
-        write_outcome(record, dataset, folder, tracker, console)
-    try:
-        tracker.finish(record, "completed" if finished else "interrupted", front_hypervolume(record))
-    except TrackingError as error:
-        console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
+        finished = not interrupted.is_set()
+        record = keep_checkpoints(study.to_record(dataset.skipped, ended_by), folder, final=finished)
+        write_tables_and_summary(record, space, folder, tracker)
+        if finished:
+            write_outcome(record, dataset, folder, tracker, console)
+        try:
+            tracker.finish(record, "completed" if finished else "interrupted", front_hypervolume(record))
+        except TrackingError as error:
+            console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
     return Outcome(record, finished, tracker.ui_command or tracker.ui_address)
 
 
-def _tracker(study: Study, space: SearchSpace, folder: Path) -> MlflowTracker:
+@contextmanager
+def tracking(study: Study, space: SearchSpace, folder: Path) -> Iterator[Future[MlflowTracker]]:
+    """MLflow, opened by a thread: a new database takes several seconds to make, and Ray starts meanwhile.
+
+    A search that ends with an error ends in MLflow, too, where it would run for ever otherwise.
+    """
+    opening = ThreadPoolExecutor(1).submit(_tracker, study.search_id, study.records, space, folder)
+    try:
+        yield opening
+    except BaseException as error:
+        if opening.exception() is None:
+            with suppress(TrackingError):  # the first error is the one to mend
+                opening.result().finish(study.to_record(), "failed" if isinstance(error, Exception) else "interrupted")
+        raise
+
+
+def _tracker(search_id: str, records: Sequence[TrialRecord], space: SearchSpace, folder: Path) -> MlflowTracker:
     """Where the space says; a Ray job's current folder is thrown away, so there it is beside the results."""
     uri = space.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     if uri is None and "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
         uri = f"sqlite:///{folder / 'mlflow.db'}"
-    tracker = MlflowTracker.open(space.name, study.search_id, space.tracking.experiment or space.name, uri)
+    tracker = MlflowTracker.open(space.name, search_id, space.tracking.experiment or space.name, uri)
     tracker.start(space.to_yaml(), {"trials": space.search.trials, "seed": space.search.seed})
-    for record in study.records:  # what a driver that was killed could not tell
+    for record in records:  # what a driver that was killed could not tell
         tracker.sync(record)
     return tracker
 
