@@ -14,6 +14,8 @@ from ndvq_tune.yaml_file import flatten
 
 SPACE = "space.yaml"
 RAY = "ray"  # what Ray writes
+# What may be there after a start that failed: a search without a trial has no journal. MLflow's is that of a Ray job.
+LEFT_BY_A_START = (".lock", SPACE, SKIPPED, RAY, "mlflow.db", "mlruns")
 MAY_CHANGE = (
     *("search.trials", "search.time_budget", "search.until", "search.stall", "search.confirm", "search.resources"),
     "tracking.uri",
@@ -51,7 +53,7 @@ def check_new(folder: Path) -> None:
         raise ResultsError(
             f"{folder}: already holds a search; go on with it with --resume, or give another --name or --output"
         )
-    if folder.exists() and any(path.name not in (".lock", SPACE, SKIPPED) for path in folder.iterdir()):
+    if folder.exists() and any(path.name not in LEFT_BY_A_START for path in folder.iterdir()):
         raise ResultsError(f"{folder}: is not empty and holds no search; give another --name or --output")
 
 

@@ -88,6 +88,10 @@ def test_what_a_start_that_failed_has_left_is_in_nobodys_way(tmp_path):
     folder = tmp_path / "run"
     with claim(folder):
         write_space(folder, SearchSpace.load(write_yaml(tmp_path / "a.yaml", SMALL)))
+        for name in ("skipped.csv", "mlflow.db"):  # a Ray job keeps MLflow's there
+            (folder / name).touch()
+        for name in ("ray", "mlruns"):
+            (folder / name).mkdir()
     check_new(folder)
 
 
