@@ -57,21 +57,22 @@ class Lines:
     def __init__(
         self, console: Console, trials: Callable[[], int], known: tuple[TrialRecord, ...], budget: float | None
     ) -> None:
-        self._console = console
+        self._console, self._trials = console, trials
         self._shown = {record.name: record.metrics.get("epoch") for record in known}
 
     def update(self, record: TrialRecord) -> None:
         """Print what is new: that the trial starts, its report, how it ended."""
         epoch = record.metrics.get("epoch")
         if record.name not in self._shown or epoch != self._shown[record.name]:
-            self._line(f"{record.name} {self._position(record)}")
             self._shown[record.name] = epoch
+            self._line(f"{record.name} {self._position(record)}")
         if record.state.final:
             self._line(f"{record.name} {_outcome(record)}")
 
     def _position(self, record: TrialRecord) -> str:
         if not record.reports:
-            return "starts"
+            # The number does not say how far the search is: what was ruled out beforehand has numbers, too.
+            return f"starts ({len(self._shown)} of {self._trials()})"
         values = " ".join(f"{name} {cell}" for name, cell in _cells(record.metrics).items() if cell)
         return f"epoch {int(record.metrics['epoch'])}/{record.config['training']['max_epochs']} {values}"
 

@@ -35,6 +35,17 @@ def pipe() -> Console:
     return Console(file=io.StringIO())
 
 
+def test_a_start_tells_how_far_the_search_is_whatever_the_trials_number(pipe):
+    known = (trial(0, LAST, **ENDINGS["completed"]), trial(4))
+    with search_progress(pipe, lambda: 8, known, None) as progress:
+        for record in (trial(4), trial(17), trial(17, report(1)), trial(79)):
+            progress.update(record)
+    assert re.findall(r".* starts.*", pipe.file.getvalue()) == [
+        "trial-0017 starts (3 of 8)",
+        "trial-0079 starts (4 of 8)",
+    ]
+
+
 def lines_of(pipe: Console, *records: TrialRecord, notes: tuple[str, ...] = ()) -> list[str]:
     with search_progress(pipe, lambda: 8, (), None) as progress:
         assert isinstance(progress, Lines)
@@ -49,7 +60,7 @@ def test_a_pipe_gets_one_line_a_report(pipe):
     running = trial(3, report(1), LAST)
     lines = lines_of(pipe, trial(3), running, replace(running, **ENDINGS["pruned (collapse)"]))
     assert lines == [
-        "trial-0003 starts",
+        "trial-0003 starts (1 of 8)",
         "trial-0003 epoch 5/20 recon_loss 0.1235 psnr 21.99 perplexity 301.3 usage 75.6% bits 0.1562",
         "trial-0003 pruned (collapse)",
     ]
