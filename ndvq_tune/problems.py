@@ -21,6 +21,8 @@ _CONSEQUENCES = ("too_short", "default_factory_not_called")
 
 _NO_MAPPING = ("model_type", "model_attributes_type")
 
+_SIMILAR = 0.62  # more than three letters in five: so much have bayes and cmaes in common
+
 # What a setting allows, by pydantic's name of the error; what is not here has a good message of its own.
 _ALLOWED = {
     "int_type": "a whole number",
@@ -70,7 +72,7 @@ def validate(
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that was probably meant, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=_SIMILAR)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

@@ -18,15 +18,19 @@ class Document:
         name: The file's name for messages.
         content: What it says, overrides included.
         lines: Line of each key path, counted from 1.
+        overridden: Key paths that the command line has set, whatever the file says there.
     """
 
     name: str
     content: dict[str, Any]
     lines: Mapping[str, int]
+    overridden: Sequence[str] = ()
 
     def locate(self, problem: Problem) -> Problem:
-        """The problem with its line: that of its key, or of the nearest parent that the file has."""
+        """The problem with where it comes from: the line of its key, or of the nearest parent, or ``--set``."""
         key = problem.key
+        if any(f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.") for name in self.overridden):
+            return replace(problem, key=f"--set {key}")
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
         return replace(problem, line=self.lines.get(key))
@@ -62,7 +66,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Document:
         problems += _override(content, override)
     if problems:
         raise ConfigError(str(path), problems)
-    return Document(str(path), content, lines)
+    return Document(str(path), content, lines, [override.partition("=")[0] for override in overrides])
 
 
 def from_overrides(overrides: Sequence[str]) -> Document:

@@ -220,14 +220,47 @@ def test_odd_keys_and_values_are_problems_of_the_file(path, content):
 
 def test_an_override_is_checked_like_the_file(path):
     problems = problems_of(path, SMALL, "model.n_hidens=64", "training.batch_size=many")
-    assert "did you mean 'n_hiddens'?" in problems["model.n_hidens"].message
-    assert "'many' given" in problems["training.batch_size"].message
+    assert "did you mean 'n_hiddens'?" in problems["--set model.n_hidens"].message
+    assert "'many' given" in problems["--set training.batch_size"].message
 
 
 def test_lines_are_those_of_the_nearest_key_that_the_file_has(path):
-    write_yaml(path, "name: x\nmodel:\n  n_codes: 4\n")
-    with pytest.raises(ConfigError, match=rf"{path}:2: model.n_hidens: unknown key"):
-        SearchSpace.load(path, ["model.n_hidens=64"])
+    write_yaml(path, "name: x\nsearch:\n  stop:\n    cost: {at_most: 3}\n")
+    with pytest.raises(ConfigError, match=rf"{path}:4: search.stop.cost.per_hour: is missing"):
+        SearchSpace.load(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        ("model.n_codes=-1", "model.n_codes: -1 given"),
+        ("model={n_codes: -1}", "model.n_codes: -1 given"),
+        ("model.n_codes.choice=[-1]", "model.n_codes: -1 given"),
+        ("model.n_code=4", "model.n_code: unknown key"),
+    ],
+)
+def test_what_the_command_line_says_is_not_blamed_on_the_file(path, override, problem):
+    write_yaml(path, "name: x\nmodel:\n  n_codes: {choice: [4]}\n  n_hiddens: -2\n")
+    with pytest.raises(ConfigError) as error:
+        SearchSpace.load(path, [override])
+    first, *rest = str(error.value).splitlines()
+    assert first.startswith(f"{path}: --set {problem}")
+    assert all(line.startswith(f"{path}:4: model.n_hiddens: -2") for line in rest)
+
+
+@pytest.mark.parametrize("given", ["bayes", "evolution", "bohb"])
+def test_a_name_that_only_looks_a_little_alike_is_no_hint(path, given):
+    problem = problems_of(path, {"name": "x", "search": {"sampler": {"type": given}}})["search.sampler.type"]
+    assert "did you mean" not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("search", "hint"),
+    [("scheduler: {type: aasha}", "asha"), ("sampler: {type: cma}", "cmaes"), ("sampler: {tipe: tpe}", "type")],
+)
+def test_a_typo_gets_a_hint(path, search, hint):
+    (problem,) = problems_of(path, {"name": "x", "search": yaml.safe_load(search)}).values()
+    assert f"did you mean {hint!r}?" in problem.message
 
 
 def test_a_good_space_has_no_problems():

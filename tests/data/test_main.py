@@ -260,7 +260,7 @@ def test_clearing_removes_interrupted_builds_but_not_running_ones(cache: Path):
 @pytest.mark.parametrize("name", ["info", "build", "preview"])
 def test_mistakes_are_told_in_words(name: str, tmp_path: Path, space: Path, arrays: Path):
     assert "spce.yaml: cannot be read" in failure(name, "--space", tmp_path / "spce.yaml")
-    assert f"{space}:3: data.windw: unknown key" in failure(name, "--space", space, "--set", "data.windw=3")
+    assert f"{space}: --set data.windw: unknown key" in failure(name, "--space", space, "--set", "data.windw=3")
     assert "did you mean 'array'" in failure(name, "--type", "aray", "--data", arrays)
     assert "needs the form key.path=value" in failure(name, "--type", "array", "--data", arrays, "--set", "data.axes")
     assert "'data' is a value, not a section" in failure(name, "--type", "array", "--set", "data=NC")
