@@ -9,12 +9,11 @@ import typer
 from rich.console import Console
 
 from ndvq_tune.command import INTERRUPTED, data_progress, plain_errors
-from ndvq_tune.data import sample_shape
 from ndvq_tune.report.ranking import best
 from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.report.terminal import print_summary
 from ndvq_tune.search.decoding import open_on_cluster
-from ndvq_tune.search.dry_run import print_dry_run
+from ndvq_tune.search.dry_run import look_at, print_dry_run
 from ndvq_tune.search.earlier.reading import read as read_earlier
 from ndvq_tune.search.earlier.warm_start import WarmStart
 from ndvq_tune.search.earlier.warm_start import plan as plan_warm_start
@@ -97,15 +96,17 @@ def search(
     overrides = [*(set_ or ()), *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
     console = Console(soft_wrap=not sys.stdout.isatty())
     with plain_errors():
-        plan, folder = _plan(space, overrides, output, resume)
+        plan, folder = _plan(space, overrides, output, resume, dry_run)
         known = _known(warm_start, plan, resume, console)
         if dry_run:
-            print_dry_run(plan, *provide(plan, sample_shape(plan.data), [local_node()]), console)
+            print_dry_run(plan, *provide(plan, look_at(plan.data), [local_node()]), console)
         else:
             raise typer.Exit(_run(plan, folder, address, known, console))
 
 
-def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: bool) -> tuple[SearchSpace, Path]:
+def _plan(
+    path: Path | None, overrides: list[str], output: Path | None, resume: bool, dry_run: bool
+) -> tuple[SearchSpace, Path]:
     """The space to search, and the results folder to do it in."""
     if path is None and not (resume and output):
         raise typer.BadParameter("is needed, unless --resume --output FOLDER names a search", param_hint="--space")
@@ -113,7 +114,7 @@ def _plan(path: Path | None, overrides: list[str], output: Path | None, resume: 
     folder = (output or RUNS / (given.name if given else "")).resolve()
     if given is None or resume:
         given = kept_space(folder, overrides)
-    else:
+    elif not dry_run:
         check_new(folder)
     check(given)
     return given, folder

@@ -200,7 +200,7 @@ def serve(channel: dict[str, Any]) -> None:
 
 
 def _device(gpus: float) -> torch.device:
-    """Where a worker trains: with a part of a GPU only in that part of its memory, so as not to take its neighbours'."""
+    """Where a worker trains: with a part of a GPU in that part of its memory, so as not to take its neighbours'."""
     if not gpus:
         return torch.device("cpu")  # Ray does not hide GPUs from a lane without any, and names one to it
     device: torch.device = get_device()

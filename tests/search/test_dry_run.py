@@ -4,6 +4,8 @@ from itertools import product
 import pytest
 from rich.console import Console
 
+from ndvq_tune.config import RunConfig
+from ndvq_tune.errors import ConfigError
 from ndvq_tune.model import build_model
 from ndvq_tune.search import dry_run
 from ndvq_tune.search.dry_run import EXTREMES, feasibility, print_dry_run
@@ -47,6 +49,10 @@ def measured(space: SearchSpace, chosen: dict) -> dict[str, float]:
 
 
 def at(space: SearchSpace, name: str) -> dict:
+    return found(space, name)[0]
+
+
+def found(space: SearchSpace, name: str) -> tuple[dict, RunConfig]:
     return extreme(space, Preflight(space, space.data.sample_shape), *EXTREMES[name])
 
 
@@ -66,19 +72,27 @@ def test_an_extreme_names_only_what_makes_it_one():
     assert at(SPACE, "fewest parameters")["model.attention.type"] == "none"
 
 
+@pytest.mark.parametrize("space", [SPACE, CONDITIONAL])
 @pytest.mark.parametrize("name", EXTREMES)
-def test_an_extreme_is_a_model_that_the_search_can_draw(name):
-    """Six residual layers come without attention only."""
-    chosen = at(CONDITIONAL, name)
-    if chosen.get("model.attention.type", "none") == "full":
-        assert "model.n_res_layers" not in chosen
+def test_an_extreme_is_a_model_that_the_search_can_draw(space, name):
+    """Also in what changes nothing of the metric; without attention only, residual layers are searched."""
+    config = found(space, name)[1]
+    points = all_points(space)
+    active = [[parameter.key for parameter in space.searched if space.active(parameter, point)] for point in points]
+    assert config in [
+        space.complete({key: point[key] for key in keys}) for point, keys in zip(points, active, strict=True)
+    ]
 
 
 def printed(space: SearchSpace, **extra: float) -> str:
     console = Console(file=io.StringIO(), width=240)
-    plan, preflight = provide(space, space.data.sample_shape, [{"CPU": 2.0} | extra])
-    print_dry_run(space, plan, preflight, console)
+    print_to(console, space, **extra)
     return console.file.getvalue()
+
+
+def print_to(console: Console, space: SearchSpace, shape: tuple[int, ...] | None = None, **extra: float) -> None:
+    plan, preflight = provide(space, shape or space.data.sample_shape, [{"CPU": 2.0} | extra])
+    print_dry_run(space, plan, preflight, console)
 
 
 def test_the_print_has_the_space_the_lanes_and_the_extremes(everything, tmp_path):
@@ -98,13 +112,44 @@ def test_a_space_without_anything_to_search_prints_its_one_model():
     assert printed(space_of(model=fixed)).count("1.0000") == len(EXTREMES)
 
 
-def test_the_print_says_how_much_passes_and_what_rules_out_the_rest(monkeypatch):
+def test_the_print_says_how_much_passes(monkeypatch):
     monkeypatch.setattr(dry_run, "SAMPLES", 10)
-    bounded = space_of(search={"constraints": [{"metric": "bits_per_element", "at_most": 0.01}]})
-    assert "about 0% of the space passes before training: 100% break bits_per_element at_most 0.01" in printed(bounded)
-    text = printed(space_of(), memory=2.0**28)
-    assert "100% may not fit the memory of a worker (0.2 GiB) (of 10 random configurations)" in text
     assert "about 100% of the space passes before training (of 10" in printed(space_of(), memory=2.0**40)
+
+
+WHERE_NOTHING_PASSES = {
+    "constraint": (
+        {"search": {"constraints": [{"metric": "bits_per_element", "at_most": 0.01}]}},
+        {},
+        "100% break bits_per_element at_most 0.01 (of 10 random configurations)",
+        "search.constraints: none of 10 .*: 10 break bits_per_element at_most 0.01; loosen the bound, or",
+    ),
+    "memory": (
+        {},
+        {"memory": 2.0**28},
+        "100% may not fit the memory of a worker (0.2 GiB) (of 10 random configurations)",
+        r"search.resources.lanes: none of 10 .*: 10 may not fit the memory of a worker \(0.2 GiB\); have fewer lanes",
+    ),
+    "shape": (
+        {},
+        {"shape": (3, 16, 16)},
+        "100% do not fit the samples",
+        "model.n_dims: none of 10 .*: 10 do not fit the samples; have models of as many dimensions as the samples",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "given", "told", "error"), WHERE_NOTHING_PASSES.values(), ids=WHERE_NOTHING_PASSES)
+def test_where_nothing_passes_the_reason_is_printed_and_is_an_error_with_what_to_do(
+    monkeypatch, changes, given, told, error
+):
+    monkeypatch.setattr(dry_run, "SAMPLES", 10)
+    console = Console(file=io.StringIO(), width=240)
+    with pytest.raises(ConfigError, match=f"small: {error}"):
+        print_to(console, space_of(**changes), **given)
+    text = console.file.getvalue()
+    assert f"about 0% of the space passes before training: {told}" in text
+    assert "most parameters" in text
 
 
 def test_shares_are_those_of_the_sample():

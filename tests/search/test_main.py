@@ -140,14 +140,55 @@ def test_help_names_every_option_and_says_what_it_is_for():
     assert "Ctrl-C saves everything, and --resume goes on" in text
 
 
-def test_a_dry_run_starts_nothing_and_leaves_nothing(space, begun):
-    result = run("--space", space, "--dry-run", "--set", "model.n_hiddens=8")
-    assert result.exit_code == 0
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A data set, as far as its names tell."""
+    for split in ("train", "test"):
+        (tmp_path / "films" / split).mkdir(parents=True)
+        (tmp_path / "films" / split / "a.mp4").touch()
+    return tmp_path / "films"
+
+
+def test_a_dry_run_starts_nothing_and_leaves_nothing(space, begun, films):
+    result = run("--space", space, "--dry-run", "--data", films, "--set", "model.n_hiddens=8")
+    assert result.exit_code == 0, result.output
     assert "n_hiddens: 8" in result.output
     assert "6 trials on" in result.output
     assert "most parameters" in result.output
     assert begun == []
     assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_dry_run_leaves_no_samples_that_it_has_to_look_at(space, tmp_path, absolute):
+    path = Path("data/array_dataset").absolute() if absolute else "data/array_dataset"
+    arrays = {"type": "array", "path": str(path)}
+    fixed = {"n_dims": 2, "downsample": [2, 2], "n_codes": 16}
+    content = {"name": "arrays", "data": arrays, "model": fixed, "training": {"max_epochs": 1}}
+    result = run("--space", write_yaml(tmp_path / "arrays.yaml", content), "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_dry_run_says_of_data_what_the_search_would(space, films):
+    for path in (films / "none", films.relative_to(films.anchor), films / "train"):
+        given = ("--space", space, "--data", path)
+        assert failure(*given, "--dry-run") == failure(*given)
+
+
+def test_a_dry_run_is_possible_beside_results(space, begun, films, tmp_path):
+    (tmp_path / "out").mkdir()
+    begin(Study.open(tmp_path / "out", SearchSpace.load(space)))
+    given = ("--space", space, "--output", tmp_path / "out", "--data", films)
+    assert run(*given, "--dry-run").exit_code == 0
+    assert "already holds a search" in failure(*given)
+
+
+def test_a_dry_run_of_a_space_of_which_nothing_passes_is_an_error_that_says_what_to_do(space, films):
+    bound = "search.constraints=[{metric: bits_per_element, at_most: 0.01}]"
+    message = failure("--space", space, "--data", films, "--dry-run", "--set", bound)
+    assert message.startswith("small: search.constraints: none of 60 random configurations passes before training")
+    assert "60 break bits_per_element at_most 0.01; loosen the bound, or have other values in the space" in message
 
 
 def test_options_take_the_place_of_what_the_space_says(space, begun, tmp_path):
@@ -201,9 +242,11 @@ def test_a_warm_start_takes_over_what_an_earlier_search_found(space, begun, tmp_
     assert [trial.metrics["recon_loss"] for trial in known.known] == losses
 
 
-def test_a_dry_run_says_what_a_warm_start_would_take_over(space, begun, tmp_path):
-    write_results(tmp_path / "earlier", SearchSpace.load(space), [POINT], [0.3])
-    result = run("--space", space, "--warm-start", tmp_path / "earlier", "--dry-run", "--set", "model.n_hiddens=8")
+def test_a_dry_run_says_what_a_warm_start_would_take_over(space, begun, films, tmp_path):
+    earlier = SearchSpace.load(space, [f"data.path={films}"])
+    write_results(tmp_path / "earlier", earlier, [POINT], [0.3])
+    given = ("--space", space, "--data", films, "--warm-start", tmp_path / "earlier")
+    result = run(*given, "--dry-run", "--set", "model.n_hiddens=8")
     assert result.exit_code == 0, result.output
     assert "0 trials taken over, 1 more to be tried first" in result.output
     assert begun == []

@@ -8,8 +8,8 @@ from typing import Any
 
 import ray
 import torch
-from ray._common.utils import get_system_memory
 from ray._private import worker
+from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.resources.lanes import Node
@@ -29,8 +29,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
     Raises:
         ClusterError: If no cluster answers at the address.
     """
-    for name in ("ray", "ray.tune", "ray.train"):  # its logs are in Ray's log files
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _silence()
     address = address or os.environ.get("RAY_ADDRESS")
     try:
         ray.init(address=address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **_local(address))
@@ -44,6 +43,11 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
         yield [_node(node) for node in ray.nodes() if node["Alive"]]
     finally:
         ray.shutdown()
+
+
+def _silence() -> None:
+    for name in ("ray", "ray.tune", "ray.train"):  # its logs are in Ray's log files
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _local(address: str | None) -> dict[str, object]:
@@ -60,9 +64,15 @@ def _node(node: Mapping[str, Any]) -> Node:
 
 
 def local_node() -> Node:
-    """This machine as a node, without starting Ray."""
-    counts = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
-    return counts | {"memory": float(get_system_memory())} | _gpu_memory()
+    """This machine as the node of a local Ray, without starting it.
+
+    Ray has no public way to ask. It counts the CPUs and the memory of a container, less what is in use and what its
+    object store may take.
+    """
+    _silence()
+    address = ray.util.get_node_ip_address()
+    counted = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address=address).to_resource_dict()
+    return _node({"Resources": counted, "NodeManagerAddress": address})
 
 
 def _gpu_memory() -> dict[str, float]:

@@ -1,5 +1,6 @@
 """The extreme models of a space: the smallest, the largest, those of the least and the highest rate."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ndvq_tune.config import RunConfig
@@ -7,22 +8,31 @@ from ndvq_tune.search.resources.preflight import MEMORY, Preflight
 from ndvq_tune.search.space import SearchSpace
 
 
-def extreme(space: SearchSpace, preflight: Preflight, metric: str, sign: int) -> dict[str, Any]:
-    """The values for which a metric is least (``sign`` 1) or greatest (-1), found one parameter after the other.
+def extreme(space: SearchSpace, preflight: Preflight, metric: str, sign: int) -> tuple[dict[str, Any], RunConfig]:
+    """The values for which a metric is least (``sign`` 1) or greatest (-1), and a configuration that has them.
 
-    That is exact where parameters do not work against each other, as in sizes and rates. Parameters that change
-    nothing are left out.
+    Found one parameter after the other, which is exact where they do not work against each other, as in sizes and
+    rates. Parameters that change nothing are left out of the values; in the configuration each has its first.
     """
     chosen: dict[str, Any] = {}
     for parameter in space.searched:
-        if not space.active(parameter, chosen):
+        if not space.active(parameter, _point(space, chosen)):
             continue
         values = parameter.distribution.probes
-        configs = [space.complete(chosen | {parameter.key: value}) for value in values]
+        configs = [space.complete(_point(space, chosen | {parameter.key: value})) for value in values]
         measured = [sign * _measured(preflight, config, metric) for config in configs]
         if min(measured) < max(measured):
             chosen[parameter.key] = values[measured.index(min(measured))]
-    return chosen
+    return chosen, space.complete(_point(space, chosen))
+
+
+def _point(space: SearchSpace, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """A point of the space with chosen values, and the first of every other parameter that counts then."""
+    point: dict[str, Any] = {}
+    for parameter in space.searched:
+        if space.active(parameter, point):
+            point[parameter.key] = chosen.get(parameter.key, parameter.distribution.probes[0])
+    return point
 
 
 def _measured(preflight: Preflight, config: RunConfig, metric: str) -> float:

@@ -38,5 +38,5 @@ def provide(
 
 def largest_memory(space: SearchSpace, preflight: Preflight) -> float | None:
     """Predicted bytes of a worker for the largest model of a space; None where it cannot be trained."""
-    predicted = preflight.predict(space.complete(extreme(space, preflight, MEMORY, -1)))
+    predicted = preflight.predict(extreme(space, preflight, MEMORY, -1)[1])
     return None if isinstance(predicted, str) else float(predicted.memory_bytes)

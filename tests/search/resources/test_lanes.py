@@ -1,4 +1,5 @@
 import pytest
+import ray
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -243,5 +244,10 @@ def test_training_is_on_gpus_unless_there_are_none_or_the_space_wants_none(nodes
     assert device_type(nodes, ResourceSettings(gpus_per_trial=gpus)) == expected
 
 
-def test_this_machine_knows_its_memory():
-    assert local_node()["memory"] > 2**28
+def test_this_machine_is_counted_as_ray_counts_it(monkeypatch):
+    """The CPUs of a container, and the memory that is free less the 30% that Ray keeps for its object store."""
+    monkeypatch.setattr(ray._private.utils, "_get_docker_cpus", lambda: 3.0)
+    monkeypatch.setattr(ray._private.utils, "estimate_available_memory", lambda: 10 * GIB)
+    node = local_node()
+    assert (node["CPU"], node["memory"]) == (3, pytest.approx(7 * GIB))
+    assert not ray.is_initialized()
