@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.engine.samplers import Draw
 from ndvq_tune.search.engine.study import Draft, Study
 from ndvq_tune.tracking.mlflow import MlflowTracker
 
@@ -47,10 +46,10 @@ class WatchedStudy(Study):
 
     watch = Watch()
 
-    def propose(self, params: Mapping[str, object] | None = None, draw: Draw = Draw.LEARNED) -> Draft:
+    def propose(self, params: Mapping[str, object] | None = None, at_random: bool = False) -> Draft:
         """As any study does."""
         with self.watch.running():
-            return super().propose(params, draw)
+            return super().propose(params, at_random)
 
 
 class WatchedTracker(MlflowTracker):

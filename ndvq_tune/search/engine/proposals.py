@@ -12,7 +12,7 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.records import Role, StopReason, TrialRecord
 from ndvq_tune.report.ranking import best, pareto, ranked, without_repetitions
-from ndvq_tune.search.engine.samplers import GRID, Draw, grid
+from ndvq_tune.search.engine.samplers import GRID, grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Draft, Study
 from ndvq_tune.search.space import SearchSpace
@@ -73,20 +73,18 @@ class Proposals:
         """A trial of a new point that is not ruled out beforehand; none when all trials of the search have begun.
 
         A point that was tried before is left out: the same configuration learns the same again. After it, or after a
-        few that were ruled out, points are drawn at random, as the sampler would come back to what it likes. After the
-        first that was ruled out, parameters are drawn together: each may be good, and only their combination not
-        allowed.
+        few that were ruled out, points are drawn at random, as the sampler would come back to what it likes.
         """
-        draw = Draw.AT_RANDOM if self._by_chance() else Draw.LEARNED
+        at_random = self._by_chance()
         rejected = 0
         for attempt in range(MOST_REJECTIONS):
             if self._study.count(Role.SEARCH) >= self.trials:
                 return None
-            draw = Draw.AT_RANDOM if attempt >= OWN_ATTEMPTS else draw
-            draft = self._study.propose(self._grid.popleft() if self._grid else None, draw)
+            at_random = at_random or attempt >= OWN_ATTEMPTS
+            draft = self._study.propose(self._grid.popleft() if self._grid else None, at_random=at_random)
             if _key(draft.params) in self._tried:
                 self._study.reject(draft, {}, (REPEATED,))
-                draw = Draw.AT_RANDOM
+                at_random = True
                 continue
             check = self._preflight(draft.config)
             if not check.broken:
@@ -94,7 +92,6 @@ class Proposals:
                 return self._study.begin(draft, check.constraints)
             self._study.reject(draft, check.constraints, check.broken)
             rejected += 1
-            draw = Draw.TOGETHER if draw is Draw.LEARNED else draw
         if rejected == MOST_REJECTIONS:
             raise self._nothing_allowed()
         self._exhausted = True

@@ -3,7 +3,6 @@
 import random
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from enum import Enum, auto
 from typing import Any
 
 from optuna.exceptions import ExperimentalWarning
@@ -15,18 +14,6 @@ from ndvq_tune.search.space.settings import SearchSettings
 
 MOST_POINTS = 100_000
 GRID = "grid"
-
-
-class Draw(Enum):
-    """How a point is drawn."""
-
-    LEARNED = auto()
-    """As the sampler has learned."""
-    TOGETHER = auto()
-    """The same, but parameters that are good together are drawn together, also where ``LEARNED`` takes them apart."""
-    AT_RANDOM = auto()
-    """As for a startup trial, whatever the sampler has learned."""
-
 
 # Startup trials are drawn by us, so no sampler needs to draw any. TPE takes parameters one by one: in the replay of
 # benchmarks.search it finds good models sooner so than with all at once.
@@ -41,25 +28,23 @@ _SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
 }
 
 
-def samplers(settings: SearchSettings, begun: int) -> dict[Draw, BaseSampler]:
-    """The samplers of a search.
+def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
+    """The sampler that learns.
 
     Args:
         settings: Settings of the search.
         begun: Trials that were begun in earlier sessions. A resumed search must not draw their points again.
     """
-    name = settings.sampler.type
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
-        own = _SAMPLERS[name](settings, _seed(settings, begun, name))
-        together = TPESampler(
-            seed=_seed(settings, begun, "together"), n_startup_trials=0, multivariate=True, group=True
-        )
-    return {
-        Draw.LEARNED: own,
-        Draw.TOGETHER: together if name == "tpe" else own,
-        Draw.AT_RANDOM: own if name == "qmc" else RandomSampler(_seed(settings, begun, "startup")),
-    }
+        return _SAMPLERS[settings.sampler.type](settings, _seed(settings, begun, settings.sampler.type))
+
+
+def startup_sampler(settings: SearchSettings, begun: int) -> BaseSampler:
+    """The sampler of the first trials, and of those that are drawn blindly later on."""
+    return (
+        sampler(settings, begun) if settings.sampler.type == "qmc" else RandomSampler(_seed(settings, begun, "startup"))
+    )
 
 
 def _seed(settings: SearchSettings, begun: int, use: str) -> int:

@@ -28,7 +28,7 @@ from ndvq_tune.search.engine.journal import (
     drop_torn_line,
     record_of,
 )
-from ndvq_tune.search.engine.samplers import Draw, samplers
+from ndvq_tune.search.engine.samplers import sampler, startup_sampler
 from ndvq_tune.search.space import SearchSpace
 
 # User attributes of trials that are not trials of this search.
@@ -86,7 +86,8 @@ class Study:
         latest = max((report["seconds"] for record in self.records for report in record.reports), default=0.0)
         self._seconds_before: float = max(latest, attributes.get("wall_seconds", 0.0))
         self._opened = self._clock()
-        self._samplers = samplers(space.search, len(earlier))
+        self._startup = startup_sampler(space.search, len(earlier))
+        self._sampler = sampler(space.search, len(earlier))
 
     @classmethod
     def open(cls, folder: Path, space: SearchSpace) -> "Study":
@@ -135,17 +136,17 @@ class Study:
         """Seconds that this search has run, all sessions together."""
         return self._seconds_before + self._clock() - self._opened
 
-    def propose(self, params: Mapping[str, Any] | None = None, draw: Draw = Draw.LEARNED) -> Draft:
+    def propose(self, params: Mapping[str, Any] | None = None, at_random: bool = False) -> Draft:
         """A new point: these values, and the sampler's for all others; or the first that was enqueued.
 
         Args:
             params: Values, by full key path.
-            draw: How the sampler chooses. Startup trials are drawn at random.
+            at_random: Draw as for a startup trial, whatever the sampler has learned.
         """
         if params is not None:
             self.enqueue(params)
         startup = len(self._known) + self.count(Role.SEARCH) < self._space.search.sampler.startup_trials
-        self._study.sampler = self._samplers[Draw.AT_RANDOM if startup else draw]
+        self._study.sampler = self._startup if startup or at_random else self._sampler
         trial = self._study.ask()
         return Draft(trial, *self._space.suggest(trial))
 

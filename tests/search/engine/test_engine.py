@@ -1,5 +1,4 @@
 import math
-import random
 
 import pytest
 
@@ -239,32 +238,6 @@ def test_points_of_an_earlier_search_are_not_tried_again(open_study):
     tried = [record.params for record in resumed.study.records]
     untried = [first.study.record(number).params for number in (1, 3, 5)]
     assert sorted(tried, key=str) == sorted(untried, key=str)
-
-
-def test_tpe_keeps_to_allowed_combinations_after_one_that_was_ruled_out():
-    """Most good trials have 64 codes, and most a downsampling of 1, 2, 2; but both together are not allowed."""
-    good = {(64, (2, 2, 2)), (64, (2, 4, 4)), (16, (1, 2, 2)), (32, (1, 2, 2))}
-
-    def allowed(config) -> Check:
-        forbidden = (config.model.n_codes, config.model.downsample) == (64, (1, 2, 2))
-        return Check({"together": 1.0}, ("together",)) if forbidden else Check()
-
-    space = space_of(
-        model={"attention": {"type": "none"}},
-        search={"trials": 80, "sampler": {"startup_trials": 20, "random_fraction": 0.0}},
-    )
-    session = Session(Study.in_memory(space), space, preflight=allowed)
-    luck, in_a_row = random.Random(0), []
-    for _ in range(80):
-        before = session.study.rejected.get("together", 0)
-        record = session.engine.next_trial()
-        in_a_row.append(session.study.rejected.get("together", 0) - before)
-        chosen = (record.params["model.n_codes"], tuple(record.params["model.downsample"]))
-        loss = luck.uniform(0.1, 0.2) if chosen in good else luck.uniform(0.8, 0.9)
-        for epoch in range(1, 10):
-            session.engine.report(record.number, report(epoch, loss))
-        session.engine.finish(record.number)
-    assert 5 < sum(in_a_row[20:]) < 60
 
 
 def test_a_share_of_the_trials_is_drawn_at_random_whatever_was_learned():
