@@ -101,7 +101,8 @@ def run_search(
             ended_by = _tune(engine, study, space, plan, folder, tracker, console, interrupted)
         finished = not interrupted.is_set()
         record = keep_checkpoints(study.to_record(dataset.skipped, ended_by), folder, final=finished)
-        write_tables_and_summary(record, space, folder, tracker)
+        if finished or record.trials:  # nothing begun leaves nothing, and the folder's name is free again
+            write_tables_and_summary(record, space, folder, tracker)
         if finished:
             write_outcome(record, dataset, folder, tracker, console)
         try:
