@@ -17,6 +17,7 @@ from ndvq_tune.data.progress import silent
 from ndvq_tune.data.samples import ensure_samples
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.records import short_name, short_value
+from ndvq_tune.search.engine.proposals import MOST_REJECTIONS
 from ndvq_tune.search.resources.extremes import extreme
 from ndvq_tune.search.resources.lanes import LanePlan, gibibytes
 from ndvq_tune.search.resources.preflight import MEMORY, SHAPE, Preflight, feasible_share
@@ -111,8 +112,9 @@ def _reason(space: SearchSpace, name: str, memory: float | None) -> str:
 def _nothing_passes(space: SearchSpace, counts: Mapping[str, int], memory: float | None) -> Problem:
     most = max(counts, key=lambda name: counts[name])
     key, remedy = _REMEDIES.get(most, _LOOSEN)
-    found = f"none of {SAMPLES} random configurations passes before training, so a search would end without a trial"
-    return Problem(key, f"{found}: {counts[most]} {_reason(space, most, memory)}; {remedy}")
+    found = f"none of {SAMPLES} random configurations passes before training: {counts[most]} "
+    end = f"a search ends after {MOST_REJECTIONS} such in a row"
+    return Problem(key, f"{found}{_reason(space, most, memory)}, and {end}; {remedy}")
 
 
 def _numbers(preflight: Preflight, config: RunConfig) -> tuple[str, ...]:

@@ -122,19 +122,19 @@ WHERE_NOTHING_PASSES = {
         {"search": {"constraints": [{"metric": "bits_per_element", "at_most": 0.01}]}},
         {},
         "100% break bits_per_element at_most 0.01 (of 10 random configurations)",
-        "search.constraints: none of 10 .*: 10 break bits_per_element at_most 0.01; loosen the bound, or",
+        "search.constraints: none of 10 .*: 10 break bits_per_element at_most 0.01, .* after 300 .*; loosen",
     ),
     "memory": (
         {},
         {"memory": 2.0**28},
         "100% may not fit the memory of a worker (0.2 GiB) (of 10 random configurations)",
-        r"search.resources.lanes: none of 10 .*: 10 may not fit the memory of a worker \(0.2 GiB\); have fewer lanes",
+        r"search.resources.lanes: none of 10 .*: 10 may not fit the memory of a worker .*; have fewer lanes",
     ),
     "shape": (
         {},
         {"shape": (3, 16, 16)},
         "100% do not fit the samples",
-        "model.n_dims: none of 10 .*: 10 do not fit the samples; have models of as many dimensions as the samples",
+        "model.n_dims: none of 10 .*: 10 do not fit the samples, .*; have models of as many dimensions as the samples",
     ),
 }
 

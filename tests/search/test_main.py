@@ -188,7 +188,8 @@ def test_a_dry_run_of_a_space_of_which_nothing_passes_is_an_error_that_says_what
     bound = "search.constraints=[{metric: bits_per_element, at_most: 0.01}]"
     message = failure("--space", space, "--data", films, "--dry-run", "--set", bound)
     assert message.startswith("small: search.constraints: none of 60 random configurations passes before training")
-    assert "60 break bits_per_element at_most 0.01; loosen the bound, or have other values in the space" in message
+    assert "60 break bits_per_element at_most 0.01, and" in message
+    assert "loosen the bound, or have other values in the space" in message
 
 
 def test_options_take_the_place_of_what_the_space_says(space, begun, tmp_path):
@@ -275,6 +276,15 @@ def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):
     result = run("--space", space)
     assert result.exit_code == 130
     assert "Go on with: python -m ndvq_tune.search --resume --output runs/small" in result.output
+
+
+def test_a_search_that_is_interrupted_before_its_first_trial_has_nothing_to_go_on_with(space, begun, monkeypatch):
+    nothing = Outcome(SearchRecord("small", (), (("recon_loss", "min"),)), False, "mlflow ui")
+    monkeypatch.setattr(command, "run_search", lambda *_: nothing)
+    result = run("--space", space)
+    assert result.exit_code == 130
+    assert "Interrupted, before any trial" in result.output
+    assert "--resume" not in result.output
 
 
 def test_a_search_without_a_model_to_show_ends_with_an_error_code(space, begun, monkeypatch):
