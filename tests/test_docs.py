@@ -66,9 +66,9 @@ def test_linked_files_exist() -> None:
 
 
 def sections(page: Path) -> list[str]:
-    return [
-        title.lower().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
-    ]
+    """Anchors of a page's titles, as GitHub makes them: without punctuation."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
 def test_linked_sections_exist() -> None:
