@@ -142,8 +142,8 @@ def _run(space: SearchSpace, folder: Path, address: str | None, known: WarmStart
         outcome = run_search(space, dataset, folder, console, address, known)
     if not outcome.finished:
         command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
-        saved = f"; everything so far is saved. Go on with: {command}" if outcome.search.trials else ", before any trial"
-        console.print(f"Interrupted{saved}", markup=False, highlight=False)
+        saved = f"everything so far is saved. Go on with: {command}" if outcome.search.trials else "before any trial"
+        console.print(f"Interrupted; {saved}", markup=False, highlight=False)
         return INTERRUPTED
     print_summary(outcome.search, console, _typed(folder), outcome.mlflow_command)
     return 0 if best(outcome.search) else NOTHING_FOUND

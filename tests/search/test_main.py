@@ -283,7 +283,7 @@ def test_a_search_that_is_interrupted_before_its_first_trial_has_nothing_to_go_o
     monkeypatch.setattr(command, "run_search", lambda *_: nothing)
     result = run("--space", space)
     assert result.exit_code == 130
-    assert "Interrupted, before any trial" in result.output
+    assert "Interrupted; before any trial" in result.output
     assert "--resume" not in result.output
 
 
