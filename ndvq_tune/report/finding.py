@@ -50,10 +50,9 @@ def reason(search: SearchRecord) -> str:
 
 
 def _among_all(search: SearchRecord, winner: TrialRecord) -> str:
-    """Its place by the one objective; among lucky single runs it need not be the first."""
-    trials, values = offered(search), judged(search)
-    first = min(costs(values[trial.number], search) for trial in trials)
-    if len(trials) == 1 or costs(values[winner.number], search) != first:
+    """Its place by the one objective, as the table of the trials has it; repetitions may have chosen another one."""
+    trials = offered(search)
+    if len(trials) == 1 or costs(winner.metrics, search) > min(costs(trial.metrics, search) for trial in trials):
         return ""
     return f"It has the {_best_of(search)} of {len(trials)} trials."
 
