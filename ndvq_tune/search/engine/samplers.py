@@ -19,7 +19,7 @@ GRID = "grid"
 # benchmarks.search it finds good models sooner so than with all at once.
 _SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
     "tpe": lambda settings, seed: TPESampler(seed=seed, n_startup_trials=0, multivariate=False),
-    "gp": lambda settings, seed: GPSampler(seed=seed, n_startup_trials=1),
+    "gp": lambda settings, seed: GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False),
     "cmaes": lambda settings, seed: CmaEsSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False),
     "nsga2": lambda settings, seed: NSGAIISampler(seed=seed, population_size=max(2, settings.sampler.startup_trials)),
     "random": lambda settings, seed: RandomSampler(seed=seed),

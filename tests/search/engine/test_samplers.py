@@ -1,3 +1,4 @@
+import logging
 from itertools import product
 
 import pytest
@@ -44,6 +45,14 @@ def test_the_same_seed_gives_the_same_points_and_another_seed_others(name, goals
     assert len(found[0]) == 8
     assert found[0] == found[1]
     assert found[0] != found[2]
+
+
+@pytest.mark.parametrize("name", WITH_SLOW)
+def test_conditional_parameters_are_nothing_to_warn_of(name, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("optuna"), "propagate", True)
+    space = space_of(search={"trials": 12, "sampler": {"type": name, "startup_trials": 2, "random_fraction": 0}})
+    assert any("model.attention.n_head" in point for point in searched(Study.in_memory(space), space, 12)[2:])
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("name", ["tpe", "cmaes"])
