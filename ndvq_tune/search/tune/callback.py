@@ -12,6 +12,7 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import TrialRecord, number_of
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.progress import Progress
+from ndvq_tune.search.tune.lost import why_lost
 from ndvq_tune.search.tune.scheduler import EngineScheduler
 from ndvq_tune.search.tune.searcher import final_result
 from ndvq_tune.tracking.mlflow import MlflowTracker
@@ -81,7 +82,10 @@ class SearchCallback(tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial's lane was lost, and another takes over."""
         epoch = self._study.record(number_of(trial.trial_id)).checkpoint_epoch
-        self._progress.note(f"{trial.trial_id}: its process was lost; it goes on from epoch {epoch} in a new one")
+        why = why_lost(trial).partition("\n")[0]
+        self._progress.note(
+            f"{trial.trial_id}: its process was lost; it goes on from epoch {epoch} in a new one ({why})"
+        )
 
     def on_checkpoint(
         self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint, **info: Any

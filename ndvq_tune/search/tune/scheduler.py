@@ -10,6 +10,7 @@ from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import TrialState, number_of
 from ndvq_tune.search.engine import Engine
 from ndvq_tune.search.engine.verdict import Decision
+from ndvq_tune.search.tune.lost import why_lost
 
 _IN_TUNE = {
     Decision.CONTINUE: TrialScheduler.CONTINUE,
@@ -40,6 +41,10 @@ class EngineScheduler(FIFOScheduler):
             return str(TrialScheduler.STOP)
         decision = self._engine.report(number, own_metrics(result), result.get("rescue"))
         return str(_IN_TUNE[decision])
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Note why a lane was lost: the trial has failed, unless Tune gives it another one."""
+        self._engine.fail(number_of(trial.trial_id), f"its process was lost again and again: {why_lost(trial)}")
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """A trial that waits for its first lane; else, where a lane is free, the paused one that has come least far."""

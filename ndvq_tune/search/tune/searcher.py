@@ -18,7 +18,6 @@ from ndvq_tune.search.resources.lanes import LanePlan
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.stages import stages
 
-LOST = "its process was lost again and again; see the logs of Ray"
 INHERITED = "inherited"
 
 
@@ -59,11 +58,8 @@ class EngineSearch(SearchAlgorithm):
         return None if record is None else self._trial(self._with_checkpoint(record))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Give the trial its final state: what the engine decided, or failed."""
-        number = number_of(trial_id)
-        if error:
-            self._engine.fail(number, LOST)
-        self._engine.finish(number)
+        """Give the trial its final state, as the engine has decided."""
+        self._engine.finish(number_of(trial_id))
 
     def is_finished(self) -> bool:
         """Whether there is nothing left to hand out."""
