@@ -94,7 +94,8 @@ class EMACodebook(Quantizer):
         tokens = channels_last.flatten(0, -2)
         learning = self.training and self.initialised
         if self.training and not learning:
-            self._initialise(tokens)
+            # No decorator: that would import the compiler with the model, which takes 2 s.
+            torch.compiler.disable(self._initialise)(tokens)  # type: ignore[no-untyped-call]
         numbers = nearest(tokens, self.codes)
         encodings = numbers.view(channels_last.shape[:-1])
         quantised = self.lookup(encodings)
@@ -134,7 +135,6 @@ class EMACodebook(Quantizer):
         super()._load_from_state_dict(*args, **kwargs)
         self.initialised = bool(self.updates > 0)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def _initialise(self, tokens: torch.Tensor) -> None:
         self.codes.copy_(self.placed(draw(tokens, self.n_codes)))

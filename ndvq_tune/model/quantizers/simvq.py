@@ -42,7 +42,9 @@ class SimVQ(LibraryQuantizer):
     def forward(self, latents: torch.Tensor) -> VQOutput:
         """Quantise latents ``(B, D, *L)``."""
         if self.training and self._restarts:
-            self._take_codes(latents.detach().float().movedim(1, -1).flatten(0, -2))
+            # No decorator: that would import the compiler with the model, which takes 2 s.
+            take = torch.compiler.disable(self._take_codes)  # type: ignore[no-untyped-call]
+            take(latents.detach().float().movedim(1, -1).flatten(0, -2))
         return super().forward(latents)
 
     def restart(self) -> bool:
@@ -51,7 +53,6 @@ class SimVQ(LibraryQuantizer):
         self._restarts = True
         return True
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     @torch.no_grad()
     def _take_codes(self, tokens: torch.Tensor) -> None:
         """Make random tokens the fixed vectors, and the map one that changes nothing."""
