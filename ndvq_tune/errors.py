@@ -66,3 +66,8 @@ class TrackingError(NdvqError):
 
 class ClusterError(NdvqError):
     """A Ray cluster that cannot be reached, or that has too little for one trial."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error of another library says, cut at 300 characters; its type if it says nothing."""
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__

@@ -120,10 +120,10 @@ class LiveTable:
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False)
         for name in ("trial", "epoch", *_cells({}), "state"):
-            table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=True)
+            table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=name != "state")
         for record in self._visible():
             epoch = f"{int(record.metrics.get('epoch', 0))}/{record.config['training']['max_epochs']}"
-            state = Text(_outcome(record) or "running", style=STYLES[record.state])
+            state = Text(_outcome(record) or "running", style=STYLES[record.state], no_wrap=True, overflow="ellipsis")
             table.add_row(record.name, epoch, *_cells(record.metrics).values(), state)
         return Group(table, self._bar())
 
@@ -160,7 +160,7 @@ def clock(seconds: float) -> str:
 
 def _outcome(record: TrialRecord) -> str:
     if record.state is TrialState.FAILED:
-        return f"failed: {(record.error or 'unknown error').splitlines()[0][:60]}"
+        return f"failed: {(record.error or 'unknown error').splitlines()[0]}"
     if record.state is TrialState.PRUNED:
         return f"pruned ({record.stop_reason})"
     return str(record.state) if record.state.final else ""

@@ -13,7 +13,7 @@ from typing import TypeVar
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from ndvq_tune.errors import TrackingError
+from ndvq_tune.errors import TrackingError, first_line
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER_WITHIN = 15.0
@@ -74,11 +74,6 @@ def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
         raise
     except Exception as error:  # whatever the store's own libraries raise: there are many
         raise TrackingError(_advice(uri, first_line(error))) from error
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's text, or its type when it has none."""
-    return str(error).strip().split("\n")[0][:300] or type(error).__name__
 
 
 def _advice(uri: str, reason: str) -> str:

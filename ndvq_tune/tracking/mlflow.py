@@ -13,9 +13,9 @@ from typing import Any, Literal
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
-from ndvq_tune.errors import TrackingError
+from ndvq_tune.errors import TrackingError, first_line
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_value
-from ndvq_tune.tracking.client import connect, first_line, resolve_uri, ui_address, ui_command
+from ndvq_tune.tracking.client import connect, resolve_uri, ui_address, ui_command
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG, Run, find_runs
 from ndvq_tune.tracking.values import (
     DIGITS,

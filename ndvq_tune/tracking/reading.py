@@ -15,9 +15,9 @@ import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from ndvq_tune.errors import TrackingError
+from ndvq_tune.errors import TrackingError, first_line
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, number_of, short_name
-from ndvq_tune.tracking.client import database, first_line, resolve_uri
+from ndvq_tune.tracking.client import database, resolve_uri
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG
 from ndvq_tune.tracking.values import rescues_of
 from ndvq_tune.yaml_file import flatten

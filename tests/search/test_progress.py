@@ -118,6 +118,15 @@ def test_the_table_says_how_a_trial_ended(outcome):
     assert outcome.strip() in rendered((), trial(0, LAST, **ENDINGS[outcome]))
 
 
+def test_a_long_error_is_whole_in_a_pipe_and_cut_where_the_table_ends(pipe):
+    error = "its process was lost again and again: " + "CUDA out of memory " * 8
+    failed = trial(0, LAST, state=TrialState.FAILED, error=error)
+    assert lines_of(pipe, failed)[-1] == f"trial-0000 failed: {error}"
+    _, row, _ = rendered((), failed).splitlines()
+    assert row.split()[:7] == ["trial-0000", "5/20", "0.1235", "21.99", "301.3", "75.6%", "0.1562"]
+    assert row.endswith("…")
+
+
 def test_the_table_keeps_running_trials_in_sight_and_drops_the_oldest_ended_ones():
     ended = tuple(trial(number, LAST, state=TrialState.COMPLETED) for number in range(1, 40))
     names = re.findall(r"trial-\d+", rendered(ended, trial(0, LAST), trial(40)))

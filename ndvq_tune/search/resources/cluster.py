@@ -11,7 +11,7 @@ import torch
 from ray._private import worker
 from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
-from ndvq_tune.errors import ClusterError
+from ndvq_tune.errors import ClusterError, first_line
 from ndvq_tune.search.resources.lanes import Node
 
 
@@ -34,7 +34,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
     try:
         ray.init(address=address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **_local(address))
     except Exception as error:  # of many kinds: where a node does not start in time, Ray raises a bare one
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         hint = "; for a cluster with a token, export RAY_AUTH_MODE=token first" if address else ""
         raise ClusterError(f"no Ray cluster can be used at {address or 'this machine'}: {reason}{hint}") from None
     # The raylet's messages bypass log_to_driver, and are coloured even in a file. We say ourselves when a lane is lost.

@@ -11,7 +11,7 @@ import torch
 from optuna.samplers import RandomSampler
 
 from ndvq_tune.config import ModelConfig, RunConfig, TrainingConfig
-from ndvq_tune.errors import ShapeError
+from ndvq_tune.errors import ShapeError, first_line
 from ndvq_tune.model import build_model
 from ndvq_tune.search.engine.proposals import Check
 from ndvq_tune.search.space import SearchSpace
@@ -124,7 +124,7 @@ def _or_reason(find: Callable[[], Found]) -> Found | str:
     try:
         return find()
     except _UNFIT as error:
-        return str(error).strip().partition("\n")[0]
+        return first_line(error)
 
 
 @lru_cache(maxsize=4096)

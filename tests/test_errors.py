@@ -1,0 +1,17 @@
+import pytest
+
+from ndvq_tune.errors import first_line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("no such table\n[SQL: select]", "no such table"),
+        ("\n  two lines below\nmore", "two lines below"),
+        ("", "ValueError"),
+        (" \n", "ValueError"),
+        ("x" * 400, "x" * 300),
+    ],
+)
+def test_the_first_line_of_an_error_says_something_and_is_short(text, line):
+    assert first_line(ValueError(text)) == line
