@@ -17,7 +17,7 @@ format:
 
 # Unit tests: no Ray, no servers.
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2
 
 # One tiny search from end to end.
 test-ray:
@@ -27,6 +27,6 @@ test-ray:
 test-cluster:
 	$(PYTHON) -m pytest -m cluster
 
-# Everything beside the unit tests that needs neither a GPU nor a browser.
+# Everything beside the unit tests that needs neither a GPU nor a browser. Modules share their searches.
 test-real:
-	$(PYTHON) -m pytest -m '(ray or slow or chaos or cluster) and not gpu and not browser'
+	$(PYTHON) -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m '(ray or slow or chaos or cluster) and not gpu and not browser'

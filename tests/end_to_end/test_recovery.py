@@ -45,7 +45,7 @@ def assert_whole(workplace: Workplace) -> None:
         assert sorted(trial.intermediate_values) == list(range(1, 41))
 
 
-def test_ctrl_c_saves_everything_and_resume_goes_on(workplace: Workplace) -> None:
+def test_a_search_that_is_interrupted_and_then_killed_loses_nothing(workplace: Workplace) -> None:
     search = workplace.start(*LONG, *OWN_PROCESS)
     wait_for(lambda: epochs(workplace) >= 30)
     search.send_signal(signal.SIGINT)
@@ -54,6 +54,12 @@ def test_ctrl_c_saves_everything_and_resume_goes_on(workplace: Workplace) -> Non
     before = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
     parent, runs = states.mlflow_runs(workplace.folder)
     assert "RUNNING" not in {run.info.status for run in (parent, *runs.values())}
+
+    more = epochs(workplace) + 30
+    search = workplace.start("--resume", "--output", "runs/tiny")
+    wait_for(lambda: epochs(workplace) >= more)
+    search.kill()
+    search.wait()
 
     done = workplace.run("--resume", "--output", "runs/tiny")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -64,28 +70,16 @@ def test_ctrl_c_saves_everything_and_resume_goes_on(workplace: Workplace) -> Non
         assert saved.items() <= after[number].items()
 
 
-def test_a_killed_driver_loses_nothing(workplace: Workplace) -> None:
-    for reports in (25, 60):
-        search = workplace.start(*((*LONG, *OWN_PROCESS) if reports == 25 else ("--resume", "--output", "runs/tiny")))
-        wait_for(lambda wanted=reports: epochs(workplace) >= wanted)
-        search.kill()
-        search.wait()
-    done = workplace.run("--resume", "--output", "runs/tiny")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert_whole(workplace)
-
-
-@pytest.mark.parametrize(
-    ("process", "why"),
-    [("ray::RayTrainWorker", "a training process ended unexpectedly"), ("ray::TrialActor", "The actor died")],
-)
-def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Workplace, process: str, why: str) -> None:
+def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Workplace) -> None:
     search = workplace.start(*LONG)
-    wait_for(lambda: epochs(workplace) >= 12)
-    victim = next(pid for pid in descendants(search.pid) if process in command_line(pid))
-    subprocess.run(["kill", "-9", str(victim)], check=True)
+    for process, why in (("RayTrainWorker", "a training process ended unexpectedly"), ("TrialActor", "The actor died")):
+        seen = epochs(workplace)
+        wait_for(lambda so_far=seen: epochs(workplace) >= so_far + 12)
+        victim = next(pid for pid in descendants(search.pid) if f"ray::{process}" in command_line(pid))
+        subprocess.run(["kill", "-9", str(victim)], check=True)
+        lost = rf"its process was lost; it goes on from epoch \d+ in a new one \(.*{why}"
+        wait_for(lambda text=lost: re.search(text, workplace.log) is not None)
     assert search.wait(timeout=400) == 0, workplace.log
-    assert re.search(rf"its process was lost; it goes on from epoch \d+ in a new one \(.*{why}", workplace.log)
     assert_whole(workplace)
 
 

@@ -12,7 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
-from ndvq_tune import RunConfig, load_model
+from ndvq_tune import RunConfig, SearchSpace, load_model
 from tests.end_to_end import states
 from tests.end_to_end.workplace import TINY, Workplace
 
@@ -126,13 +126,46 @@ def test_the_folder_of_a_search_is_not_used_for_another(finished: Finished) -> N
     assert "Traceback" not in again.stderr
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_trial_can_have_no_worker_of_its_own_or_several(workplace: Workplace, workers: int) -> None:
+def test_a_trial_can_have_several_workers(workplace: Workplace) -> None:
     options = ["--trials", "2", "--set", "training.loss.spectral_weight=0", "--set", "training.learning_rate=1e-3"]
-    resources = ["--set", f"search.resources.workers_per_trial={workers}", "--set", "search.scheduler={type: none}"]
+    resources = ["--set", "search.resources.workers_per_trial=2", "--set", "search.scheduler={type: none}"]
     done = workplace.run("--space", str(TINY), *options, *resources)
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(states.optuna_states(workplace.results).values()) == ["completed", "completed"]
+
+
+def test_a_search_learns_from_an_earlier_one(finished: Finished, tmp_path: Path, cache: Path) -> None:
+    earlier, _ = finished
+    sound = {
+        trial.number: trial
+        for trial in states.optuna_trials(earlier.results)
+        if trial.state.name != "FAIL" and trial.user_attrs.get("stop_reason") != "diverged"
+    }
+    assert len(sound) >= 2
+    workplace = Workplace(tmp_path, cache)
+    options = ["--name", "tiny-again", "--trials", "2", "--set", "search.resources.workers_per_trial=0"]
+    done = workplace.run("--space", str(TINY), *options, "--warm-start", str(earlier.results))
+    assert f"{earlier.results}: {len(sound)} trials taken over, 0 more to be tried first" in done.stdout, done.stderr
+    results = tmp_path / "runs" / "tiny-again"
+    known = [point for point in states.optuna_points(results) if "known" in point.user_attrs]
+    assert [point.params for point in known] == [trial.params for trial in sound.values()]
+    assert [point.values for point in known] == [trial.values for trial in sound.values()]
+    assert [point.intermediate_values for point in known] == [trial.intermediate_values for trial in sound.values()]
+    assert len(states.optuna_trials(results)) == 2
+    assert len(states.mlflow_runs(tmp_path)[1]) == 2  # what was taken over is no trial of this search
+
+
+def test_a_finished_search_is_refined_or_says_why_not(finished: Finished, tmp_path: Path) -> None:
+    workplace, _ = finished
+    refined = tmp_path / "refined.yaml"
+    done = workplace.run("runs/tiny", "--output", str(refined), module="ndvq_tune.refine")
+    if done.returncode == 0:
+        assert SearchSpace.load(refined).name == "tiny-refined"
+        assert yaml.safe_load(refined.read_text())["name"] == "tiny-refined"
+    else:
+        reasons = r"(\d finished trials that can be compared; needs at least 8|nothing to narrow)"
+        assert re.search(f"runs/tiny: {reasons}", done.stdout + done.stderr)
+        assert not refined.exists()
 
 
 def test_a_finished_search_can_be_extended(finished: Finished, tmp_path: Path) -> None:

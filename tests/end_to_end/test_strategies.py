@@ -2,17 +2,15 @@
 
 import json
 import math
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from optuna.trial import FrozenTrial
 
-from ndvq_tune import SearchSpace, load_model
+from ndvq_tune import load_model
 from tests.end_to_end import states
 from tests.end_to_end.workplace import TINY, Workplace
 
@@ -241,37 +239,3 @@ def test_a_codebook_that_collapses_is_rescued_once_and_stops_the_trial_the_secon
     assert run.data.tags["stop_reason"] == "collapse"
     assert states.tune_states(workplace.results) == {0: "pruned"}
     assert f"trial-0000: its codebook has collapsed; rescue: {action}" in workplace.log
-
-
-def test_a_search_learns_from_an_earlier_one(finished: tuple[Workplace, str], tmp_path: Path, cache: Path) -> None:
-    earlier, _ = finished
-    sound = {
-        trial.number: trial
-        for trial in states.optuna_trials(earlier.results)
-        if trial.state.name != "FAIL" and trial.user_attrs.get("stop_reason") != "diverged"
-    }
-    assert len(sound) >= 2
-    workplace = Workplace(tmp_path, cache)
-    options = ["--name", "tiny-again", "--trials", "2", "--set", f"search.resources={json.dumps(RESOURCES)}"]
-    done = workplace.run("--space", str(TINY), *options, "--warm-start", str(earlier.results))
-    assert f"{earlier.results}: {len(sound)} trials taken over, 0 more to be tried first" in done.stdout, done.stderr
-    results = tmp_path / "runs" / "tiny-again"
-    known = [point for point in states.optuna_points(results) if "known" in point.user_attrs]
-    assert [point.params for point in known] == [trial.params for trial in sound.values()]
-    assert [point.values for point in known] == [trial.values for trial in sound.values()]
-    assert [point.intermediate_values for point in known] == [trial.intermediate_values for trial in sound.values()]
-    assert len(states.optuna_trials(results)) == 2
-    assert len(states.mlflow_runs(tmp_path)[1]) == 2  # what was taken over is no trial of this search
-
-
-def test_a_finished_search_is_refined_or_says_why_not(finished: tuple[Workplace, str], tmp_path: Path) -> None:
-    workplace, _ = finished
-    refined = tmp_path / "refined.yaml"
-    done = workplace.run("runs/tiny", "--output", str(refined), module="ndvq_tune.refine")
-    if done.returncode == 0:
-        assert SearchSpace.load(refined).name == "tiny-refined"
-        assert yaml.safe_load(refined.read_text())["name"] == "tiny-refined"
-    else:
-        reasons = r"(\d finished trials that can be compared; needs at least 8|nothing to narrow)"
-        assert re.search(f"runs/tiny: {reasons}", done.stdout + done.stderr)
-        assert not refined.exists()
