@@ -89,7 +89,7 @@ def test_all_models_train_and_show_in_a_table(tiny: Samples) -> None:
 
 def test_a_training_of_so_many_seconds_ends_then(tiny: Samples) -> None:
     end = quality.train(lambda: Perfect(torch.nn.Identity()), tiny, quality.for_seconds(0.05), random_seed=0)[-1]
-    assert end.seconds > 0.045
+    assert 0.045 < end.seconds < 1
 
 
 def test_each_row_of_the_ablation_is_a_configuration() -> None:

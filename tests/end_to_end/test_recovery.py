@@ -25,7 +25,7 @@ LONG = [
 OWN_PROCESS = ["--set", "search.resources.workers_per_trial=0"]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 400) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen in time"
@@ -49,7 +49,7 @@ def test_a_search_that_is_interrupted_and_then_killed_loses_nothing(workplace: W
     search = workplace.start(*LONG, *OWN_PROCESS)
     wait_for(lambda: epochs(workplace) >= 30)
     search.send_signal(signal.SIGINT)
-    assert search.wait(timeout=300) == 130
+    assert search.wait(timeout=60) == 130
     assert "--resume --output runs/tiny" in workplace.log
     before = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
     parent, runs = states.mlflow_runs(workplace.folder)

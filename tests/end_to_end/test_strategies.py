@@ -18,7 +18,6 @@ pytestmark = pytest.mark.ray
 
 # Trials that end well, in the lanes' own processes.
 SOUND = {"training.loss.spectral_weight": 0, "training.learning_rate": 1e-3}
-RESOURCES = {"workers_per_trial": 0, "cpus_per_worker": 1}
 POPULATION, LANES = 4, 2
 # Beside a rate that learns stands one that hardly does: whoever takes over from a member that learns hardly goes on.
 LEARNING_RATES = [1e-2, 1e-7, 1e-6, 5e-3]
@@ -34,7 +33,7 @@ ONE_MODEL = {
 def searched(folder: Path, cache: Path, lanes: int, **settings: Any) -> Workplace:
     """A tiny search that has ended; settings by key path, with two underscores for each dot."""
     workplace = Workplace(folder, cache)
-    changes = {**SOUND, "search.resources": {**RESOURCES, "lanes": lanes}}
+    changes = {**SOUND, "search.resources": {"workers_per_trial": 0, "cpus_per_worker": 1, "lanes": lanes}}
     changes |= {key.replace("__", "."): value for key, value in settings.items()}
     given = [part for key, value in changes.items() for part in ("--set", f"{key}={json.dumps(value)}")]
     done = workplace.run("--space", str(TINY), *given)

@@ -48,17 +48,18 @@ def test_how_to_see_other_stores(tmp_path: Path) -> None:
 
 def test_refused_connection_is_an_error_at_once() -> None:
     uri = f"http://127.0.0.1:{refused_port()}"
-    with pytest.raises(TrackingError, match=rf"{uri}.*--tracking-uri") as caught:
+    start = time.monotonic()
+    with pytest.raises(TrackingError, match=rf"{uri}.*--tracking-uri"):
         connect(uri, "ndvq")
-    assert "no answer in" not in str(caught.value)  # that is what it says when it has waited
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.slow
-def test_server_that_never_answers_is_an_error_before_mlflow_gives_up(deaf_port: int) -> None:
+def test_server_that_never_answers_is_an_error_within_15_seconds(deaf_port: int) -> None:
     start = time.monotonic()
     with pytest.raises(TrackingError, match=f"127.0.0.1:{deaf_port}"):
         connect(f"http://127.0.0.1:{deaf_port}", "ndvq")
-    assert time.monotonic() - start < 60  # on any machine; MLflow itself would try for many minutes
+    assert time.monotonic() - start < 16
 
 
 def test_store_without_a_time_limit_of_its_own_gets_one(deaf_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
