@@ -9,6 +9,7 @@ from ndvq_tune.model.quantizers.base import Quantizer, VQOutput
 from ndvq_tune.model.quantizers.draw import draw
 from ndvq_tune.model.quantizers.gradients import rotated, straight_through
 from ndvq_tune.model.quantizers.nearest import nearest
+from ndvq_tune.model.quantizers.untraced import untraced
 from ndvq_tune.model.quantizers.usage import over_ranks, perplexity
 
 CodebookInit = Literal["kmeans", "sample"]
@@ -94,8 +95,7 @@ class EMACodebook(Quantizer):
         tokens = channels_last.flatten(0, -2)
         learning = self.training and self.initialised
         if self.training and not learning:
-            # No decorator: that would import the compiler with the model, which takes 2 s.
-            torch.compiler.disable(self._initialise)(tokens)  # type: ignore[no-untyped-call]
+            self._initialise(tokens)
         numbers = nearest(tokens, self.codes)
         encodings = numbers.view(channels_last.shape[:-1])
         quantised = self.lookup(encodings)
@@ -135,6 +135,7 @@ class EMACodebook(Quantizer):
         super()._load_from_state_dict(*args, **kwargs)
         self.initialised = bool(self.updates > 0)
 
+    @untraced
     @torch.no_grad()
     def _initialise(self, tokens: torch.Tensor) -> None:
         self.codes.copy_(self.placed(draw(tokens, self.n_codes)))

@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812
 from ndvq_tune.model.quantizers.base import VQOutput
 from ndvq_tune.model.quantizers.draw import draw
 from ndvq_tune.model.quantizers.library import LibraryQuantizer
+from ndvq_tune.model.quantizers.untraced import untraced
 
 
 class SimVQ(LibraryQuantizer):
@@ -42,9 +43,7 @@ class SimVQ(LibraryQuantizer):
     def forward(self, latents: torch.Tensor) -> VQOutput:
         """Quantise latents ``(B, D, *L)``."""
         if self.training and self._restarts:
-            # No decorator: that would import the compiler with the model, which takes 2 s.
-            take = torch.compiler.disable(self._take_codes)  # type: ignore[no-untyped-call]
-            take(latents.detach().float().movedim(1, -1).flatten(0, -2))
+            self._take_codes(latents.detach().float().movedim(1, -1).flatten(0, -2))
         return super().forward(latents)
 
     def restart(self) -> bool:
@@ -53,6 +52,7 @@ class SimVQ(LibraryQuantizer):
         self._restarts = True
         return True
 
+    @untraced
     @torch.no_grad()
     def _take_codes(self, tokens: torch.Tensor) -> None:
         """Make random tokens the fixed vectors, and the map one that changes nothing."""
