@@ -44,6 +44,7 @@ METRICS: dict[str, Metric] = {
         Metric("samples_seen", "1", None, "training samples so far, all workers together"),
         Metric("training_seconds", "s", None, "time in training and validation so far"),
         Metric("fidelity", "1", None, "elements of a sample over those of a full one", True),
+        Metric("bf16_layers", "1", None, "share of the layers of encoder and decoder that train in bf16", True),
     )
 }
 

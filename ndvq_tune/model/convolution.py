@@ -39,11 +39,16 @@ class Conv3d(nn.Conv3d):
 
     On a CPU, PyTorch hands a batch of one to a kernel that takes four times as long as oneDNN's, which it calls where
     the tensor already is in oneDNN's own layout.
+
+    Attributes:
+        onednn_layout: Whether that way may be taken.
     """
+
+    onednn_layout = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, C, *S)`` to ``(B, C', *S')``."""
-        alone = len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
+        alone = self.onednn_layout and len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
         if not alone or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
             return super().forward(x)
         return channels_last(super().forward(x.to_mkldnn()).to_dense())

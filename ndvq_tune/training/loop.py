@@ -13,6 +13,7 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.data import Dataset, augmentation, batches, batches_per_epoch
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training.evaluation import evaluate
+from ndvq_tune.training.fast_paths import compiled_where_right, keep_right_layers_fast
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes, reset_peak
 
@@ -59,6 +60,7 @@ class Training:
         torch.manual_seed(settings.seed)
         reset_peak(self.device)
         self.model = _model(config, dataset).to(self.device)
+        self._bf16_layers = keep_right_layers_fast(self.model, self._rank_batch, bf16=settings.precision == "bf16")
         self.optimizer = OPTIMIZERS[settings.optimizer](
             self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
@@ -107,6 +109,7 @@ class Training:
             "samples_seen": float(self.samples_seen),
             "training_seconds": self.seconds,
             "fidelity": 1.0,
+            "bf16_layers": self._bf16_layers,
         }
 
     def _trained_network(self) -> Callable[[torch.Tensor], Any]:
@@ -115,7 +118,9 @@ class Training:
         if self.world_size > 1:
             # Quantizers sum their statistics over the ranks; only batch normalisation leaves its own to each.
             network = DistributedDataParallel(network, broadcast_buffers=self.config.model.norm == "batch")
-        return torch.compile(network) if self.config.training.compile else network
+        if not self.config.training.compile:
+            return network
+        return compiled_where_right(network, self.model, self._rank_batch, self._backward)
 
     def _batches(self) -> Iterator[torch.Tensor]:
         return batches(
@@ -140,14 +145,19 @@ class Training:
         share = warmup_then_cosine(step, self._epoch_steps * settings.max_epochs)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * share
-        recon_loss: torch.Tensor
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-            recon_loss, x_recon, vq_output = self._network(x)
-        loss = reconstruction_loss(x_recon, x, settings.loss, self.model.data_variance)
         self.optimizer.zero_grad(set_to_none=True)
-        (loss + vq_output["commitment_loss"]).backward()
+        recon_loss = self._backward(self._network, x)
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
         self.optimizer.step()
+        return recon_loss
+
+    def _backward(self, network: Callable[[torch.Tensor], Any], x: torch.Tensor) -> torch.Tensor:
+        """Add the gradients of a batch; NMSE of its reconstruction."""
+        recon_loss: torch.Tensor
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16_layers > 0):
+            recon_loss, x_recon, vq_output = network(x)
+        loss = reconstruction_loss(x_recon, x, self.config.training.loss, self.model.data_variance)
+        (loss + vq_output["commitment_loss"]).backward()
         return recon_loss.detach()
 
 

@@ -30,7 +30,7 @@ _DEVICE = torch.Tensor.device.__get__
 _ATTENTION = F.scaled_dot_product_attention
 _HALVED = {F.linear, F.conv2d, F.conv3d, F.conv_transpose2d, F.conv_transpose3d, torch.matmul, _ATTENTION}
 _COPIES = {torch.Tensor.to_mkldnn, torch.Tensor.to_dense}  # to layouts that the meta device does not have
-_KEPT_WHOLE: dict[str, set[Any]] = {"cpu": set(), "cuda": {torch.group_norm}}
+_KEPT_WHOLE = {torch.group_norm}
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ def predict(config: RunConfig, sample_shape: Sequence[int], device_type: DeviceT
     """Predict what a run takes, in a fraction of a second and without data.
 
     Memory is that of weights, optimiser, gradients and batches, of what the backward pass needs, and of what is alive
-    beside it at the worst moment. Not predicted are the workspaces of cuDNN, what ``torch.compile`` saves, and pages of
-    the data set's files, which the system takes back when memory is short.
+    beside it at the worst moment. On a CPU bf16 counts as fp32, because any layer may be left to that (see
+    ``fast_paths``). Not predicted are the workspaces of cuDNN, what ``torch.compile`` saves, and pages of the data
+    set's files, which the system takes back when memory is short.
 
     Args:
         config: The run.
@@ -90,7 +91,7 @@ def _step(model: NDimVQVAE, x: torch.Tensor, config: RunConfig, device_type: Dev
     """What ``Training`` does in a step, up to the gradients: what comes after needs less memory than they did."""
     for parameter in model.parameters():
         parameter.grad = torch.empty_like(parameter)  # of the step before
-    with _autocast(device_type, enabled=config.training.precision == "bf16"):
+    with _autocast(device_type, enabled=config.training.precision == "bf16" and device_type == "cuda"):
         _, x_recon, vq_output = model(x)
     loss = reconstruction_loss(x_recon, x, config.training.loss, model.data_variance)
     model.zero_grad(set_to_none=True)
@@ -129,7 +130,7 @@ class _Pretence(TorchFunctionMode):
             # Meta tensors are not cast by themselves.
             if func in _HALVED:
                 args, kwargs = _cast((args, kwargs), torch.bfloat16)
-            elif func in _KEPT_WHOLE[self._type]:
+            elif func in _KEPT_WHOLE:
                 args, kwargs = _cast((args, kwargs), torch.float32)
         return self._attention(*args, **kwargs) if func is _ATTENTION else func(*args, **kwargs)
 

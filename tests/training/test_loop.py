@@ -9,10 +9,12 @@ import torch
 from ndvq_tune.config import LossConfig
 from ndvq_tune.data import batches
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.training import loop
+from ndvq_tune.model.layers import Pointwise
+from ndvq_tune.training import fast_paths, loop
 from ndvq_tune.training.checkpoint import pack, unpack
 from ndvq_tune.training.loop import Training, warmup_then_cosine
 from ndvq_tune.training.losses import reconstruction_loss
+from tests.training.faulty_kernels import FAULTS, FaultyConvolutions, small_strided_in_bf16
 from tests.training.training_examples import config, dataset, timeless
 
 
@@ -181,18 +183,55 @@ def test_a_step_minimises_the_configured_loss():
         torch.testing.assert_close(ours, expected)
 
 
-@pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
-def test_precision_is_that_of_training_and_validation_is_always_in_fp32(precision, dtype):
+@pytest.fixture
+def bf16_anywhere(monkeypatch) -> None:
+    """Processors without instructions for bf16 compute in it, too, only slower."""
+    monkeypatch.setattr(fast_paths, "has_bf16", lambda device: True)
+
+
+@pytest.mark.usefixtures("bf16_anywhere")
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_precision_is_that_of_training_and_validation_is_always_in_fp32(precision, expected):
+    """Seen at the linear maps: convolutions may be left to fp32 where a processor gets them wrong in bf16."""
     training = Training(config(precision=precision, max_epochs=1), dataset())
     dtypes = {True: set(), False: set()}
-    training.model.encoder[0].register_forward_hook(lambda module, _, output: dtypes[module.training].add(output.dtype))
-    assert math.isfinite(training.run_epoch()["recon_loss"])
-    assert dtypes == {True: {dtype}, False: {torch.float32}}
+    for module in training.model.modules():
+        if type(module) is Pointwise:
+            module.register_forward_hook(lambda module, _, output: dtypes[module.training].add(output.dtype))
+    report = training.run_epoch()
+    assert math.isfinite(report["recon_loss"])
+    assert dtypes == {True: {expected}, False: {torch.float32}}
+    assert (report["bf16_layers"] > 0) is (precision == "bf16")
 
 
+@pytest.mark.usefixtures("bf16_anywhere")
 def test_bf16_learns_as_fp32_does():
     losses = [fit(max_epochs=8, precision=precision)[-1]["recon_loss"] for precision in ("fp32", "bf16")]
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+@pytest.mark.usefixtures("bf16_anywhere")
+@pytest.mark.parametrize("fault", ["nan", "plausible"])
+def test_bf16_learns_as_fp32_does_also_where_a_processor_gets_gradients_wrong(fault):
+    expected = fit(max_epochs=8)[-1]
+    with FaultyConvolutions("weight", FAULTS[fault], small_strided_in_bf16) as faulty:
+        report = fit(max_epochs=8, precision="bf16")[-1]
+    assert faulty.count > 0
+    assert 0 < report["bf16_layers"] < 1
+    assert report["recon_loss"] == pytest.approx(expected["recon_loss"], rel=0.1)
+
+
+@pytest.mark.usefixtures("bf16_anywhere")
+def test_without_the_check_such_gradients_would_be_trained_on(monkeypatch):
+    monkeypatch.setattr(loop, "keep_right_layers_fast", lambda model, batch_size, bf16: float(bf16))
+    with FaultyConvolutions("weight", FAULTS["nan"], small_strided_in_bf16):
+        assert math.isnan(fit(max_epochs=1, precision="bf16")[-1]["recon_loss"])
+
+
+def test_bf16_is_fp32_where_the_processor_has_no_instructions_for_it(monkeypatch):
+    monkeypatch.setattr(fast_paths, "has_bf16", lambda device: False)
+    bf16, fp32 = (list(map(timeless, fit(max_epochs=2, precision=precision))) for precision in ("bf16", "fp32"))
+    assert bf16 == fp32
 
 
 @pytest.mark.slow

@@ -92,6 +92,11 @@ def test_activations_take_half_in_half_precision():
     assert 0.4 < half / whole < 0.8
 
 
+def test_on_a_cpu_half_precision_may_take_as_much_as_full_precision():
+    whole, half = (memory("cpu", precision=precision) for precision in ("fp32", "bf16"))
+    assert half == whole
+
+
 def test_workers_share_a_batch():
     assert memory(batch_size=64, world_size=4) == pytest.approx(memory(batch_size=16), rel=0.2)
 
@@ -129,16 +134,18 @@ import json, sys, torch
 import ndvq_tune.training.workers, ray.tune
 from ndvq_tune.config import ModelConfig, TrainingConfig
 from ndvq_tune.model import build_model
+from ndvq_tune.training.fast_paths import keep_right_layers_fast
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes
 case = json.loads(sys.argv[1])
 torch.set_num_threads(1)
 training = TrainingConfig(**case["training"])
 model = build_model(ModelConfig(**case["model"]), case["shape"], 0.5, 0.1)
+bf16 = keep_right_layers_fast(model, training.batch_size, bf16=training.precision == "bf16") > 0
 optimizer = torch.optim.Adam(model.parameters(), fused=True)
 for _ in range(3):
     x = torch.randint(0, 255, (training.batch_size, *case["shape"]), dtype=torch.uint8).float().div_(255)
-    with torch.autocast("cpu", torch.bfloat16, enabled=training.precision == "bf16"):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         _, x_recon, vq_output = model(x)
     loss = reconstruction_loss(x_recon, x, training.loss, model.data_variance)
     optimizer.zero_grad()

@@ -44,6 +44,7 @@ class SearchCallback(tune.Callback):
         self._study, self._scheduler, self._tracker = study, scheduler, tracker
         self._progress, self._folder, self._check = progress, folder, check
         self._tracking_failed = False
+        self._precision_told = False
         self._tracking = ThreadPoolExecutor(1)
         self._untold: dict[int, TrialRecord] = {}  # the latest of each trial that MLflow has yet to hear of
 
@@ -69,7 +70,10 @@ class SearchCallback(tune.Callback):
         """A trial has reported."""
         if "rescue" in result:
             self._progress.note(f"{trial.trial_id}: its codebook has collapsed; rescue: {result['rescue']}")
-        self._show(trial)
+        precision = precision_note(self._show(trial))
+        if precision and not self._precision_told:
+            self._progress.note(precision)
+            self._precision_told = True
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has ended; Tune's table keeps why."""
@@ -111,3 +115,15 @@ class SearchCallback(tune.Callback):
             if not self._tracking_failed:
                 self._progress.note(f"MLflow: {error}; the search goes on and will try again")
             self._tracking_failed = True
+
+
+def precision_note(record: TrialRecord) -> str | None:
+    """What to say of a trial that was to train in bf16 and does so in part, or not at all."""
+    share = record.metrics.get("bf16_layers", 1.0)
+    if record.config["training"]["precision"] != "bf16" or share == 1:
+        return None
+    in_fp32 = f"{1 - share:.0%} of its layers train" if share else "it trains"
+    why = "gives wrong results for them" if share else "has no instructions for it"
+    return (
+        f"{record.name}: {in_fp32} in fp32, not in bf16, because its processor {why}; bf16_layers tells of every trial"
+    )
