@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.report import machine, print_machine, wide_console
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import open_dataset
+from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.problems import validate
 from ndvq_tune.training.loop import Report, Training

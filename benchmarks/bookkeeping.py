@@ -30,7 +30,7 @@ from rich.console import Console
 from benchmarks.watches import WatchedStudy, WatchedTracker, Watches
 from ndvq_tune.metrics import METRICS, bits_per_element
 from ndvq_tune.records import TrialRecord, number_of
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision
 from ndvq_tune.search.progress import search_progress

@@ -22,7 +22,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import open_dataset
+from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.training.loop import Training
 from ndvq_tune.yaml_file import with_values
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TaskID
 
-from ndvq_tune.data import Progress
+from ndvq_tune.data.progress import Progress
 from ndvq_tune.errors import NdvqError
 
 USER_ERROR = 2

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ndvq_tune.command import data_progress, plain_errors
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import open_dataset
+from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.problems import validate
 from ndvq_tune.report.skipped import print_skipped, write_skipped

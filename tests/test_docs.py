@@ -14,9 +14,9 @@ from pydantic.fields import FieldInfo
 
 from ndvq_tune.config import ArrayData, DataConfig, FolderData, ImageData, SignalData, TorchvisionData, VideoData
 from ndvq_tune.config.data import Picture
-from ndvq_tune.data import augmentation
+from ndvq_tune.data.augment import augmentation
+from ndvq_tune.search.consistency import check
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.consistency import check
 
 TOP = Path(__file__).parents[1]
 DATA_PAGE = (TOP / "docs" / "data.md").read_text(encoding="utf-8")

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import open_dataset, sample_shape
+from ndvq_tune.data.dataset import open_dataset, sample_shape
 from ndvq_tune.model import build_model
+from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
 from ndvq_tune.training.loop import Training
@@ -36,7 +37,7 @@ def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def drawn(name: str, count: int) -> list[RunConfig]:
     space = SearchSpace.load(SPACES[name])
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [space.suggest(study.ask())[1] for _ in range(count)]
+    return [suggest(space, study.ask())[1] for _ in range(count)]
 
 
 def test_there_is_a_space_for_every_number_of_dimensions_and_one_to_try() -> None:

@@ -5,6 +5,7 @@ import optuna
 from benchmarks.replay.simulator import Proposal, Report
 from benchmarks.replay.task import Task
 from ndvq_tune.pareto import front_ranks
+from ndvq_tune.search.engine.optuna_space import suggest
 
 
 class RandomSearch:
@@ -83,7 +84,7 @@ class PlainOptuna:
     def next(self) -> Proposal | None:
         """What TPE proposes."""
         trial = self._study.ask()
-        params, _ = self._task.space.suggest(trial)
+        params, _ = suggest(self._task.space, trial)
         if self._task.rejects(params):
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             return self.next()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from benchmarks.replay.simulator import Proposal, Report
 from benchmarks.replay.task import Task, bits_of
 from ndvq_tune.config import RunConfig
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.proposals import Check
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision

@@ -18,7 +18,8 @@ import torch
 from rich.progress import track
 
 from benchmarks.replay.table import TABLE, load_space
-from ndvq_tune.data import open_dataset
+from ndvq_tune.data.dataset import open_dataset
+from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.loop import Training
 
@@ -28,7 +29,7 @@ CONFIGURATIONS = 216
 def configuration(space: SearchSpace, number: int) -> tuple[dict[str, Any], Any]:
     """The random configuration of that number; the same in every run."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=number))
-    return space.suggest(study.ask())
+    return suggest(space, study.ask())
 
 
 def learning_curve(space: SearchSpace, dataset: Any, number: int) -> list[dict[str, Any]]:

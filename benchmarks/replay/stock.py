@@ -13,6 +13,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.replay.simulator import Proposal, Report
 from benchmarks.replay.task import Task
+from ndvq_tune.search.engine.optuna_space import suggest
 
 ITERATION, METRIC = "training_iteration", "penalised"
 
@@ -63,4 +64,4 @@ class StockRay:
         self._searcher.on_trial_complete(str(number), result)
 
     def _define(self, trial: Trial) -> dict[str, Any]:
-        return {"params": self._task.space.suggest(trial)[0]}
+        return {"params": suggest(self._task.space, trial)[0]}

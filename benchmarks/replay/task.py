@@ -11,6 +11,7 @@ import optuna
 
 from benchmarks.replay.simulator import Clock, Report
 from benchmarks.replay.table import load_space
+from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.space import SearchSpace
 
 # About 40% of the space keeps it: enough that random search is no straw man, few enough that a budget matters.
@@ -95,7 +96,7 @@ class Task:
     def random_points(self) -> Iterator[tuple[int, Params]]:
         """Independent points of the space, numbered."""
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=self.seed))
-        points = (self.space.suggest(study.ask())[0] for _ in count())
+        points = (suggest(self.space, study.ask())[0] for _ in count())
         return enumerate(params for params in points if not self.rejects(params))
 
 

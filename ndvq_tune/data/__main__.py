@@ -11,8 +11,8 @@ from rich.console import Console
 
 from ndvq_tune.command import data_progress, plain_errors
 from ndvq_tune.config import DataConfig, Frozen, RunConfig
-from ndvq_tune.data import Dataset
 from ndvq_tune.data.cache import cache_limit, cache_root
+from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.data.entries import Entry, bytes_of, entries, leftovers, remove
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.problems import validate

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ndvq_tune.config import DataConfig
-from ndvq_tune.data import Dataset
+from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.data.entries import Entry
 from ndvq_tune.report.wording import duration
 

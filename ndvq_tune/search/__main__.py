@@ -12,6 +12,7 @@ from ndvq_tune.command import INTERRUPTED, data_progress, plain_errors
 from ndvq_tune.report.ranking import best
 from ndvq_tune.report.skipped import print_skipped, write_skipped
 from ndvq_tune.report.terminal import print_summary
+from ndvq_tune.search.consistency import check
 from ndvq_tune.search.decoding import open_on_cluster
 from ndvq_tune.search.dry_run import look_at, print_dry_run
 from ndvq_tune.search.earlier.reading import read as read_earlier
@@ -21,10 +22,9 @@ from ndvq_tune.search.folder import check_new, claim, kept_space, write_space
 from ndvq_tune.search.resources.cluster import local_node
 from ndvq_tune.search.resources.provision import provide
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.consistency import check
 from ndvq_tune.search.space.settings.stopping import seconds
+from ndvq_tune.search.stages import stage_data
 from ndvq_tune.search.tune.runner import run_search
-from ndvq_tune.search.tune.stages import stage_data
 
 RUNS = Path("runs")
 NOTHING_FOUND = 1

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ndvq_tune.config import DataConfig, RunConfig, TorchvisionData
-from ndvq_tune.data import sample_shape
+from ndvq_tune.data.dataset import sample_shape
 from ndvq_tune.data.division import TEST, TRAIN
 from ndvq_tune.data.folder import FolderSource
 from ndvq_tune.data.progress import silent

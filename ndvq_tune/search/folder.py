@@ -8,11 +8,11 @@ import filelock
 
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.report.skipped import SKIPPED
-from ndvq_tune.search.engine.journal import JOURNAL
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import flatten
 
 SPACE = "space.yaml"
+JOURNAL = "optuna.journal"
 RAY = "ray"  # what Ray writes
 # What may be there after a start that failed: a search without a trial has no journal. MLflow's is that of a Ray job.
 LEFT_BY_A_START = (".lock", SPACE, SKIPPED, RAY, "mlflow.db", "mlruns")

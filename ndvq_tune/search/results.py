@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from ndvq_tune.data import Dataset
+from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.html import write_html

@@ -10,7 +10,7 @@ import torch
 from pydantic import TypeAdapter
 
 from ndvq_tune.config import DataConfig, RunConfig
-from ndvq_tune.data import Dataset, open_dataset
+from ndvq_tune.data.dataset import Dataset, open_dataset
 from ndvq_tune.training.checkpoint import Files, pack, unpack
 from ndvq_tune.training.loop import Report, Training
 

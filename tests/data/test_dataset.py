@@ -9,7 +9,7 @@ from PIL import Image
 
 from ndvq_tune.config import ArrayData, ImageData, SignalData, TorchvisionData, VideoData
 from ndvq_tune.data import cache as cache_module
-from ndvq_tune.data import open_dataset, sample_shape
+from ndvq_tune.data.dataset import open_dataset, sample_shape
 from ndvq_tune.errors import DataError
 from tests.data.data_examples import noise as array_noise
 

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from ndvq_tune import RunConfig, load_model
-from ndvq_tune.data import open_dataset
+from ndvq_tune.data.dataset import open_dataset
 from tests.end_to_end.workplace import Workplace
 
 pytestmark = pytest.mark.ray

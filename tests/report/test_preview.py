@@ -6,7 +6,9 @@ import torch
 from PIL import Image
 
 from ndvq_tune.config import ArrayData, ImageData
-from ndvq_tune.data import Dataset, SampleSet, Scale, Window
+from ndvq_tune.data.dataset import Dataset
+from ndvq_tune.data.scale import Scale
+from ndvq_tune.data.windows import SampleSet, Window
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.report.preview import preview
 from ndvq_tune.report.waveforms import BLUE

@@ -7,8 +7,8 @@ import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ndvq_tune.search.engine.journal import JOURNAL
 from ndvq_tune.search.engine.study import Study
+from ndvq_tune.search.folder import JOURNAL
 from ndvq_tune.search.space import SearchSpace
 from tests.search.search_examples import space_of
 

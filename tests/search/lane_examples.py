@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import Dataset, SampleSet, Scale, Window
+from ndvq_tune.data.dataset import Dataset
+from ndvq_tune.data.scale import Scale
+from ndvq_tune.data.windows import SampleSet, Window
 from ndvq_tune.search.space.settings import SearchSettings
-from ndvq_tune.search.tune.stages import stages
+from ndvq_tune.search.stages import stages
 from ndvq_tune.search.tune.trial import TrialActor
 from ndvq_tune.training import runs
 from ndvq_tune.training.workers import RunError

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 
 from ndvq_tune.config import AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
-from ndvq_tune.data import Dataset, SampleSet, Scale, Window
+from ndvq_tune.data.dataset import Dataset
+from ndvq_tune.data.scale import Scale
+from ndvq_tune.data.windows import SampleSet, Window
 
 CLIP_LENGTH, SIZE = 2, 8
 TIMING = ("samples_per_second", "peak_memory_bytes", "training_seconds")

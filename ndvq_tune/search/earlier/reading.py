@@ -13,8 +13,8 @@ from ndvq_tune.errors import ResultsError
 from ndvq_tune.pareto import crowding, front_ranks
 from ndvq_tune.problems import validate
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.engine.journal import JOURNAL, record_of
-from ndvq_tune.search.folder import SPACE
+from ndvq_tune.search.engine.journal import record_of
+from ndvq_tune.search.folder import JOURNAL, SPACE
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings import SearchSettings
 

@@ -15,7 +15,6 @@ from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 
-JOURNAL = "optuna.journal"
 SECONDS_TO_DISK = 1.0
 
 STATES = {

@@ -12,10 +12,11 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.records import Role, StopReason, TrialRecord
 from ndvq_tune.report.ranking import best, pareto, ranked, without_repetitions
-from ndvq_tune.search.engine.samplers import GRID, grid
+from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Draft, Study
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.settings.sampler import GRID
 
 MOST_REJECTIONS = 300
 OWN_ATTEMPTS = 10  # of a sampler, before points are drawn at random

@@ -11,10 +11,9 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler,
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Choice, Range
 from ndvq_tune.search.space.settings import SearchSettings
+from ndvq_tune.search.space.settings.sampler import GRID
 
-MOST_POINTS = 100_000
 TPE_CANDIDATES = 24
-GRID = "grid"
 
 
 def _tpe(settings: SearchSettings, seed: int) -> TPESampler:

@@ -21,15 +21,17 @@ from optuna.trial import TrialState as OptunaState
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.journal import (
-    JOURNAL,
     OPTUNA_STATES,
     FirstObjectiveStudy,
     Journal,
     drop_torn_line,
     record_of,
 )
+from ndvq_tune.search.engine.optuna_space import optuna_distribution, suggest
 from ndvq_tune.search.engine.samplers import sampler, startup_sampler
+from ndvq_tune.search.folder import JOURNAL
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.distributions import label
 
 # User attributes of trials that are not trials of this search.
 _REJECTED, _KNOWN = "rejected", "known"
@@ -148,7 +150,7 @@ class Study:
         startup = len(self._known) + self.count(Role.SEARCH) < self._space.search.sampler.startup_trials
         self._study.sampler = self._startup if startup or at_random else self._sampler
         trial = self._study.ask()
-        return Draft(trial, *self._space.suggest(trial))
+        return Draft(trial, *suggest(self._space, trial))
 
     def begin(
         self,
@@ -199,11 +201,10 @@ class Study:
 
     def enqueue(self, params: Mapping[str, Any]) -> None:
         """Let these values be the next point; what they leave out, the sampler chooses."""
-        self._study.enqueue_trial({key: self._distributions[key].label(value) for key, value in params.items()})
+        self._study.enqueue_trial({key: label(value) for key, value in params.items()})
 
     def import_(self, known: TrialRecord) -> None:
         """Let the sampler learn from a finished trial of another search."""
-        distributions = {key: self._distributions[key] for key in known.params}
         settings = self._space.search
         complete = known.state is TrialState.COMPLETED
         self._known.append(known.params)
@@ -211,8 +212,8 @@ class Study:
             optuna.trial.create_trial(
                 state=OPTUNA_STATES[known.state],
                 values=[known.metrics[objective.metric] for objective in settings.objectives] if complete else None,
-                params={key: distributions[key].label(value) for key, value in known.params.items()},
-                distributions={key: distribution.optuna for key, distribution in distributions.items()},
+                params={key: label(value) for key, value in known.params.items()},
+                distributions={key: optuna_distribution(self._distributions[key]) for key in known.params},
                 intermediate_values={
                     int(report["epoch"]): float(report[settings.objectives[0].metric]) for report in known.reports
                 },

@@ -13,6 +13,7 @@ from optuna.samplers import RandomSampler
 from ndvq_tune.config import ModelConfig, RunConfig, TrainingConfig
 from ndvq_tune.errors import ShapeError, first_line
 from ndvq_tune.model import build_model
+from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.engine.proposals import Check
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
@@ -91,7 +92,7 @@ def random_configurations(space: SearchSpace, samples: int, seed: int = 0) -> It
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=RandomSampler(seed=seed))
     for _ in range(samples):
-        yield space.suggest(study.ask())[1]
+        yield suggest(space, study.ask())[1]
 
 
 def feasible_share(

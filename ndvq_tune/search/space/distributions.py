@@ -1,13 +1,10 @@
-"""The distributions of a search space, and how each asks Optuna for a value."""
+"""The distributions of a search space."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-
-from optuna import Trial
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 
 class Distribution(Protocol):
@@ -16,16 +13,6 @@ class Distribution(Protocol):
     @property
     def probes(self) -> tuple[Any, ...]:
         """Values whose validity means that every value is valid."""
-
-    @property
-    def optuna(self) -> BaseDistribution:
-        """The same in Optuna's terms."""
-
-    def label(self, value: Any) -> Any:
-        """What Optuna keeps of a value: the value, or text in place of a list, because Optuna keeps scalars only."""
-
-    def suggest(self, trial: Trial, name: str) -> Any:
-        """Ask Optuna for a value."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +27,9 @@ class Choice:
         return self.values
 
     @property
-    def optuna(self) -> CategoricalDistribution:
-        """The same in Optuna's terms."""
-        return CategoricalDistribution(tuple(map(_label, self.values)))
-
-    def label(self, value: Any) -> Any:
-        """What Optuna keeps of a value."""
-        return _label(value)
-
-    def suggest(self, trial: Trial, name: str) -> Any:
-        """Ask Optuna."""
-        labels = {_label(value): value for value in self.values}
-        return labels[trial.suggest_categorical(name, tuple(labels))]
+    def labels(self) -> dict[Any, Any]:
+        """Each value by its label, as Optuna keeps it."""
+        return {label(value): value for value in self.values}
 
 
 @dataclass(frozen=True)
@@ -69,23 +47,6 @@ class Range:
         if self.integer or self.low == self.high:
             return (self.low, self.high)
         return (self.low, self.high, self.low + (self.high - self.low) / math.pi)
-
-    @property
-    def optuna(self) -> FloatDistribution | IntDistribution:
-        """The same in Optuna's terms."""
-        if self.integer:
-            return IntDistribution(int(self.low), int(self.high), log=self.log)
-        return FloatDistribution(self.low, self.high, log=self.log)
-
-    def label(self, value: Any) -> Any:
-        """What Optuna keeps of a value."""
-        return value
-
-    def suggest(self, trial: Trial, name: str) -> Any:
-        """Ask Optuna."""
-        if self.integer:
-            return trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
-        return trial.suggest_float(name, self.low, self.high, log=self.log)
 
 
 KINDS = ("choice", "uniform", "log_uniform", "int_uniform", "log_int_uniform")
@@ -121,7 +82,7 @@ def parse(kind: str, value: Any) -> Distribution:
 
 def _choice(values: Sequence[Any]) -> Choice:
     try:
-        labels = {_label(value) for value in values}
+        labels = {label(value) for value in values}
     except TypeError:
         raise ValueError(f"{values!r} given; allowed are numbers, words, null, and lists of those") from None
     if len(labels) < len(values):
@@ -145,8 +106,8 @@ def _range(bounds: Sequence[Any], *, log: bool, integer: bool) -> Range:
     return Range(int(low), int(high), log, True) if integer else Range(low, high, log)
 
 
-def _label(value: Any) -> Any:
-    """What Optuna keeps of a value; equal for values that it cannot tell apart.
+def label(value: Any) -> Any:
+    """What Optuna keeps of a value: the value, or text in place of a list, because it keeps scalars only.
 
     Raises:
         TypeError: If it is of a kind that JSON does not have.

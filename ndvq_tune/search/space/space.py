@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from optuna import Trial
 from pydantic import Field
 
 from ndvq_tune.config import DataConfig, Frozen, RunConfig
@@ -78,14 +77,6 @@ class SearchSpace:
             located = [document.locate(problem) for problem in problems]
             raise ConfigError(document.name, sorted(located, key=lambda problem: problem.line or 0))
         return cls(file.name, content, fixed, _ordered(found), file.search, file.tracking)
-
-    def suggest(self, trial: Trial) -> tuple[dict[str, Any], RunConfig]:
-        """One point of the space: what was chosen, by key path, and the complete configuration."""
-        chosen: dict[str, Any] = {}
-        for parameter in self.searched:
-            if self.active(parameter, chosen):
-                chosen[parameter.key] = parameter.distribution.suggest(trial, parameter.key)
-        return chosen, self.complete(chosen)
 
     def complete(self, chosen: Mapping[str, Any]) -> RunConfig:
         """The complete configuration for chosen values; parameters that do not count get their defaults."""

@@ -8,7 +8,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import TrialState, number_of
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.verdict import Decision
 from ndvq_tune.search.tune.lost import why_lost
 

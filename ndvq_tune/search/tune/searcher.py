@@ -11,12 +11,12 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
 from ndvq_tune.records import Role, TrialRecord, TrialState, number_of
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import RAY
 from ndvq_tune.search.resources.lanes import LanePlan
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.tune.stages import stages
+from ndvq_tune.search.stages import stages
 
 INHERITED = "inherited"
 

@@ -11,8 +11,8 @@ from ray.tune.result import SHOULD_CHECKPOINT
 from ndvq_tune.records import Rescue
 from ndvq_tune.search.engine.stopping import IMPOSSIBLE, needs_rescue
 from ndvq_tune.search.space.settings.stopping import CollapseRule
+from ndvq_tune.search.stages import Stage, fidelity_of
 from ndvq_tune.search.tune.history import History
-from ndvq_tune.search.tune.stages import Stage, fidelity_of
 from ndvq_tune.training.checkpoint import Files, epoch_of, read, write
 from ndvq_tune.training.loop import Report
 from ndvq_tune.training.workers import GroupSize, RunError, WorkerGroup

@@ -9,8 +9,8 @@ import pytest
 from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.records import TrialState
 from ndvq_tune.search.earlier.reading import fronts, read, read_folder
-from ndvq_tune.search.engine.journal import JOURNAL
 from ndvq_tune.search.engine.study import Study
+from ndvq_tune.search.folder import JOURNAL
 from tests.search.earlier.earlier_examples import POINT, trial_of, write_results
 from tests.search.search_examples import TWO_OBJECTIVES, report, space_of
 

@@ -5,7 +5,7 @@ import pytest
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Rescue, Role, StopReason, TrialState
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.proposals import Check
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision, Verdict

@@ -4,11 +4,11 @@ from itertools import product
 import pytest
 
 from ndvq_tune.errors import ConfigError
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.consistency import check
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.consistency import check
 from tests.search.search_examples import TWO_OBJECTIVES, report, space_of
 
 ANY = ("tpe", "gp", "cmaes", "nsga2", "random", "qmc")

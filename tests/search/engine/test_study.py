@@ -7,7 +7,7 @@ from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.records import StopReason, TrialState
 from ndvq_tune.search.engine import study as study_module
-from ndvq_tune.search.engine.journal import JOURNAL
+from ndvq_tune.search.folder import JOURNAL
 from ndvq_tune.search.space import SearchSpace
 from tests.search.search_examples import TWO_OBJECTIVES, begin, report, space_of
 
@@ -182,7 +182,7 @@ def test_a_trial_that_was_asked_but_never_noted_does_not_count(open_study, read_
     study = open_study()
     begin(study)
     with monkeypatch.context() as patch:
-        patch.setattr(SearchSpace, "suggest", killed)
+        patch.setattr(study_module, "suggest", killed)
         with pytest.raises(Killed):
             begin(study)
     reopened = open_study()

@@ -5,7 +5,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from ndvq_tune.records import Rescue, TrialState
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.tune.scheduler import EngineScheduler, own_metrics
 from tests.search.search_examples import report, space_of
 

@@ -9,7 +9,7 @@ from ray.tune.experiment import Trial
 from ray.tune.registry import register_trainable
 
 from ndvq_tune.records import Role, StopReason, TrialState
-from ndvq_tune.search.engine import Engine
+from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.resources.lanes import plan_lanes
 from ndvq_tune.search.space import SearchSpace

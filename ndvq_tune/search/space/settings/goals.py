@@ -1,14 +1,16 @@
 """What a good trial is: objectives, and constraints that it keeps."""
 
 import math
-from typing import Annotated, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ndvq_tune.config import Frozen
 from ndvq_tune.metrics import METRICS, Mode
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def _known_metric(name: str) -> str:
@@ -26,7 +28,7 @@ def _directed_metric(name: str) -> str:
 
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 DirectedMetric = Annotated[MetricName, AfterValidator(_directed_metric)]
-Values = TypeVar("Values", float, npt.NDArray[np.float64])
+Values = TypeVar("Values", float, "npt.NDArray[np.float64]")
 
 
 class Objective(Frozen):

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from ndvq_tune.config import Frozen, Positive
 
+GRID = "grid"
+
 
 class SamplerSettings(Frozen):
     """Who proposes the next trial: Optuna's samplers, by name."""

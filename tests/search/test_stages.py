@@ -7,7 +7,7 @@ from ndvq_tune.config import ArrayData, ImageData, ModelConfig, RunConfig, Signa
 from ndvq_tune.model import build_model
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.fidelity import FidelitySettings
-from ndvq_tune.search.tune.stages import fidelity_of, problems, stage_data, stages
+from ndvq_tune.search.stages import fidelity_of, problems, stage_data, stages
 
 FULL = VideoData(clip_length=16, resolution=64)
 

@@ -1,10 +1,12 @@
 """Whether the parts of a search space go together: sampler, objectives, data and stages."""
 
 from ndvq_tune.errors import ConfigError, Problem
-from ndvq_tune.search.engine.samplers import GRID, MOST_POINTS
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Range
-from ndvq_tune.search.tune.stages import problems as stage_problems
+from ndvq_tune.search.space.settings.sampler import GRID
+from ndvq_tune.search.stages import problems as stage_problems
+
+MOST_POINTS = 100_000  # of a grid
 
 
 def check(space: SearchSpace) -> None:

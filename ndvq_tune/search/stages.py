@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ndvq_tune.config import DataConfig, RunConfig
-from ndvq_tune.data import augmentation
+from ndvq_tune.data.augment import augmentation
 from ndvq_tune.errors import DataError, Problem
 from ndvq_tune.search.engine.schedulers.asha import rungs
 from ndvq_tune.search.space.settings import SearchSettings

@@ -1,0 +1,45 @@
+"""A search space in Optuna's terms."""
+
+from typing import Any
+
+from optuna import Trial
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from ndvq_tune.config import RunConfig
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.distributions import Choice, Distribution, Range
+
+
+def optuna_distribution(distribution: Distribution) -> BaseDistribution:
+    """What Optuna calls a distribution."""
+    match distribution:
+        case Choice():
+            return CategoricalDistribution(tuple(distribution.labels))
+        case Range(low, high, log, integer=True):
+            return IntDistribution(int(low), int(high), log=log)
+        case Range(low, high, log):
+            return FloatDistribution(low, high, log=log)
+        case _:
+            raise TypeError(f"Optuna has nothing like {distribution}")
+
+
+def suggest(space: SearchSpace, trial: Trial) -> tuple[dict[str, Any], RunConfig]:
+    """One point of a space: what Optuna chose, by key path, and the complete configuration."""
+    chosen: dict[str, Any] = {}
+    for parameter in space.searched:
+        if space.active(parameter, chosen):
+            chosen[parameter.key] = suggest_value(trial, parameter.key, parameter.distribution)
+    return chosen, space.complete(chosen)
+
+
+def suggest_value(trial: Trial, name: str, distribution: Distribution) -> Any:
+    """One value, as the space has it."""
+    match distribution:
+        case Choice():
+            return distribution.labels[trial.suggest_categorical(name, tuple(distribution.labels))]
+        case Range(low, high, log, integer=True):
+            return trial.suggest_int(name, int(low), int(high), log=log)
+        case Range(low, high, log):
+            return trial.suggest_float(name, low, high, log=log)
+        case _:
+            raise TypeError(f"Optuna has nothing like {distribution}")
