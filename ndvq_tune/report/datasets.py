@@ -3,16 +3,19 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ByteSize
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ndvq_tune.config import DataConfig
-from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.data.entries import Entry
 from ndvq_tune.report.wording import duration
+
+if TYPE_CHECKING:  # the cache can be shown without torch
+    from ndvq_tune.config import DataConfig
+    from ndvq_tune.data.dataset import Dataset
+    from ndvq_tune.data.entries import Entry
 
 _NAMED = 10
 
@@ -27,14 +30,14 @@ def entries_text(count: int) -> str:
     return f"{count} entry" if count == 1 else f"{count} entries"
 
 
-def cached_text(new: Sequence[Entry], root: Path) -> str:
+def cached_text(new: "Sequence[Entry]", root: Path) -> str:
     """Whether data was in the cache, or which entries were made for it."""
     if not new:
         return f"in the cache already, {root}"
     return f"decoded into {root}: {entries_text(len(new))}, {bytes_text(sum(entry.size for entry in new))}"
 
 
-def print_cache(console: Console, root: Path, limit: int, entries: Sequence[Entry]) -> None:
+def print_cache(console: Console, root: Path, limit: int, entries: "Sequence[Entry]") -> None:
     """Where the cache is, how full, and its entries."""
     size = bytes_text(sum(entry.size for entry in entries))
     print_line(console, f"{root}: {entries_text(len(entries))}, {size} of {bytes_text(limit)}")
@@ -66,7 +69,7 @@ def print_damage(console: Console, damage: Mapping[Path, Sequence[str]]) -> None
         print_line(console, "all check sums are right")
 
 
-def print_dataset(console: Console, config: DataConfig, dataset: Dataset, where: str) -> None:
+def print_dataset(console: Console, config: "DataConfig", dataset: "Dataset", where: str) -> None:
     """A data set as a model will see it.
 
     Args:
@@ -104,7 +107,7 @@ def print_line(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _items_text(entry: Entry) -> str:
+def _items_text(entry: "Entry") -> str:
     count = len(entry.rows)
     text = f"{count:,} {entry.noun.removesuffix('s') if count == 1 else entry.noun}"
     return f"{text}\n{entry.skipped:,} skipped" if entry.skipped else text

@@ -8,7 +8,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ndvq_tune.config import DataConfig, RunConfig
-from ndvq_tune.data.augment import augmentation
 from ndvq_tune.errors import DataError, Problem
 from ndvq_tune.search.engine.schedulers.asha import rungs
 from ndvq_tune.search.space.settings import SearchSettings
@@ -128,6 +127,10 @@ def _size_problems(data: DataConfig, name: str, sizes: Sequence[int]) -> list[Pr
 
 def _augment_problems(data: DataConfig, fidelity: FidelitySettings) -> list[Problem]:
     """Changes of samples that are made for one size only."""
+    if fidelity.stages == 1 or not data.augment:
+        return []
+    from ndvq_tune.data.augment import augmentation  # torch, which most spaces can be checked without
+
     try:
         for smaller in stage_data(data, fidelity)[:-1]:
             augmentation(smaller)

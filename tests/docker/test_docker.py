@@ -13,7 +13,7 @@ import pytest
 import typer
 import yaml
 
-from ndvq_tune.search.__main__ import app
+from ndvq_tune.commands.search import app
 
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "docker" / "Dockerfile"

@@ -8,7 +8,6 @@ from optuna.trial import TrialState as OptunaState
 from ndvq_tune.records import StopReason, TrialState
 from ndvq_tune.search.engine import study as study_module
 from ndvq_tune.search.folder import JOURNAL
-from ndvq_tune.search.space import SearchSpace
 from tests.search.search_examples import TWO_OBJECTIVES, begin, report, space_of
 
 

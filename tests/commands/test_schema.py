@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ndvq_tune.schema import app, schema_text
+from ndvq_tune.commands.schema import app, schema_text
 from ndvq_tune.search.space.grammar import space_schema
 
-TOP = Path(__file__).parents[1]
+TOP = Path(__file__).parents[2]
 
 
 def run(*arguments: str | Path) -> str:

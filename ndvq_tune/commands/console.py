@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,11 @@ INTERRUPTED = 130
 
 # Before it exits Python looks through all that was imported for what can be freed, which takes 2 s.
 atexit.register(gc.freeze)
+
+
+def output_console() -> Console:
+    """Where a command prints: as wide as the terminal, and in a file or a pipe as wide as a line is."""
+    return Console(soft_wrap=not sys.stdout.isatty())
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from filelock import FileLock
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from ndvq_tune.commands import data as command
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data import __main__ as command
 from ndvq_tune.data.cache import INDEX
 
 KEY = "0123456789abcdef" * 2

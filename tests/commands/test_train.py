@@ -7,7 +7,7 @@ import yaml
 from typer.testing import CliRunner
 
 from ndvq_tune import RunConfig, load_model
-from ndvq_tune.train import app, load_config
+from ndvq_tune.commands.train import app, load_config
 
 SMALL = {
     "data": {"clip_length": 4, "clip_stride": 32, "resolution": 16},

@@ -7,7 +7,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from ndvq_tune.refine import app
+from ndvq_tune.commands.refine import app
 from ndvq_tune.search.earlier.reading import Earlier, read_folder
 from ndvq_tune.search.earlier.warm_start import plan
 from ndvq_tune.search.space import SearchSpace

@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from ndvq_tune.commands import search as command
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.search import __main__ as command
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.space import SearchSpace
@@ -19,6 +19,8 @@ OPTIONS = {
     "--space", "--trials", "--time-budget", "--data", "--output", "--name", "--resume", "--warm-start", "--seed",
     "--set", "--dry-run", "--address", "--tracking-uri",
 }  # fmt: skip
+
+RUN_SEARCH = "ndvq_tune.search.tune.runner.run_search"
 
 
 @pytest.fixture
@@ -40,9 +42,9 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         trial = TrialRecord(0, {}, space.complete({}).to_dict(), TrialState.COMPLETED, (report(),), checkpoint="x")
         return Outcome(SearchRecord(space.name, (trial,), (("recon_loss", "min"),)), True, "mlflow ui")
 
-    monkeypatch.setattr(command, "run_search", run_search)
+    monkeypatch.setattr(RUN_SEARCH, run_search)
     opened = SimpleNamespace(skipped={"train/bad.mp4": "is cut off", "test/b.mp4": "is empty"}, files=30)
-    monkeypatch.setattr(command, "open_on_cluster", lambda *_: opened)
+    monkeypatch.setattr("ndvq_tune.search.decoding.open_on_cluster", lambda *_: opened)
     return searches
 
 
@@ -272,7 +274,7 @@ def outcome(*, finished: bool, **trial: object) -> Outcome:
 
 
 def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):
-    monkeypatch.setattr(command, "run_search", lambda *_: outcome(finished=False))
+    monkeypatch.setattr(RUN_SEARCH, lambda *_: outcome(finished=False))
     result = run("--space", space)
     assert result.exit_code == 130
     assert "Go on with: python -m ndvq_tune.search --resume --output runs/small" in result.output
@@ -280,7 +282,7 @@ def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):
 
 def test_a_search_that_is_interrupted_before_its_first_trial_has_nothing_to_go_on_with(space, begun, monkeypatch):
     nothing = Outcome(SearchRecord("small", (), (("recon_loss", "min"),)), False, "mlflow ui")
-    monkeypatch.setattr(command, "run_search", lambda *_: nothing)
+    monkeypatch.setattr(RUN_SEARCH, lambda *_: nothing)
     result = run("--space", space)
     assert result.exit_code == 130
     assert "Interrupted; before any trial" in result.output
@@ -289,5 +291,5 @@ def test_a_search_that_is_interrupted_before_its_first_trial_has_nothing_to_go_o
 
 def test_a_search_without_a_model_to_show_ends_with_an_error_code(space, begun, monkeypatch):
     diverged = outcome(finished=True, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED)
-    monkeypatch.setattr(command, "run_search", lambda *_: diverged)
+    monkeypatch.setattr(RUN_SEARCH, lambda *_: diverged)
     assert run("--space", space).exit_code == 1

@@ -1,0 +1,15 @@
+"""``ndvq-tune``: all commands behind one name."""
+
+import typer
+
+from ndvq_tune.commands import data, refine, schema, search, train
+
+app = typer.Typer(
+    name="ndvq-tune",
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Hyperparameter tuning for N-dimensional VQ-VAEs on Ray.",
+)
+for _command in (search.app, train.app, refine.app, schema.app):
+    app.add_typer(_command)
+app.add_typer(data.app, name="data")

@@ -1,0 +1,170 @@
+"""``ndvq-tune search``: search the best model."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from ndvq_tune.commands.console import INTERRUPTED, data_progress, output_console, plain_errors
+
+if TYPE_CHECKING:
+    from ndvq_tune.search.earlier.warm_start import WarmStart
+    from ndvq_tune.search.space import SearchSpace
+
+RUNS = Path("runs")
+NOTHING_FOUND = 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def parse_seconds(text: str) -> float:
+    """Seconds of a duration such as ``90``, ``90s``, ``10m`` or ``1h30m``."""
+    from ndvq_tune.search.space.settings.stopping import seconds
+
+    try:
+        return float(seconds(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} given; needs {error}") from None
+
+
+@app.command(
+    epilog="Results: runs/NAME with report.html, best.yaml, summary.json and checkpoints; compare with mlflow ui."
+)
+def search(
+    space: Annotated[
+        Path | None, typer.Option(help="Search space, a YAML file. Optional with --resume --output.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Number of trials, in place of the space's.")] = None,
+    time_budget: Annotated[
+        float | None,
+        typer.Option(parser=parse_seconds, metavar="DURATION", help="End after this time, such as 90s, 10m or 1h30m."),
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Your data, in place of data.path: a folder or a URI.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Results folder; runs/NAME if not given.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the search, in place of the space's.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the search in the results folder, with the space kept there.")
+    ] = False,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Learn from an earlier search: its folder, or mlflow:EXPERIMENT."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the search.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Replace a value of the space: model.n_hiddens=64. Repeatable."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the space, the lanes and the smallest and largest models; start nothing."),
+    ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(help="An existing Ray cluster: auto, or host:port. A local Ray is started if not given."),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow store; sqlite:///mlflow.db in the current folder if not given.")
+    ] = None,
+) -> None:
+    """Search the best VQ-VAE for your data: reconstruction against bit rate, with a codebook that is alive.
+
+    Weak trials are stopped early. Ctrl-C saves everything, and --resume goes on.
+    """
+    options = {
+        "search.trials": trials,
+        "data.path": data,
+        "name": name,
+        "search.seed": seed,
+        "search.time_budget": time_budget,
+        "tracking.uri": tracking_uri,
+    }
+    overrides = [*(set_ or ()), *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
+    console = output_console()
+    with plain_errors():
+        plan, folder = _plan(space, overrides, output, resume, dry_run)
+        known = _known(warm_start, plan, resume, console)
+        if dry_run:
+            _dry_run(plan, console)
+        else:
+            raise typer.Exit(_run(plan, folder, address, known, console))
+
+
+def _plan(
+    path: Path | None, overrides: list[str], output: Path | None, resume: bool, dry_run: bool
+) -> "tuple[SearchSpace, Path]":
+    """The space to search, and the results folder to do it in."""
+    from ndvq_tune.search.consistency import check
+    from ndvq_tune.search.folder import check_new, kept_space
+    from ndvq_tune.search.space import SearchSpace
+
+    if path is None and not (resume and output):
+        raise typer.BadParameter("is needed, unless --resume --output FOLDER names a search", param_hint="--space")
+    given = SearchSpace.load(path, overrides) if path else None
+    folder = (output or RUNS / (given.name if given else "")).resolve()
+    if given is None or resume:
+        given = kept_space(folder, overrides)
+    elif not dry_run:
+        check_new(folder)
+    check(given)
+    return given, folder
+
+
+def _known(source: str | None, space: "SearchSpace", resume: bool, console: Console) -> "WarmStart | None":
+    """What a new search takes over from an earlier one."""
+    if source is None:
+        return None
+    if resume:
+        raise typer.BadParameter("is for a new search; this one has trials of its own", param_hint="--warm-start")
+    from ndvq_tune.search.earlier.reading import read
+    from ndvq_tune.search.earlier.warm_start import plan
+
+    known = plan(space, read(source, space))
+    console.print(f"{source}: {known.describe()}", markup=False, highlight=False)
+    return known
+
+
+def _dry_run(space: "SearchSpace", console: Console) -> None:
+    from ndvq_tune.search.dry_run import look_at, print_dry_run
+    from ndvq_tune.search.resources.cluster import local_node
+    from ndvq_tune.search.resources.provision import provide
+
+    print_dry_run(space, *provide(space, look_at(space.data), [local_node()]), console)
+
+
+def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:
+    """Search; the exit code."""
+    from ndvq_tune.report.ranking import best
+    from ndvq_tune.report.skipped import print_skipped, write_skipped
+    from ndvq_tune.report.terminal import print_summary
+    from ndvq_tune.search.decoding import open_on_cluster
+    from ndvq_tune.search.folder import claim, write_space
+    from ndvq_tune.search.stages import stage_data
+    from ndvq_tune.search.tune.runner import run_search
+
+    with claim(folder):
+        with data_progress(console) as progress:
+            for data in stage_data(space.data, space.search.fidelity):  # the last one is the full data
+                dataset = open_on_cluster(data, progress, address)
+        write_space(folder, space)
+        print_skipped(console, dataset.skipped, dataset.files, _typed(write_skipped(dataset.skipped, folder)))
+        outcome = run_search(space, dataset, folder, console, address, known)
+    if not outcome.finished:
+        command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
+        saved = f"everything so far is saved. Go on with: {command}" if outcome.search.trials else "before any trial"
+        console.print(f"Interrupted; {saved}", markup=False, highlight=False)
+        return INTERRUPTED
+    print_summary(outcome.search, console, _typed(folder), outcome.mlflow_command)
+    return 0 if best(outcome.search) else NOTHING_FOUND
+
+
+def _typed(folder: Path) -> Path:
+    """A folder as one would type it here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m ndvq_tune.search")
