@@ -14,7 +14,7 @@ from ndvq_tune.data.dataset import sample_shape
 from ndvq_tune.data.division import TEST, TRAIN
 from ndvq_tune.data.folder import FolderSource
 from ndvq_tune.data.progress import silent
-from ndvq_tune.data.samples import ensure_samples
+from ndvq_tune.data.samples import ensure_samples, will_be_made
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.records import short_name, short_value
 from ndvq_tune.search.engine.proposals import MOST_REJECTIONS
@@ -38,12 +38,14 @@ EXTREMES = {
 def look_at(config: DataConfig) -> tuple[int, ...]:
     """Shape ``(C, *S)`` of a sample of data, once it is sure that there are files.
 
-    Sample data that is not there yet is made in a temporary folder.
+    Sample data that is not there yet is made in a temporary folder, where only its files tell the shape.
 
     Raises:
         DataError: A folder is missing or has no files of the right kind, as when a search opens it.
     """
     if isinstance(config, TorchvisionData):  # the search may have to download it
+        return config.sample_shape
+    if config.sample_shape is not None and will_be_made(config):
         return config.sample_shape
     path, here = Path(config.path), Path.cwd()
     if "://" in config.path or path.exists():

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.model import EMACodebook, NDimVQVAE, build_model
+from ndvq_tune.model import EMACodebook, NDimVQVAE, build_model_of_shapes
 from ndvq_tune.training.evaluation import static_metrics
 from ndvq_tune.training.losses import reconstruction_loss
 
@@ -67,8 +67,7 @@ def predict(config: RunConfig, sample_shape: Sequence[int], device_type: DeviceT
     Raises:
         ShapeError: If the model does not fit the samples.
     """
-    with torch.device("meta"):
-        model = build_model(config.model, sample_shape)
+    model = build_model_of_shapes(config.model, sample_shape)
     for module in model.modules():
         if isinstance(module, EMACodebook):
             module.initialised = True  # the first step is not like the others
@@ -200,8 +199,21 @@ def _group_norm_backward(grad: Any, x: torch.Tensor, mean: Any, deviation: Any, 
     return torch.empty_like(x), torch.empty_like(weight), torch.empty_like(weight)
 
 
+def _elementwise(func: Any) -> Callable[..., Any]:
+    """An operation on numbers side by side: of one shape and type with itself or a number, it gives another such."""
+
+    def result(x: Any, y: Any, *rest: Any, **options: Any) -> Any:
+        alike = isinstance(y, int | float) or (x.shape == y.shape and x.dtype == y.dtype and x.stride() == y.stride())
+        return torch.empty_like(x) if alike and x.is_floating_point() else func(x, y, *rest, **options)
+
+    return result
+
+
+_ELEMENTWISE = (_aten.add.Tensor, _aten.sub.Tensor, _aten.mul.Tensor, _aten.div.Tensor, _aten.pow.Tensor_Scalar)
+
 # Where PyTorch goes through every step of a formula to find a shape: half the time of a prediction.
 _SHAPES = {
+    **{func: _elementwise(func) for func in _ELEMENTWISE},
     _aten.native_group_norm.default: _group_norm,
     _aten.native_group_norm_backward.default: _group_norm_backward,
     _aten.silu_backward.default: lambda grad, x: torch.empty_like(x),

@@ -9,7 +9,6 @@ import secrets
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import Client, Connection, Listener, wait
 from queue import SimpleQueue
 from typing import Any
@@ -22,42 +21,14 @@ from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 from ndvq_tune.training.checkpoint import Files
+from ndvq_tune.training.group import GPU_MEMORY_SHARE, GroupSize, RunError, WorkerGroupError
 from ndvq_tune.training.loop import Report
 from ndvq_tune.training.runs import ERROR, Runs
 
 START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank would keep a lane waiting for ever
 CLOSE_SECONDS = 5.0
-GPU_MEMORY_SHARE = 0.9  # of a GPU's memory that its workers' tensors may take: CUDA itself needs some for each
 CLOSE = ("close", ())
 READY, GONE = "ready", "gone"
-
-
-class WorkerGroupError(RuntimeError):
-    """The group's processes are gone; a new group must take over from the last checkpoint."""
-
-
-class RunError(RuntimeError):
-    """The run raised an error; the group lives on and can start another run."""
-
-
-@dataclass(frozen=True)
-class GroupSize:
-    """What one group of workers takes.
-
-    Attributes:
-        workers: Ray Train workers; 0 is Ray Train's local mode, in the caller's own process.
-        cpus: CPUs, and threads, of each worker.
-        gpus: GPUs of each worker.
-        cpus_reserved: CPUs that Ray counts for a worker: a little less than ``cpus`` where the lane's own process
-            takes that little.
-        storage: Folder or URI where Ray Train may keep its own files.
-    """
-
-    workers: int
-    cpus: float
-    gpus: float
-    cpus_reserved: float
-    storage: str
 
 
 class WorkerGroup:

@@ -16,7 +16,7 @@ from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.stages import stages
 from ndvq_tune.search.tune.trial import TrialActor
 from ndvq_tune.training import runs
-from ndvq_tune.training.workers import RunError
+from ndvq_tune.training.group import RunError
 from tests.search.search_examples import report
 
 RUN = RunConfig.model_validate(

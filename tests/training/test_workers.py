@@ -8,7 +8,8 @@ import torch
 
 from ndvq_tune.training import runs, workers
 from ndvq_tune.training.checkpoint import epoch_of
-from ndvq_tune.training.workers import GPU_MEMORY_SHARE, GroupSize, RunError, WorkerGroup, WorkerGroupError
+from ndvq_tune.training.group import GPU_MEMORY_SHARE, GroupSize, RunError, WorkerGroupError
+from ndvq_tune.training.workers import WorkerGroup
 from tests.training.training_examples import config, dataset
 
 SIZE = GroupSize(workers=1, cpus=1, gpus=0, cpus_reserved=1, storage="unused")

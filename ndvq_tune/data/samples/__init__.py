@@ -32,20 +32,33 @@ def ensure_samples(config: DataConfig, progress: Progress) -> None:
     Raises:
         DataError: The path is a user's own and does not exist, or the samples cannot be made.
     """
-    path = Path(config.path)
-    if isinstance(config, TorchvisionData) or "://" in config.path or path.exists():
+    path, maker = Path(config.path), _maker(config)
+    if not _missing(config):
         return
-    makers = {Path(folder).absolute(): maker for folder, maker in _MAKERS[config.type].items()}
-    if path.absolute() not in makers:
+    if maker is None:
         folders = " or ".join(_MAKERS[config.type])
         raise DataError(f"{path}: no such folder; {_layout(config.type)}. Samples are made for {folders} only")
     try:
         with whole_folder(path) as building:
             for split in ("train", "test"):
                 (building / split).mkdir()
-            makers[path.absolute()].make(building, progress)
+            maker.make(building, progress)
     except (OSError, av.FFmpegError) as error:
         raise DataError(f"{path}: the samples cannot be written: {error}") from error
+
+
+def will_be_made(config: DataConfig) -> bool:
+    """Whether ``ensure_samples`` has samples to make."""
+    return _missing(config) and _maker(config) is not None
+
+
+def _missing(config: DataConfig) -> bool:
+    return not (isinstance(config, TorchvisionData) or "://" in config.path or Path(config.path).exists())
+
+
+def _maker(config: DataConfig) -> ModuleType | None:
+    makers = {Path(folder).absolute(): maker for folder, maker in _MAKERS.get(config.type, {}).items()}
+    return makers.get(Path(config.path).absolute())
 
 
 def _layout(data_type: str) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.space.settings.resources import ResourceSettings
-from ndvq_tune.training.workers import GPU_MEMORY_SHARE, GroupSize
+from ndvq_tune.training.group import GPU_MEMORY_SHARE, GroupSize
 
 # A lane's own process only hands over messages, but Ray Tune wants every trial to hold something.
 LANE_CPUS = 0.01

@@ -7,12 +7,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import optuna
-import torch
 from optuna.samplers import RandomSampler
 
 from ndvq_tune.config import ModelConfig, RunConfig, TrainingConfig
 from ndvq_tune.errors import ShapeError, first_line
-from ndvq_tune.model import build_model
+from ndvq_tune.model import build_model_of_shapes
 from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.engine.proposals import Check
 from ndvq_tune.search.space import SearchSpace
@@ -130,11 +129,7 @@ def _or_reason(find: Callable[[], Found]) -> Found | str:
 
 @lru_cache(maxsize=4096)
 def _static(model: str, shape: tuple[int, ...]) -> dict[str, float] | str:
-    def find() -> dict[str, float]:
-        with torch.device("meta"):
-            return static_metrics(build_model(ModelConfig.model_validate_json(model), shape))
-
-    return _or_reason(find)
+    return _or_reason(lambda: static_metrics(build_model_of_shapes(ModelConfig.model_validate_json(model), shape)))
 
 
 @lru_cache(maxsize=4096)

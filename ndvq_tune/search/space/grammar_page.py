@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 import yaml
 
 from ndvq_tune.config import RunConfig, VideoData
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.model import build_model
+from ndvq_tune.model import build_model_of_shapes
 from ndvq_tune.problems import nearest
 from ndvq_tune.search.space.grammar import DISTRIBUTIONS, Schema, plain_schema, sections
 from ndvq_tune.training.evaluation import static_metrics
@@ -150,8 +149,7 @@ def _distributions() -> str:
 
 def _metrics() -> str:
     config = RunConfig(data=VideoData())
-    with torch.device("meta"):
-        beforehand = static_metrics(build_model(config.model, VideoData().sample_shape))
+    beforehand = static_metrics(build_model_of_shapes(config.model, VideoData().sample_shape))
     rows = (
         (f"`{name}`", metric.unit, _BETTER[metric.mode], "yes" if name in beforehand else "", metric.meaning)
         for name, metric in METRICS.items()

@@ -14,8 +14,9 @@ from ndvq_tune.search.space.settings.stopping import CollapseRule
 from ndvq_tune.search.stages import Stage, fidelity_of
 from ndvq_tune.search.tune.history import History
 from ndvq_tune.training.checkpoint import Files, epoch_of, read, write
+from ndvq_tune.training.group import GroupSize, RunError
 from ndvq_tune.training.loop import Report
-from ndvq_tune.training.workers import GroupSize, RunError, WorkerGroup
+from ndvq_tune.training.workers import WorkerGroup
 
 BETA_DIVISOR = 4
 

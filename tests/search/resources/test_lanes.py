@@ -7,7 +7,7 @@ from ndvq_tune.errors import ClusterError
 from ndvq_tune.search.resources.cluster import local_node
 from ndvq_tune.search.resources.lanes import MEMORY_SHARE, LanePlan, device_type, plan_lanes
 from ndvq_tune.search.space.settings.resources import ResourceSettings
-from ndvq_tune.training.workers import GPU_MEMORY_SHARE
+from ndvq_tune.training.group import GPU_MEMORY_SHARE
 
 Nodes = list[dict[str, float]]
 

@@ -7,7 +7,7 @@ from ndvq_tune.search.resources.lanes import MEMORY_SHARE
 from ndvq_tune.search.resources.preflight import MEMORY, Preflight, large_memory
 from ndvq_tune.search.resources.provision import largest_memory, provide
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.training.workers import GPU_MEMORY_SHARE
+from ndvq_tune.training.group import GPU_MEMORY_SHARE
 from tests.search.search_examples import space_of
 
 SHAPE = (3, 4, 16, 16)
