@@ -28,13 +28,15 @@ def output_console() -> Console:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Print a user's mistake without a traceback and exit with code 2; with 130 on Ctrl-C."""
+    """Print a user's mistake without a traceback and exit with code 2; on Ctrl-C say so and exit with 130."""
+    errors = Console(stderr=True, soft_wrap=True, style="red", highlight=False, markup=False)
     try:
         yield
     except KeyboardInterrupt:
+        errors.print("Interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except NdvqError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", highlight=False, markup=False)
+        errors.print(str(error))
         raise typer.Exit(USER_ERROR) from None
 
 

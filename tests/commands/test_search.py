@@ -273,6 +273,17 @@ def outcome(*, finished: bool, **trial: object) -> Outcome:
     return Outcome(SearchRecord("small", (record,), (("recon_loss", "min"),)), finished, "mlflow ui")
 
 
+def test_what_takes_seconds_is_said_before_it_begins(space, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ndvq_tune.search.decoding.open_on_cluster", interrupted)
+    result = run("--space", space)
+    assert result.exit_code == 130
+    assert result.stdout == "small: opening the data and starting Ray ...\n"
+    assert result.stderr == "Interrupted\n"
+
+
 def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):
     monkeypatch.setattr(RUN_SEARCH, lambda *_: outcome(finished=False))
     result = run("--space", space)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ndvq_tune.config import AttentionConfig, ModelConfig, QuantizerConfig
 from ndvq_tune.errors import ShapeError
-from ndvq_tune.model import NDimVQVAE, build_model
+from ndvq_tune.model import NDimVQVAE, build_model, build_model_of_shapes
 
 SAMPLES = {
     1: ((2, 48), (4,)),
@@ -301,3 +301,20 @@ def test_one_batch_is_learned_to_an_nmse_under_a_hundredth(input_shape, downsamp
     recon_loss, _, output = model(x)
     assert recon_loss < 0.01
     assert output["perplexity"] > 30
+
+
+@pytest.mark.parametrize("n_dims", [1, 2, 3, 4])
+@pytest.mark.parametrize("quantizer", ["ema", "residual", "simvq", "fsq", "lfq"])
+def test_a_model_of_shapes_has_the_shapes_of_a_real_one_and_draws_nothing(n_dims, quantizer):
+    shape, downsample = SAMPLES[n_dims]
+    settings = {"norm": "batch", "activation": "snake", "attention": AttentionConfig(type="axial", n_head=2)}
+    config = ModelConfig(n_dims=n_dims, downsample=downsample, quantizer=QuantizerConfig(type=quantizer), **settings)
+    random = torch.get_rng_state()
+    model = build_model_of_shapes(config, shape)
+    assert torch.equal(torch.get_rng_state(), random)
+    real = build_model(config, shape).state_dict()
+    assert {name: tensor.shape for name, tensor in model.state_dict().items()} == {
+        name: tensor.shape for name, tensor in real.items()
+    }
+    assert all(tensor.device.type == "meta" for tensor in model.parameters())
+    assert torch.device("meta") != torch.empty(1).device  # and nothing stays so

@@ -4,8 +4,8 @@ from itertools import product
 import pytest
 from rich.console import Console
 
-from ndvq_tune.config import RunConfig
-from ndvq_tune.errors import ConfigError
+from ndvq_tune.config import ImageData, RunConfig, VideoData
+from ndvq_tune.errors import ConfigError, DataError
 from ndvq_tune.model import build_model
 from ndvq_tune.search import dry_run
 from ndvq_tune.search.dry_run import EXTREMES, feasibility, print_dry_run
@@ -155,3 +155,16 @@ def test_where_nothing_passes_the_reason_is_printed_and_is_an_error_with_what_to
 def test_shares_are_those_of_the_sample():
     text = feasibility(space_of(), 0.5, {"shape": dry_run.SAMPLES // 2}, None)
     assert text == "about 50% of the space passes before training: 50% do not fit the samples"
+
+
+@pytest.mark.parametrize("config", [VideoData(clip_length=4, resolution=16), ImageData(channels=1, resolution=8)])
+def test_samples_whose_shape_the_settings_tell_are_not_made(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(dry_run, "ensure_samples", lambda *_: pytest.fail("made"))
+    assert dry_run.look_at(config) == config.sample_shape
+
+
+def test_a_folder_of_ones_own_that_is_not_there_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        dry_run.look_at(VideoData(path="films"))
