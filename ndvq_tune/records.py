@@ -142,6 +142,19 @@ def short_value(value: object, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
+def fidelity(report: Mapping[str, float]) -> float:
+    """Share of a full sample's elements that a report was measured on; only reports of equal shares compare.
+
+    Reports of searches without ``search.fidelity`` did not always say so.
+    """
+    return report.get("fidelity", 1.0)
+
+
+def full_fidelity(report: Mapping[str, float]) -> bool:
+    """Whether a report was measured on samples of full size."""
+    return fidelity(report) == 1.0
+
+
 @dataclass(frozen=True)
 class SearchRecord:
     """A whole search.

@@ -4,7 +4,7 @@ import optuna
 
 from benchmarks.replay.simulator import Proposal, Report
 from benchmarks.replay.task import Task
-from ndvq_tune.pareto import front_ranks
+from ndvq_tune.judgement.pareto import front_ranks
 from ndvq_tune.search.engine.optuna_space import suggest
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.replay.simulator import Event
 from benchmarks.replay.table import Curve
-from ndvq_tune.pareto import hypervolume
+from ndvq_tune.judgement.pareto import hypervolume
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

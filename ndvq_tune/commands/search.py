@@ -138,7 +138,7 @@ def _dry_run(space: "SearchSpace", console: Console) -> None:
 def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:
     """Search; the exit code."""
     console.print(f"{space.name}: opening the data and starting Ray ...", highlight=False)
-    from ndvq_tune.report.ranking import best
+    from ndvq_tune.judgement.ranking import best
     from ndvq_tune.report.skipped import print_skipped, write_skipped
     from ndvq_tune.report.terminal import print_summary
     from ndvq_tune.search.decoding import open_on_cluster

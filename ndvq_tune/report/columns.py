@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from ndvq_tune.judgement.repetitions import confirmed
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, short_name, short_value
-from ndvq_tune.report.confirmation import confirmed
 from ndvq_tune.report.wording import label, metric_text, probability_text
 
 Column = tuple[str, list[str]]

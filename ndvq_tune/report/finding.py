@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from ndvq_tune.judgement.ranking import best, broken, costs, eligible, judged, offered, pareto
+from ndvq_tune.judgement.repetitions import confirmed
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord
-from ndvq_tune.report.confirmation import confirmed
-from ndvq_tune.report.ranking import best, broken, costs, eligible, judged, offered, pareto
 from ndvq_tune.report.wording import metric_text, probability_text
 
 _NOUNS = {"recon_loss": "reconstruction loss", "psnr": "PSNR"}

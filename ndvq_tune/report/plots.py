@@ -7,10 +7,10 @@ from dataclasses import replace
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ndvq_tune.judgement.front import history
+from ndvq_tune.judgement.ranking import best, pareto
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
-from ndvq_tune.report.front import history
-from ndvq_tune.report.ranking import best, full_fidelity, pareto
+from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState, full_fidelity, short_name, short_value
 from ndvq_tune.report.wording import label, metric_text, rescue_text
 
 RATE, DISTORTION = "bits_per_element", "recon_loss"

@@ -6,10 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ndvq_tune.judgement.ranking import best, pareto, ranked
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
-from ndvq_tune.report.ranking import best, pareto, ranked
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import circumstances, count_text, outcome, params_text, rescues, shown_metrics
 

@@ -4,8 +4,8 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from ndvq_tune.judgement.ranking import without_repetitions
 from ndvq_tune.records import Rescue, SearchRecord, TrialRecord, TrialState, short_name, short_value
-from ndvq_tune.report.ranking import without_repetitions
 
 LABELS = {"codebook_usage": "usage", "bits_per_element": "bits", "entropy_bits_per_element": "entropy bits"}
 ENDED = {

@@ -7,7 +7,16 @@ from collections.abc import Mapping
 import yaml
 
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import Rescue, Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
+from ndvq_tune.records import (
+    Rescue,
+    Role,
+    SearchRecord,
+    TrialRecord,
+    TrialState,
+    full_fidelity,
+    short_name,
+    short_value,
+)
 
 DIGITS = 5
 PASSING_TAGS = {"stop_reason", "error", "rescues"}  # a trial that is taken up again may lose them
@@ -101,4 +110,4 @@ def summary_of(search: SearchRecord) -> dict[str, float]:
 
 def _counts(trial: TrialRecord, metric: str) -> bool:
     """Whether a trial's value may be the best: what was measured on smaller samples is of another task."""
-    return trial.sound and trial.finite(metric) and trial.metrics.get("fidelity", 1.0) == 1.0
+    return trial.sound and trial.finite(metric) and full_fidelity(trial.metrics)

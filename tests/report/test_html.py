@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from ndvq_tune.judgement.ranking import best, eligible
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.pictures import reconstructions
-from ndvq_tune.report.ranking import best, eligible
 
 
 def test_report_is_one_file_that_loads_nothing(example: SearchRecord, tmp_path: Path) -> None:

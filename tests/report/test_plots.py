@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from ndvq_tune.judgement.front import history
+from ndvq_tune.judgement.ranking import best, pareto
 from ndvq_tune.records import SearchRecord, TrialState
-from ndvq_tune.report.front import history
 from ndvq_tune.report.plots import curves, progress, rate_distortion
-from ndvq_tune.report.ranking import best, pareto
 from tests.report.report_examples import make_trial
 
 

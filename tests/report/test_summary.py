@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.judgement.ranking import best, eligible, pareto
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.finding import reason
-from ndvq_tune.report.ranking import best, eligible, pareto
 from ndvq_tune.report.summary import write_summary
 from tests.report.report_examples import OBJECTIVES, make_trial
 

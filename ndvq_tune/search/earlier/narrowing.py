@@ -13,8 +13,7 @@ from typing import Any
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.problems import validate
-from ndvq_tune.records import Role, TrialRecord, TrialState, short_name, short_value
-from ndvq_tune.report.ranking import full_fidelity
+from ndvq_tune.records import Role, TrialRecord, TrialState, full_fidelity, short_name, short_value
 from ndvq_tune.search.earlier.ranges import around
 from ndvq_tune.search.earlier.reading import fronts
 from ndvq_tune.search.space import SearchSpace

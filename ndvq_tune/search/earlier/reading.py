@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from ndvq_tune.errors import ResultsError
-from ndvq_tune.pareto import crowding, front_ranks
+from ndvq_tune.judgement.pareto import crowding, front_ranks
 from ndvq_tune.problems import validate
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.journal import record_of

@@ -13,8 +13,7 @@ from typing import Any
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.problems import validate
-from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState
-from ndvq_tune.report.ranking import full_fidelity
+from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, full_fidelity
 from ndvq_tune.search.earlier.reading import Earlier, fronts
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Range, Searched

@@ -4,8 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import Role, TrialRecord
-from ndvq_tune.report.ranking import full_fidelity
+from ndvq_tune.records import Role, TrialRecord, full_fidelity
 from ndvq_tune.search.space.settings import SearchSettings
 
 Point = tuple[float, ...]

@@ -10,8 +10,8 @@ from typing import Any
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.judgement.ranking import best, pareto, ranked, without_repetitions
 from ndvq_tune.records import Role, StopReason, TrialRecord
-from ndvq_tune.report.ranking import best, pareto, ranked, without_repetitions
 from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Draft, Study

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from ndvq_tune.records import Rescue, StopReason
+from ndvq_tune.records import Rescue, StopReason, fidelity
 from ndvq_tune.search.space.settings.stopping import CollapseRule, CostRule, PlateauRule, StopSettings
 
 Reports = Sequence[Mapping[str, float]]
@@ -67,8 +67,8 @@ def plateaued(reports: Reports, rule: PlateauRule, rescues: Sequence[Rescue] = (
     Only reports since the last rescue count, and only those of the last report's fidelity: losses on samples of
     different sizes do not compare.
     """
-    fidelity = _fidelity(reports[-1])
-    losses = [report["recon_loss"] for report in _since_rescue(reports, rescues) if _fidelity(report) == fidelity]
+    share = fidelity(reports[-1])
+    losses = [report["recon_loss"] for report in _since_rescue(reports, rescues) if fidelity(report) == share]
     if len(losses) <= rule.patience:
         return False
     before, recent = min(losses[: -rule.patience]), min(losses[-rule.patience :])
@@ -94,11 +94,6 @@ def _rising(reports: Reports) -> bool:
     """Whether use of the codes rose clearly from the first to the last of these."""
     first, last = reports[0], reports[-1]
     return any(last[name] > _RISE * first[name] for name in ("codebook_usage", "perplexity"))
-
-
-def _fidelity(report: Mapping[str, float]) -> float:
-    # Reports of searches that had no fidelity yet do not have it.
-    return report.get("fidelity", 1.0)
 
 
 def _seconds(reports: Reports) -> float:

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
+from ndvq_tune.judgement.front import front_hypervolume
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.report.front import front_hypervolume
 from ndvq_tune.search.earlier.warm_start import WarmStart
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study

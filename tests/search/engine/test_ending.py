@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ndvq_tune.judgement.ranking import pareto
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.report.ranking import pareto
 from ndvq_tune.search.engine.ending import reached, stalled
 from ndvq_tune.search.space.settings import SearchSettings
 from tests.search.search_examples import TWO_OBJECTIVES, report

@@ -6,8 +6,8 @@ With several objectives it compares by non-dominated sorting (as in Schmucker et
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops, place, sample_size
+from ndvq_tune.records import TrialRecord, fidelity
+from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops, place
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import AshaSettings
 
@@ -38,12 +38,12 @@ def halving(grace_period: int, reduction_factor: int, search: SearchSettings, ma
 
     def stops(record: TrialRecord, others: Iterable[TrialRecord]) -> bool:
         own = record.metrics
-        size = sample_size(own)
+        size = fidelity(own)
         new = list(reached(record.reports))
         rivals = [other.reports for other in others] if new else []
         for rung in new:
             there = [report for reports in rivals if (report := _first_at(rung, unit, reports)) is not None]
-            comparable = [report for report in there if sample_size(report) == size]
+            comparable = [report for report in there if fidelity(report) == size]
             if place(own, comparable, search) * reduction_factor >= len(comparable) + 1:
                 return True
         return False

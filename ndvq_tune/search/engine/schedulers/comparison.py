@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ndvq_tune.pareto import crowding, front_ranks
+from ndvq_tune.judgement.pareto import crowding, front_ranks
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.space.settings import SearchSettings
 
@@ -15,11 +15,6 @@ Stops = Callable[[TrialRecord, Iterable[TrialRecord]], bool]
 
 UNITS = {"epochs": "epoch", "samples": "samples_seen", "seconds": "training_seconds"}
 """What a report says of each unit of ``search.fidelity``."""
-
-
-def sample_size(report: Report) -> float:
-    """Share of a full sample's elements that the trial had; only reports of equal shares are comparable."""
-    return report.get("fidelity", 1.0)
 
 
 def place(report: Report, others: Sequence[Report], search: SearchSettings) -> int:

@@ -4,8 +4,8 @@ import math
 import statistics
 from collections.abc import Iterable
 
-from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops, sample_size
+from ndvq_tune.records import TrialRecord, fidelity
+from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import MedianSettings
 
@@ -21,11 +21,11 @@ def median(settings: MedianSettings, search: SearchSettings, max_epochs: int) ->
 
     def values(record: TrialRecord, last: Report) -> list[float]:
         """What a trial had reported by the point of the last report, less being better."""
-        come, size = last[unit], sample_size(last)
+        come, size = last[unit], fidelity(last)
         return [
             objective.cost(report.get(objective.metric, math.nan))
             for report in record.reports
-            if report[unit] <= come and sample_size(report) == size
+            if report[unit] <= come and fidelity(report) == size
         ]
 
     def stops(record: TrialRecord, others: Iterable[TrialRecord]) -> bool:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndvq_tune.pareto import dominates
+from ndvq_tune.judgement.pareto import dominates
 from ndvq_tune.search.engine.schedulers.comparison import place
 from tests.search.engine.schedulers.scheduler_examples import TWO_OBJECTIVES, settings_of
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ndvq_tune.judgement.ranking import best, eligible, pareto, ranked
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.report.ranking import best, eligible, pareto, ranked
 from tests.report.report_examples import OBJECTIVES, make_trial
 
 

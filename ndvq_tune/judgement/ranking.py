@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from ndvq_tune.pareto import front_ranks, knee
-from ndvq_tune.records import Role, SearchRecord, TrialRecord
-from ndvq_tune.report.confirmation import confirmed
+from ndvq_tune.judgement.pareto import front_ranks, knee
+from ndvq_tune.judgement.repetitions import confirmed
+from ndvq_tune.records import Role, SearchRecord, TrialRecord, full_fidelity
 
 
 def eligible(search: SearchRecord) -> list[TrialRecord]:
@@ -25,11 +25,6 @@ def eligible(search: SearchRecord) -> list[TrialRecord]:
         and full_fidelity(trial.metrics)
         and trial.finite(*names)
     ]
-
-
-def full_fidelity(report: Mapping[str, float]) -> bool:
-    """Whether a report was measured on samples of full size."""
-    return report.get("fidelity", 1.0) == 1.0
 
 
 def broken(trial: TrialRecord, search: SearchRecord) -> list[tuple[str, str, float]]:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ndvq_tune.judgement.front import front_hypervolume, history, reference
+from ndvq_tune.judgement.ranking import pareto
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.report.front import front_hypervolume, history, reference
-from ndvq_tune.report.ranking import pareto
 from tests.report.report_examples import make_trial
 
 TWO = (("m0", "min"), ("m1", "max"))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from ndvq_tune.judgement.repetitions import confirmed, probabilities_of_least
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.report.confirmation import confirmed, probabilities_of_least
 from tests.report.report_examples import make_trial
 
 OBJECTIVES = (("recon_loss", "min"), ("bits_per_element", "min"))

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ndvq_tune.pareto import dominates, hypervolume
+from ndvq_tune.judgement.pareto import dominates, hypervolume
+from ndvq_tune.judgement.ranking import costs, eligible, offered, pareto
 from ndvq_tune.records import SearchRecord
-from ndvq_tune.report.ranking import costs, eligible, offered, pareto
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from optuna._hypervolume import compute_hypervolume
 from optuna.study._multi_objective import _fast_non_domination_rank
 
-from ndvq_tune.pareto import crowding, dominates, front_ranks, hypervolume, knee
+from ndvq_tune.judgement.pareto import crowding, dominates, front_ranks, hypervolume, knee
 
 INF, NAN = math.inf, math.nan
 
