@@ -54,9 +54,11 @@ def test_1d_convolutions_are_those_of_torch():
     torch.testing.assert_close(back(expected), F.conv_transpose1d(expected, back.weight.squeeze(2), back.bias, 2, 1))
 
 
-def test_one_sample_is_convolved_as_in_a_batch():
+@pytest.mark.parametrize("onednn_layout", [True, False])
+def test_one_sample_is_convolved_as_in_a_batch(onednn_layout):
     """It goes another way, through oneDNN's own layout: values, gradients and memory format are the same."""
     conv = Conv3d(3, 5, 3, padding=1)
+    conv.onednn_layout = onednn_layout
     x = channels_last(torch.randn(2, 3, 4, 6, 5))
     results = []
     for batch in (x, x[:1]):
