@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from benchmarks.replay.table import Curve
 
-OVERHEAD = 0.4  # seconds from trial to trial on a warm lane (docs/architecture.md); the same for every strategy
+OVERHEAD = 0.4  # seconds from trial to trial on a warm lane (docs/benchmarks.md); the same for every strategy
 Report = Mapping[str, float]
 
 

@@ -186,7 +186,7 @@ class Study:
         """Tell Optuna that a point is infeasible, or was tried before, without a trial.
 
         As a failure, with its violations: samplers leave it out. Where TPE is shown rejected points as well, it learns
-        to avoid the good values that its own ones have, and finds less (measured, see docs/architecture.md).
+        to avoid the good values that its own ones have, and finds less (measured, see docs/benchmarks.md).
 
         Args:
             draft: The point.
