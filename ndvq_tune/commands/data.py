@@ -141,8 +141,8 @@ def preview(
     console = output_console()
     with plain_errors():
         config = _config(space, data, type_, set_)
+        from ndvq_tune.pictures.preview import preview as write_preview
         from ndvq_tune.report.datasets import print_line
-        from ndvq_tune.report.preview import preview as write_preview
 
         dataset, _ = _open(config, console)
         write_preview(dataset, config, output, samples, seed)

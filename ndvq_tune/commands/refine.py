@@ -67,8 +67,8 @@ def _narrowed(results: Path, keep: float) -> "tuple[SearchSpace, Sequence[Change
 
 
 def _write(path: Path, space: "SearchSpace", changes: "Sequence[Change]", head: str) -> None:
-    from ndvq_tune.search.earlier.commented import to_yaml
     from ndvq_tune.search.earlier.narrowing import refined
+    from ndvq_tune.search.earlier.yaml_comments import to_yaml
     from ndvq_tune.search.space import SearchSpace
     from ndvq_tune.yaml_file import Document
 

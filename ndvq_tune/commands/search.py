@@ -128,11 +128,11 @@ def _known(source: str | None, space: "SearchSpace", resume: bool, console: Cons
 
 
 def _dry_run(space: "SearchSpace", console: Console) -> None:
-    from ndvq_tune.search.dry_run import look_at, print_dry_run
+    from ndvq_tune.search.dry_run import checked_sample_shape, print_dry_run
     from ndvq_tune.search.resources.cluster import local_node
-    from ndvq_tune.search.resources.provision import provide
+    from ndvq_tune.search.resources.planning import plan_resources
 
-    print_dry_run(space, *provide(space, look_at(space.data), [local_node()]), console)
+    print_dry_run(space, *plan_resources(space, checked_sample_shape(space.data), [local_node()]), console)
 
 
 def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:

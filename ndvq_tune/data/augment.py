@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ndvq_tune.config import DataConfig
-from ndvq_tune.data.vision import transforms
+from ndvq_tune.data.torchvision_import import transforms
 from ndvq_tune.errors import DataError
 from ndvq_tune.problems import nearest
 

@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from ndvq_tune.atomic import replacing
 from ndvq_tune.data.progress import Progress
 from ndvq_tune.data.shards import Recording, Shard, ShardJob, shard_jobs, write_shard
 from ndvq_tune.data.source import Item, Rows, Source
@@ -187,9 +188,8 @@ def _write_index(folder: Path, source: Source, shards: Sequence[Shard]) -> None:
         "shards": [asdict(shard) for shard in shards],
         "modified": [(folder / shard.file).stat().st_mtime_ns for shard in shards],
     }
-    draft = folder / f"{INDEX}.part"
-    draft.write_text(json.dumps(index), encoding="utf-8")
-    draft.replace(folder / INDEX)
+    with replacing(folder / INDEX) as draft:
+        draft.write_text(json.dumps(index), encoding="utf-8")
 
 
 def read_index(entry: Path) -> dict[str, Any] | None:

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ndvq_tune.atomic import replacing
 from ndvq_tune.data.files import SourceFile
 from ndvq_tune.data.progress import Progress
 from ndvq_tune.data.remote import is_remote
@@ -115,18 +115,12 @@ def _load(path: Path) -> _Memory:
 
 
 def _save(path: Path, memory: _Memory) -> None:
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            json.dump(memory, file)
-        temporary.replace(path)
+        with replacing(path) as draft:
+            draft.write_text(json.dumps(memory), encoding="utf-8")
     except PermissionError:
         return  # a cache of others, which we may only read
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise DataError(
             f"{path.parent}: cannot be written ({error}); "
             "set the environment variable NDVQ_TUNE_CACHE to a folder with space"

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ndvq_tune.atomic import replacing
 from ndvq_tune.data.source import Item, Rows, Source
 from ndvq_tune.errors import DataError, UnavailableError
 
@@ -89,9 +90,8 @@ class ShardJob:
             # On disk before it has its name: after a power cut it must not be there with holes in it.
             os.fsync(out.fileno())
         Path(out.name).replace(self.folder / shard.file)
-        draft = Path(f"{out.name}.json")
-        draft.write_text(json.dumps(asdict(shard)), encoding="utf-8")
-        draft.replace(self._index)
+        with replacing(self._index) as draft:
+            draft.write_text(json.dumps(asdict(shard)), encoding="utf-8")
 
 
 def shard_jobs(source: Source, items: Sequence[Item], folder: Path) -> list[ShardJob]:

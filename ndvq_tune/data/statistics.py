@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ndvq_tune.atomic import replacing
 from ndvq_tune.data.progress import Progress
 from ndvq_tune.data.source import Rows
 
@@ -83,10 +84,8 @@ def statistics(
         return Statistics(**json.loads(kept.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         found = _computed(list(recordings.values()), progress, release)
-    with suppress(PermissionError):  # a cache of others, which we may only read
-        draft = kept.with_suffix(f".{os.getpid()}.part")
+    with suppress(PermissionError), replacing(kept) as draft:  # not in a cache of others, which we may only read
         draft.write_text(json.dumps(asdict(found)), encoding="utf-8")
-        draft.replace(kept)
     return found
 
 

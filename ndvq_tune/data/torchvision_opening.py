@@ -72,7 +72,7 @@ def needs_package(error: ImportError) -> str:
 
 
 def _class(name: str) -> Any:
-    from ndvq_tune.data.vision import datasets
+    from ndvq_tune.data.torchvision_import import datasets
 
     known = {known: getattr(datasets(), known) for known in datasets().__all__}
     known = {known: kind for known, kind in known.items() if inspect.isclass(kind)}

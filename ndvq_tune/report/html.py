@@ -9,11 +9,11 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from ndvq_tune.atomic import replacing
 from ndvq_tune.judgement.front import reference
 from ndvq_tune.judgement.ranking import best, pareto, ranked, satisfies
 from ndvq_tune.records import SearchRecord, full_fidelity
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
-from ndvq_tune.report.files import replacing
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, progress, rate_distortion
 from ndvq_tune.report.skipped import SKIPPED

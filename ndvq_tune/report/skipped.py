@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ndvq_tune.report.files import replacing
+from ndvq_tune.atomic import replacing
 
 SKIPPED = "skipped.csv"
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
+from ndvq_tune.atomic import replacing
 from ndvq_tune.judgement.front import front_hypervolume, reference
 from ndvq_tune.judgement.ranking import best, pareto, without_repetitions
 from ndvq_tune.judgement.repetitions import Confirmed, confirmed
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState
-from ndvq_tune.report.files import replacing
 from ndvq_tune.report.finding import reason
 
 _PACKAGES = ("ndvq-tune", "torch", "ray", "optuna", "mlflow")

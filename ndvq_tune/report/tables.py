@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ndvq_tune.atomic import replacing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import SearchRecord, TrialRecord, short_name, short_value
-from ndvq_tune.report.files import replacing
 
 _TRIAL_FIELDS = {
     "number": pa.int64(),

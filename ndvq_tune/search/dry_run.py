@@ -35,7 +35,7 @@ EXTREMES = {
 }
 
 
-def look_at(config: DataConfig) -> tuple[int, ...]:
+def checked_sample_shape(config: DataConfig) -> tuple[int, ...]:
     """Shape ``(C, *S)`` of a sample of data, once it is sure that there are files.
 
     Sample data that is not there yet is made in a temporary folder, where only its files tell the shape.

@@ -10,9 +10,9 @@ from rich.console import Console
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.ranking import best, pareto, ranked
+from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.html import write_html
-from ndvq_tune.report.pictures import reconstructions
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
 from ndvq_tune.search.space import SearchSpace

@@ -73,7 +73,7 @@ def predict(config: RunConfig, sample_shape: Sequence[int], device_type: DeviceT
             module.initialised = True  # the first step is not like the others
     batch = max(1, config.training.batch_size // world_size)
     ledger = _Ledger([*model.parameters(), *model.buffers()])
-    with torch.device("meta"), _Pretence(device_type), ledger:
+    with torch.device("meta"), _PretendedDevice(device_type), ledger:
         _step(model, torch.empty(batch, *sample_shape), config, device_type)
     metrics = static_metrics(model)
     parameter_bytes = sum(parameter.nbytes for parameter in model.parameters())
@@ -108,7 +108,7 @@ def _autocast(device_type: DeviceType, *, enabled: bool) -> Iterator[None]:
         torch.set_autocast_enabled(device_type, before)
 
 
-class _Pretence(TorchFunctionMode):
+class _PretendedDevice(TorchFunctionMode):
     """Tensors on the meta device say that they are on another one, and do as they would there."""
 
     def __init__(self, device_type: DeviceType) -> None:

@@ -202,7 +202,7 @@ def test_no_temporary_files_stay(cache: Path, folder: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(json, "dump", full)
+    monkeypatch.setattr(json, "dumps", full)
     with pytest.raises(DataError, match="NDVQ_TUNE_CACHE"):
         run(cache, folder)
     assert memory(cache).read_bytes() == before
@@ -230,7 +230,7 @@ def test_a_cache_that_may_only_be_read_remembers_nothing_but_serves(
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(module.tempfile, "NamedTemporaryFile", refuse)
+    monkeypatch.setattr(module, "replacing", refuse)
     files = find_files(str(folder), KINDS).files
     found = digests(tmp_path / "cache", str(folder), files, silent)
     assert found[0] == hashlib.blake2b(b"a.bin", digest_size=16).hexdigest()

@@ -16,8 +16,8 @@ from PIL import Image
 from ndvq_tune.config import TorchvisionData
 from ndvq_tune.data.source import Item, Source
 from ndvq_tune.data.torchvision import TorchvisionSource
+from ndvq_tune.data.torchvision_import import datasets
 from ndvq_tune.data.torchvision_opening import opened
-from ndvq_tune.data.vision import datasets
 from ndvq_tune.errors import DataError, UnavailableError
 
 

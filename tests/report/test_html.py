@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ndvq_tune.judgement.ranking import best, eligible
+from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.html import write_html
-from ndvq_tune.report.pictures import reconstructions
 
 
 def test_report_is_one_file_that_loads_nothing(example: SearchRecord, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from ndvq_tune.model import build_model
 from ndvq_tune.search import dry_run
 from ndvq_tune.search.dry_run import EXTREMES, feasibility, print_dry_run
 from ndvq_tune.search.resources.extremes import extreme
+from ndvq_tune.search.resources.planning import plan_resources
 from ndvq_tune.search.resources.preflight import Preflight
-from ndvq_tune.search.resources.provision import provide
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.evaluation import static_metrics
 from tests.search.search_examples import space_of
@@ -91,7 +91,7 @@ def printed(space: SearchSpace, **extra: float) -> str:
 
 
 def print_to(console: Console, space: SearchSpace, shape: tuple[int, ...] | None = None, **extra: float) -> None:
-    plan, preflight = provide(space, shape or space.data.sample_shape, [{"CPU": 2.0} | extra])
+    plan, preflight = plan_resources(space, shape or space.data.sample_shape, [{"CPU": 2.0} | extra])
     print_dry_run(space, plan, preflight, console)
 
 
@@ -161,10 +161,10 @@ def test_shares_are_those_of_the_sample():
 def test_samples_whose_shape_the_settings_tell_are_not_made(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(dry_run, "ensure_samples", lambda *_: pytest.fail("made"))
-    assert dry_run.look_at(config) == config.sample_shape
+    assert dry_run.checked_sample_shape(config) == config.sample_shape
 
 
 def test_a_folder_of_ones_own_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
-        dry_run.look_at(VideoData(path="films"))
+        dry_run.checked_sample_shape(VideoData(path="films"))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ndvq_tune.config.data import SignalData
-from ndvq_tune.data.readers.endings import is_cut_off
+from ndvq_tune.data.readers.sound_truncation import is_cut_off
 from ndvq_tune.errors import DataError
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})

@@ -14,7 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from ndvq_tune.config import VideoData
 from ndvq_tune.data.readers import scikit_video
-from ndvq_tune.data.readers.cut_off import is_cut_off
+from ndvq_tune.data.readers.video_truncation import is_cut_off
 from ndvq_tune.errors import DataError
 
 SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".webm", ".mov", ".gif"})

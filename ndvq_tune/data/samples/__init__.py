@@ -7,8 +7,8 @@ from types import ModuleType
 
 import av
 
+from ndvq_tune.atomic import whole_folder
 from ndvq_tune.config import DataConfig, TorchvisionData
-from ndvq_tune.data.folders import whole_folder
 from ndvq_tune.data.progress import Progress
 from ndvq_tune.data.samples import array, image, signal, video, volume
 from ndvq_tune.errors import DataError

@@ -6,9 +6,9 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.model.quantizers.base import Quantizer, VQOutput
-from ndvq_tune.model.quantizers.draw import draw
 from ndvq_tune.model.quantizers.gradients import rotated, straight_through
 from ndvq_tune.model.quantizers.nearest import nearest
+from ndvq_tune.model.quantizers.random_tokens import random_tokens
 from ndvq_tune.model.quantizers.untraced import untraced
 from ndvq_tune.model.quantizers.usage import over_ranks, perplexity
 
@@ -138,7 +138,7 @@ class EMACodebook(Quantizer):
     @untraced
     @torch.no_grad()
     def _initialise(self, tokens: torch.Tensor) -> None:
-        self.codes.copy_(self.placed(draw(tokens, self.n_codes)))
+        self.codes.copy_(self.placed(random_tokens(tokens, self.n_codes)))
         for _ in range(_KMEANS_STEPS if self.codebook_init == "kmeans" else 0):
             self._set_codes(*self._counts_and_sums(tokens))
         # As if this batch had been seen for ever.
@@ -173,7 +173,7 @@ class EMACodebook(Quantizer):
             return
         self.usage.copy_(torch.where(dead, even_use, self.usage))
         self.counts.copy_(torch.where(dead, even_use, self.counts))
-        self.sums.copy_(torch.where(dead[:, None], even_use * draw(tokens, self.n_codes), self.sums))
+        self.sums.copy_(torch.where(dead[:, None], even_use * random_tokens(tokens, self.n_codes), self.sums))
 
     def _set_codes(self, counts: torch.Tensor, sums: torch.Tensor) -> None:
         """Codes are means; an unused code's count and sum fade together, and it stays where it is."""

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.model.quantizers.base import VQOutput
-from ndvq_tune.model.quantizers.draw import draw
 from ndvq_tune.model.quantizers.library import LibraryQuantizer
+from ndvq_tune.model.quantizers.random_tokens import random_tokens
 from ndvq_tune.model.quantizers.untraced import untraced
 
 
@@ -56,7 +56,7 @@ class SimVQ(LibraryQuantizer):
     @torch.no_grad()
     def _take_codes(self, tokens: torch.Tensor) -> None:
         """Make random tokens the fixed vectors, and the map one that changes nothing."""
-        self.library.frozen_codebook.copy_(draw(tokens, self.n_codes))
+        self.library.frozen_codebook.copy_(random_tokens(tokens, self.n_codes))
         nn.init.eye_(self.library.code_transform.weight)
         self.restarts.fill_(False)
         self._restarts = False

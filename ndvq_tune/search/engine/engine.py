@@ -12,7 +12,7 @@ from ndvq_tune.search.engine.proposals import Check, Preflight, Proposals, rival
 from ndvq_tune.search.engine.schedulers import stops_of
 from ndvq_tune.search.engine.schedulers.pbt import source_of
 from ndvq_tune.search.engine.study import Study
-from ndvq_tune.search.engine.verdict import Decision, Verdict, own_end
+from ndvq_tune.search.engine.verdict import Decision, Verdict, verdict_of_rules
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings.scheduler import PbtSettings
 
@@ -105,7 +105,7 @@ class Engine:
         return None if searching else self._proposals.repetition()
 
     def _judge(self, record: TrialRecord) -> Verdict | None:
-        verdict = own_end(record, self._settings.stop)
+        verdict = verdict_of_rules(record, self._settings.stop)
         if verdict or record.role is Role.CONFIRM:
             return verdict
         self.ended_by = self.ended_by or self._why_ended()
@@ -129,7 +129,7 @@ class Engine:
         """End the trials of an earlier session that had come to their end when its driver was killed."""
         for record in self._study.records:
             saved = record.reports and record.metrics["epoch"] == record.checkpoint_epoch
-            if not record.state.final and saved and (verdict := own_end(record, self._settings.stop)):
+            if not record.state.final and saved and (verdict := verdict_of_rules(record, self._settings.stop)):
                 self._study.finish(record.number, verdict.state, verdict.reason)
 
     def _why_ended(self) -> str | None:

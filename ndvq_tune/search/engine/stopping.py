@@ -31,7 +31,7 @@ def stop_reason(reports: Reports, settings: StopSettings, rescues: Sequence[Resc
         and collapsed(reports, collapse, rescues),
         StopReason.PLATEAU: plateau is not None and plateaued(reports, plateau, rescues),
         StopReason.TRIAL_TIME: settings.trial_time is not None and _seconds(reports) >= settings.trial_time,
-        StopReason.COST: cost is not None and too_dear(reports, cost),
+        StopReason.COST: cost is not None and costs_too_much(reports, cost),
     }
     return next((reason for reason, applies in rules.items() if applies), None)
 
@@ -75,7 +75,7 @@ def plateaued(reports: Reports, rule: PlateauRule, rescues: Sequence[Rescue] = (
     return recent > before * (1 - rule.min_delta)
 
 
-def too_dear(reports: Reports, rule: CostRule) -> bool:
+def costs_too_much(reports: Reports, rule: CostRule) -> bool:
     """Whether the training time so far has cost ``rule.at_most``."""
     return _seconds(reports) / 3600 * rule.per_hour >= rule.at_most
 

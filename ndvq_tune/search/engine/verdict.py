@@ -25,7 +25,7 @@ class Verdict:
     error: str | None = None
 
 
-def own_end(record: TrialRecord, settings: StopSettings) -> Verdict | None:
+def verdict_of_rules(record: TrialRecord, settings: StopSettings) -> Verdict | None:
     """The end that a trial's last report means, whatever other trials do: a rule's, or that of its last epoch.
 
     A repetition is trained in full, so only divergence stops it.

@@ -25,7 +25,7 @@ from ndvq_tune.search.folder import RAY
 from ndvq_tune.search.progress import search_progress
 from ndvq_tune.search.resources.cluster import cluster
 from ndvq_tune.search.resources.lanes import LanePlan
-from ndvq_tune.search.resources.provision import provide
+from ndvq_tune.search.resources.planning import plan_resources
 from ndvq_tune.search.results import keep_checkpoints, write_outcome, write_tables_and_summary
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.callback import SearchCallback
@@ -94,7 +94,7 @@ def run_search(
             study.enqueue(point)
     with tracking(study, space, folder) as opening:
         with closing(study), cluster(address) as nodes, stop_signals() as interrupted:  # Ray sets signal handlers, too
-            plan, preflight = provide(space, dataset.train.shape, nodes, str(folder / RAY / "groups"))
+            plan, preflight = plan_resources(space, dataset.train.shape, nodes, str(folder / RAY / "groups"))
             tracker = opening.result()
             engine = Engine(study, space, preflight.check)
             console.print(f"{space.name}: {engine.expected} trials on {plan.describe()}", highlight=False)

@@ -10,7 +10,7 @@ from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import TrialState, number_of
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.verdict import Decision
-from ndvq_tune.search.tune.lost import why_lost
+from ndvq_tune.search.tune.lost_lanes import why_lost
 
 _IN_TUNE = {
     Decision.CONTINUE: TrialScheduler.CONTINUE,

@@ -1,5 +1,6 @@
-"""Folders that are either whole or not there."""
+"""Files and folders that are there whole or not at all."""
 
+import secrets
 import shutil
 import tempfile
 import time
@@ -8,6 +9,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _STALE_SECONDS = 24 * 3600
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write beside ``path`` that takes its place in the end; nothing changes if the writing fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from ndvq_tune.search.resources.preflight import MEMORY, Preflight, large_memory
 from ndvq_tune.search.space import SearchSpace
 
 
-def provide(
+def plan_resources(
     space: SearchSpace, sample_shape: Sequence[int], nodes: Sequence[Node], storage: str = ""
 ) -> tuple[LanePlan, Preflight]:
     """The lanes of a search, and the pre-flight of its configurations.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ndvq_tune.report.files import replacing
+from ndvq_tune.atomic import replacing
 
 GAP = 4
 BACKGROUND, INK = (255, 255, 255), (90, 90, 90)

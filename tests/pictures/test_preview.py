@@ -10,8 +10,8 @@ from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.data.scale import Scale
 from ndvq_tune.data.windows import SampleSet, Window
 from ndvq_tune.errors import ShapeError
-from ndvq_tune.report.preview import preview
-from ndvq_tune.report.waveforms import BLUE
+from ndvq_tune.pictures.preview import preview
+from ndvq_tune.pictures.waveforms import BLUE
 
 RED, GREEN, CYAN = (255, 0, 0), (0, 255, 0), (0, 255, 255)
 

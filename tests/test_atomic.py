@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ndvq_tune.data.folders import whole_folder
+from ndvq_tune.atomic import whole_folder
 
 
 def names(folder: Path) -> list[str]:

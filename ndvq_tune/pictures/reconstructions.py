@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from ndvq_tune.errors import ShapeError
-from ndvq_tune.report.frames import row, strips
-from ndvq_tune.report.sheet import below, caption, save
-from ndvq_tune.report.waveforms import BLUE, ORANGE, Curve, legend, span_of, waveforms
+from ndvq_tune.pictures.frames import row, strips
+from ndvq_tune.pictures.sheet import below, caption, save
+from ndvq_tune.pictures.waveforms import BLUE, ORANGE, Curve, legend, span_of, waveforms
 
 if TYPE_CHECKING:
     from collections.abc import Callable

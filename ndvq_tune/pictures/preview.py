@@ -14,9 +14,9 @@ from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.data.loader import batches
 from ndvq_tune.data.windows import SampleSet
 from ndvq_tune.errors import ShapeError
-from ndvq_tune.report.frames import row, shown_frames, strips
-from ndvq_tune.report.sheet import TEXT, below, caption, grid, save
-from ndvq_tune.report.waveforms import BLUE, CHANNELS, Curve, span_of, waveforms
+from ndvq_tune.pictures.frames import row, shown_frames, strips
+from ndvq_tune.pictures.sheet import TEXT, below, caption, grid, save
+from ndvq_tune.pictures.waveforms import BLUE, CHANNELS, Curve, span_of, waveforms
 
 Parts = Sequence[torch.Tensor]
 

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from ndvq_tune.errors import ShapeError
-from ndvq_tune.report.frames import FRAMES
-from ndvq_tune.report.pictures import reconstructions
-from ndvq_tune.report.waveforms import BLUE, ORANGE, ticks
+from ndvq_tune.pictures.frames import FRAMES
+from ndvq_tune.pictures.reconstructions import reconstructions
+from ndvq_tune.pictures.waveforms import BLUE, ORANGE, ticks
 
 
 def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -6,7 +6,7 @@ from torch import distributed as dist
 from ndvq_tune.model.quantizers.usage import distributed
 
 
-def draw(tokens: torch.Tensor, n_codes: int) -> torch.Tensor:
+def random_tokens(tokens: torch.Tensor, n_codes: int) -> torch.Tensor:
     """A random token ``(K, D)`` of ``(N, D)`` for each code, the same on all ranks.
 
     They are different ones as long as there are any. Where tokens must repeat, a little noise tells the copies apart,

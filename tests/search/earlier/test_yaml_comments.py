@@ -1,6 +1,6 @@
 import yaml
 
-from ndvq_tune.search.earlier.commented import to_yaml
+from ndvq_tune.search.earlier.yaml_comments import to_yaml
 from tests.search.search_examples import SMALL, TWO_OBJECTIVES, merged
 
 

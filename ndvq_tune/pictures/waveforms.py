@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ndvq_tune.report.sheet import BACKGROUND, GAP, INK, TEXT, beside, caption, font
+from ndvq_tune.pictures.sheet import BACKGROUND, GAP, INK, TEXT, beside, caption, font
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from ndvq_tune.report.sheet import beside
+from ndvq_tune.pictures.sheet import beside
 
 if TYPE_CHECKING:
     from torch import Tensor
