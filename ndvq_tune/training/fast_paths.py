@@ -81,7 +81,7 @@ def keep_right_layers_fast(model: NDimVQVAE, batch_size: int, *, bf16: bool) -> 
         return float(bf16)
     layers = {name: layer for name, layer in _layers(model).items() if bf16 or isinstance(layer, Conv3d)}
     with _seeded(device):
-        calls = _calls(model, batch_size)
+        calls = _calls(model, batch_size, bf16=bf16)
         wrong = [name for name, layer in layers.items() if not _is_right(layer, calls[name], bf16=bf16)]
     for name in wrong:
         compute_plainly(layers[name])
@@ -150,8 +150,8 @@ def _parts(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
         yield from _parts(child, f"{name}.{child_name}")
 
 
-def _calls(model: NDimVQVAE, batch_size: int) -> dict[str, _Call]:
-    """How a step calls each layer, from one in fp32: its NaN, if any, would be the data's."""
+def _calls(model: NDimVQVAE, batch_size: int, *, bf16: bool) -> dict[str, _Call]:
+    """How a step calls each layer of encoder and decoder; which numbers come out does not matter."""
     twin = copy.deepcopy(model).train()
     calls: dict[str, _Call] = {}
     for name, layer in _layers(twin).items():
@@ -162,8 +162,10 @@ def _calls(model: NDimVQVAE, batch_size: int) -> dict[str, _Call]:
         (twin.decoder, model.quantizer.embedding_dim, model.latent_shape),
     )
     for network, channels, grid in inputs:
-        result = network(channels_last(torch.randn(batch_size, channels, *grid)))
-        result.backward(torch.ones_like(result))
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            result = network(channels_last(torch.randn(batch_size, channels, *grid)))
+        # Contiguous, as the gradients are that come from the quantizer and from the loss.
+        result.backward(torch.ones(result.shape, dtype=result.dtype))
     return calls
 
 

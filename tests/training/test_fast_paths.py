@@ -12,12 +12,14 @@ import pytest
 import torch
 from torch import nn
 
+from ndvq_tune.config import LossConfig
 from ndvq_tune.model import NDimVQVAE
 from ndvq_tune.model.attention import MultiHeadAttention
 from ndvq_tune.model.convolution import Conv3d
 from ndvq_tune.model.layers import Pointwise, ToLatents
 from ndvq_tune.training import fast_paths
 from ndvq_tune.training.fast_paths import compute_plainly, has_bf16, keep_right_layers_fast, unclean_memory
+from ndvq_tune.training.losses import reconstruction_loss
 from tests.training.faulty_kernels import FAULTS, RESULTS, FaultyConvolutions, in_onednn_layout, small_strided_in_bf16
 
 CPU = torch.device("cpu")
@@ -104,6 +106,26 @@ def test_every_layer_of_a_bf16_step_is_that_of_float64(n_dims, options, batch, p
             scale = exact.norm() + gradient.double().norm() * 0.2
             assert (parameter.grad - exact).norm() <= 0.1 * scale, name
     assert torch.bfloat16 in dtypes
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("n_dims", SAMPLES)
+def test_layers_are_looked_at_as_a_real_step_calls_them(n_dims, options, batch, bf16):
+    """Shapes and layouts of all inputs and gradients, with every loss."""
+    losses = [{"type": "l1"}, {"ssim_weight": 0.5} if n_dims in (2, 3) else {"type": "smooth_l1"}]
+    for loss in [*losses, {"spectral_weight": 0.5}] if n_dims == 1 else losses:
+        model = model_of(n_dims, **OPTIONS[options]).train()
+        expected: dict[str, Any] = {}
+        for name, layer in fast_paths._layers(model).items():
+            layer.register_forward_hook(partial(fast_paths._note_call, expected, name))
+        x = torch.rand(batch, *model.input_shape)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            _, x_recon, vq_output = model(x)
+        lost = reconstruction_loss(x_recon, x, LossConfig(**loss), model.data_variance)
+        (lost + vq_output["commitment_loss"]).backward()
+        assert fast_paths._calls(model_of(n_dims, **OPTIONS[options]), batch, bf16=bf16) == expected
 
 
 @pytest.fixture
