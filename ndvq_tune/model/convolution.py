@@ -10,7 +10,6 @@ from torch.nn.modules.conv import _ConvNd
 from ndvq_tune.model.factorised import FactorisedConv4d, FactorisedTransposedConv4d
 
 _Size = tuple[int]
-_ONEDNN = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 class Conv1d(nn.Conv2d):
@@ -49,12 +48,18 @@ class Conv3d(nn.Conv3d):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, C, *S)`` to ``(B, C', *S')``."""
-        alone = len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32 and _ONEDNN
-        if not alone or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling():
+        alone = len(x) == 1 and x.device.type == "cpu" and x.dtype == torch.float32
+        if not alone or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or not _onednn():
             return super().forward(x)
         if self.onednn_layout:
             return channels_last(super().forward(x.to_mkldnn()).to_dense())
         return super().forward(torch.cat([x, x]))[:1]
+
+
+def _onednn() -> bool:
+    """Whether PyTorch has oneDNN, and it is not switched off."""
+    backend = torch.backends.mkldnn
+    return bool(backend.is_available() and backend.enabled)  # type: ignore[no-untyped-call]
 
 
 def channels_last(x: torch.Tensor) -> torch.Tensor:

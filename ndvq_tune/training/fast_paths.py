@@ -188,9 +188,9 @@ def _is_right(layer: nn.Module, call: _Call, *, bf16: bool) -> bool:
     """Whether result and gradients of a call are those of the plain layer."""
     plain, fast = copy.deepcopy(layer), copy.deepcopy(layer)
     compute_plainly(plain)
-    x = _random(call.x, torch.bfloat16 if bf16 else torch.float32)
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    x, gradient = _random(call.x, dtype), _random(call.gradient, dtype)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        gradient = _random(call.gradient, fast(x, *call.rest).dtype)
         expected = _results(plain, x, call.rest, gradient)
         with unclean_memory():
             actual = _results(fast, x, call.rest, gradient)
