@@ -80,15 +80,14 @@ def build(
     output: Annotated[Path | None, typer.Option(help="Folder for skipped.csv, the files that cannot be used.")] = None,
 ) -> None:
     """Decode a data set into the cache, over all cores, before a search needs it."""
+    from ndvq_tune.data.cache import cache_root
+    from ndvq_tune.report.datasets import cached_text, print_line, print_skipped_files
+    from ndvq_tune.report.skipped import print_skipped, write_skipped
+    from ndvq_tune.report.wording import count_text
+
     console = output_console()
     with plain_errors():
-        config = _config(space, data, type_, set_)
-        from ndvq_tune.data.cache import cache_root
-        from ndvq_tune.report.datasets import cached_text, print_line, print_skipped_files
-        from ndvq_tune.report.skipped import print_skipped, write_skipped
-        from ndvq_tune.report.wording import count_text
-
-        dataset, new = _open(config, console, address)
+        dataset, new = _open(_config(space, data, type_, set_), console, address)
         samples = f"{len(dataset.train):,} training and {len(dataset.test):,} test samples"
         files = count_text(dataset.files - len(dataset.skipped), "file")
         print_line(console, f"{cached_text(new, cache_root())}: {samples} from {files}")

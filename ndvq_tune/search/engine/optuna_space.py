@@ -19,8 +19,6 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution:
             return IntDistribution(int(low), int(high), log=log)
         case Range(low, high, log):
             return FloatDistribution(low, high, log=log)
-        case _:
-            raise TypeError(f"Optuna has nothing like {distribution}")
 
 
 def suggest(space: SearchSpace, trial: Trial) -> tuple[dict[str, Any], RunConfig]:
@@ -41,5 +39,3 @@ def suggest_value(trial: Trial, name: str, distribution: Distribution) -> Any:
             return trial.suggest_int(name, int(low), int(high), log=log)
         case Range(low, high, log):
             return trial.suggest_float(name, low, high, log=log)
-        case _:
-            raise TypeError(f"Optuna has nothing like {distribution}")

@@ -4,15 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-
-class Distribution(Protocol):
-    """A leaf of the search space that is searched."""
-
-    @property
-    def probes(self) -> tuple[Any, ...]:
-        """Values whose validity means that every value is valid."""
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,7 +15,7 @@ class Choice:
 
     @property
     def probes(self) -> tuple[Any, ...]:
-        """Every value."""
+        """Values whose validity means that every value is valid: here all of them."""
         return self.values
 
     @property
@@ -43,12 +35,16 @@ class Range:
 
     @property
     def probes(self) -> tuple[Any, ...]:
-        """Both ends; and a fraction between them, which a setting of whole numbers refuses."""
+        """Values whose validity means that every value is valid.
+
+        Both ends; and a fraction between them, which a setting of whole numbers refuses.
+        """
         if self.integer or self.low == self.high:
             return (self.low, self.high)
         return (self.low, self.high, self.low + (self.high - self.low) / math.pi)
 
 
+Distribution = Choice | Range
 KINDS = ("choice", "uniform", "log_uniform", "int_uniform", "log_int_uniform")
 
 

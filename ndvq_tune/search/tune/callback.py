@@ -12,8 +12,7 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import TrialRecord, number_of
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.progress import Progress
-from ndvq_tune.search.tune.lost_lanes import why_lost
-from ndvq_tune.search.tune.scheduler import EngineScheduler
+from ndvq_tune.search.tune.scheduler import EngineScheduler, why_lost
 from ndvq_tune.search.tune.searcher import final_result
 from ndvq_tune.tracking.mlflow import MlflowTracker
 

@@ -1,7 +1,9 @@
 """Ray Tune's scheduler on top of our engine."""
 
+from pathlib import Path
 from typing import Any
 
+from ray import cloudpickle
 from ray.tune import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -10,7 +12,6 @@ from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import TrialState, number_of
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.verdict import Decision
-from ndvq_tune.search.tune.lost_lanes import why_lost
 
 _IN_TUNE = {
     Decision.CONTINUE: TrialScheduler.CONTINUE,
@@ -74,3 +75,11 @@ class EngineScheduler(FIFOScheduler):
 def own_metrics(result: dict[str, Any]) -> dict[str, float]:
     """The report inside a Tune result."""
     return {name: float(result[name]) for name in ("epoch", *METRICS) if name in result}
+
+
+def why_lost(trial: Trial) -> str:
+    """The error that ended the lane of a trial, as Tune knows it: its first line says what happened."""
+    if trial.pickled_error_file is None:
+        return "no error is known"
+    error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return str(getattr(error, "cause", None) or error)

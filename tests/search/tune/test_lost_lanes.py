@@ -6,8 +6,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 from ndvq_tune.records import TrialState
 from ndvq_tune.search.engine.engine import Engine
-from ndvq_tune.search.tune.lost_lanes import why_lost
-from ndvq_tune.search.tune.scheduler import EngineScheduler
+from ndvq_tune.search.tune.scheduler import EngineScheduler, why_lost
 from ndvq_tune.training.workers import WorkerGroupError
 from tests.search.search_examples import space_of
 
