@@ -7,7 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ndvq_tune.config import RunConfig  # pydantic, which names and short values need not wait for
 
 
 class TrialState(StrEnum):
@@ -82,7 +85,7 @@ class TrialRecord:
 
     number: int
     params: Mapping[str, Any]
-    config: Mapping[str, Any]
+    config: "RunConfig"
     state: TrialState = TrialState.RUNNING
     reports: tuple[Mapping[str, float], ...] = ()
     stop_reason: StopReason | None = None

@@ -2,11 +2,12 @@ import math
 
 import pytest
 
+from ndvq_tune.config import RunConfig
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState, number_of, short_name, short_value
 
 
 def trial(number: int = 0, *reports: dict[str, float], state: TrialState = TrialState.RUNNING) -> TrialRecord:
-    return TrialRecord(number, {}, {}, state=state, reports=reports)
+    return TrialRecord(number, {}, RunConfig(), state=state, reports=reports)
 
 
 @pytest.mark.parametrize("state", TrialState)
@@ -63,4 +64,4 @@ def test_short_values():
     ],
 )
 def test_numbers_of_failed_and_diverged_trials_mean_nothing(state, reason, sound):
-    assert TrialRecord(0, {}, {}, state=state, stop_reason=reason).sound == sound
+    assert TrialRecord(0, {}, RunConfig(), state=state, stop_reason=reason).sound == sound

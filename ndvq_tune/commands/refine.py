@@ -58,9 +58,9 @@ def _narrowed(results: Path, keep: float) -> "tuple[SearchSpace, Sequence[Change
     from ndvq_tune.search.earlier.narrowing import FEWEST_TRIALS, narrowed
     from ndvq_tune.search.earlier.reading import read_folder
 
-    space, trials = read_folder(results)
+    space, earlier = read_folder(results)
     try:
-        return space, narrowed(space, trials, keep)
+        return space, narrowed(space, earlier.trials, keep)
     except ValueError as error:
         more = _command("--resume", "--output", results, "--trials", space.search.trials + FEWEST_TRIALS)
         raise ResultsError(f"{results}: {error}; let the search go on first: {more}") from None

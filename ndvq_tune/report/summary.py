@@ -77,7 +77,7 @@ def best_yaml(search: SearchRecord, trial: TrialRecord) -> str:
     """A trial's complete configuration, with a comment that says where it is from and how good it was."""
     metrics = ", ".join(f"{name} {value:.5g}" for name, value in trial.metrics.items() if name != "seconds")
     head = f"# {trial.name} of the search {search.name}\n# {metrics}\n"
-    return head + yaml.safe_dump(_plain(trial.config), sort_keys=False)
+    return head + yaml.safe_dump(trial.config.to_dict(), sort_keys=False)
 
 
 def versions() -> dict[str, str | None]:

@@ -74,7 +74,7 @@ class Lines:
             # The number does not say how far the search is: what was ruled out beforehand has numbers, too.
             return f"starts ({len(self._shown)} of {self._trials()})"
         values = " ".join(f"{name} {cell}" for name, cell in _cells(record.metrics).items() if cell)
-        return f"epoch {int(record.metrics['epoch'])}/{record.config['training']['max_epochs']} {values}"
+        return f"epoch {int(record.metrics['epoch'])}/{record.config.training.max_epochs} {values}"
 
     def note(self, message: str) -> None:
         """Print the message."""
@@ -122,7 +122,7 @@ class LiveTable:
         for name in ("trial", "epoch", *_cells({}), "state"):
             table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=name != "state")
         for record in self._visible():
-            epoch = f"{int(record.metrics.get('epoch', 0))}/{record.config['training']['max_epochs']}"
+            epoch = f"{int(record.metrics.get('epoch', 0))}/{record.config.training.max_epochs}"
             state = Text(_outcome(record) or "running", style=STYLES[record.state], no_wrap=True, overflow="ellipsis")
             table.add_row(record.name, epoch, *_cells(record.metrics).values(), state)
         return Group(table, self._bar())

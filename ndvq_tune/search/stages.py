@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -23,14 +22,16 @@ class Stage:
 
     Attributes:
         after_epoch: Epochs that the trial has behind it when the stage begins.
-        run: The complete run configuration of the stage, in plain values.
+        run: The complete run configuration of the stage.
+        fidelity: Elements of a sample, as a share of those of a full one.
     """
 
     after_epoch: int
-    run: Mapping[str, Any]
+    run: RunConfig
+    fidelity: float = 1.0
 
 
-def stages(config: Mapping[str, Any], search: SearchSettings, max_epochs: int) -> list[Stage]:
+def stages(run: RunConfig, search: SearchSettings, max_epochs: int) -> tuple[Stage, ...]:
     """The stages of a trial, the last with full samples; only that one where all samples are full.
 
     Trials are promoted after the same epochs, so that they compare. One that has too few epochs of its own for this is
@@ -38,21 +39,21 @@ def stages(config: Mapping[str, Any], search: SearchSettings, max_epochs: int) -
     out.
 
     Args:
-        config: The trial's complete run configuration, in plain values.
+        run: The trial's complete run configuration.
         search: Settings of the search.
         max_epochs: Most epochs of any trial.
     """
-    own_epochs, count = config["training"]["max_epochs"], search.fidelity.stages
+    own_epochs, count = run.training.max_epochs, search.fidelity.stages
     begins = [
         max(0, min(epoch, own_epochs - count + number))
         for number, epoch in enumerate([0, *_promotions(search, max_epochs)])
     ]
-    runs = [
-        {**config, "data": data.model_dump(mode="json")}
-        for data in stage_data(_DATA.validate_python(config["data"]), search.fidelity)
-    ]
     ends = [*begins[1:], own_epochs]
-    return [Stage(begin, run) for begin, end, run in zip(begins, ends, runs, strict=True) if begin < end]
+    return tuple(
+        Stage(begin, run.model_copy(update={"data": data}), _share(data, run.data))
+        for begin, end, data in zip(begins, ends, stage_data(run.data, search.fidelity), strict=True)
+        if begin < end
+    )
 
 
 def stage_data(data: DataConfig, fidelity: FidelitySettings) -> list[DataConfig]:
@@ -61,14 +62,6 @@ def stage_data(data: DataConfig, fidelity: FidelitySettings) -> list[DataConfig]
         _resized(data, {name: sizes[stage] for name, sizes in fidelity.sizes.items()})
         for stage in range(fidelity.stages)
     ]
-
-
-def fidelity_of(run: Mapping[str, Any], full: Mapping[str, Any]) -> float:
-    """Elements of a sample of one run configuration over those of another one's."""
-    sizes = [RunConfig.model_validate(config).data.sample_shape for config in (run, full)]
-    if sizes[0] is None or sizes[1] is None:
-        return 1.0  # such data has no stages
-    return math.prod(sizes[0]) / math.prod(sizes[1])
 
 
 def problems(data: DataConfig, fidelity: FidelitySettings, max_epochs: int) -> list[Problem]:
@@ -107,6 +100,13 @@ def _compared_after(search: SearchSettings, max_epochs: int) -> list[int]:
     if not isinstance(scheduler, AshaSettings | HyperbandSettings) or search.fidelity.unit != "epochs":
         return []
     return list(rungs(scheduler.grace_period, scheduler.reduction_factor, max_epochs))
+
+
+def _share(data: DataConfig, full: DataConfig) -> float:
+    """Elements of a sample over those of a full one."""
+    if data.sample_shape is None or full.sample_shape is None:
+        return 1.0  # such data has no stages
+    return math.prod(data.sample_shape) / math.prod(full.sample_shape)
 
 
 def _resized(data: DataConfig, sizes: Mapping[str, int]) -> DataConfig:

@@ -15,7 +15,9 @@ import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import TrackingError, first_line
+from ndvq_tune.problems import validate
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, number_of, short_name
 from ndvq_tune.tracking.client import database, resolve_uri
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG
@@ -32,12 +34,14 @@ class StoredSearch:
     Attributes:
         name: Name of its run.
         space: The space as run; empty where MLflow has none.
-        trials: Its finished trials. A configuration that cannot be read is empty.
+        trials: Its finished trials.
+        unreadable: How many more there are whose configuration is lost, or not one of this version.
     """
 
     name: str
     space: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
+    unreadable: int = 0
 
 
 def stored_searches(experiment: str, uri: str | None, curves: Collection[str]) -> tuple[StoredSearch, ...]:
@@ -102,18 +106,24 @@ def _search(client: MlflowClient, runs: list[Run], curves: Collection[str]) -> S
         for run in runs
         if TRIAL_TAG in run.data.tags and run.data.tags.get("state") in _FINISHED and run.info.status != "RUNNING"
     }
+    found = [_trial(client, number, trials[number], began, curves) for number in sorted(trials)]
     return StoredSearch(
         parent.info.run_name if parent else "",
         _mapping(client, parent, "space.yaml") if parent else {},
-        tuple(_trial(client, number, trials[number], began, curves) for number in sorted(trials)),
+        tuple(trial for trial in found if trial is not None),
+        found.count(None),
     )
 
 
-def _trial(client: MlflowClient, number: int, run: Run, began: int, curves: Collection[str]) -> TrialRecord:
-    config, tags = _mapping(client, run, "config.yaml"), run.data.tags
+def _trial(client: MlflowClient, number: int, run: Run, began: int, curves: Collection[str]) -> TrialRecord | None:
+    """A trial; None where its configuration is lost, or this version does not know it."""
+    content, tags = _mapping(client, run, "config.yaml"), run.data.tags
+    config = validate(RunConfig, content)[0] if content else None
+    if config is None:
+        return None
     return TrialRecord(
         number=number,
-        params={key: value for key, value in flatten(config).items() if _chosen(key, run)},
+        params={key: value for key, value in flatten(content).items() if _chosen(key, run)},
         config=config,
         state=_FINISHED[tags["state"]],
         reports=_reports(client, run, began, curves),

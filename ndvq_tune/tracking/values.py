@@ -32,7 +32,7 @@ def params_of(trial: TrialRecord) -> dict[str, str]:
 
 def config_of(trial: TrialRecord) -> str:
     """The whole configuration, as YAML."""
-    text: str = yaml.dump(dict(trial.config), Dumper=_DUMPER, sort_keys=False)
+    text: str = yaml.dump(trial.config.to_dict(), Dumper=_DUMPER, sort_keys=False)
     return text
 
 

@@ -2,7 +2,6 @@
 
 import gc
 import traceback
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -38,10 +37,9 @@ class Runs:
             self._forget()
             return ERROR, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"
 
-    def start(self, config: Mapping[str, Any], checkpoint: Files | None) -> None:
+    def start(self, run: RunConfig, checkpoint: Files | None) -> None:
         """Begin a run, from a checkpoint if one is given, also of one with samples of another size."""
         self._forget()
-        run = RunConfig.model_validate(config)
         training = Training(run, _dataset(run.data.model_dump_json()), self._device, self._rank, self._world_size)
         if checkpoint is not None:
             unpack(training, checkpoint)

@@ -7,7 +7,6 @@ checkpoint. Stopping a trial early is therefore a message, not a kill.
 
 import secrets
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener, wait
 from queue import SimpleQueue
@@ -20,6 +19,7 @@ from ray.train.torch import TorchTrainer, get_device
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
+from ndvq_tune.config import RunConfig
 from ndvq_tune.training.checkpoint import Files
 from ndvq_tune.training.group import GPU_MEMORY_SHARE, GroupSize, RunError, WorkerGroupError
 from ndvq_tune.training.loop import Report
@@ -43,9 +43,9 @@ class WorkerGroup:
         self._trainer = threading.Thread(target=self._fit, daemon=True)
         self._trainer.start()
 
-    def start(self, config: Mapping[str, Any], checkpoint: Files | None = None) -> None:
+    def start(self, run: RunConfig, checkpoint: Files | None = None) -> None:
         """Begin a run, from a checkpoint if one is given. The run before it, if any, is dropped."""
-        self._command("start", config, checkpoint)
+        self._command("start", run, checkpoint)
 
     def train(self) -> Report:
         """Train to the next report."""

@@ -8,7 +8,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from ndvq_tune.commands.refine import app
-from ndvq_tune.search.earlier.reading import Earlier, read_folder
+from ndvq_tune.search.earlier.reading import read_folder
 from ndvq_tune.search.earlier.warm_start import plan
 from ndvq_tune.search.space import SearchSpace
 from tests.search.earlier.earlier_examples import POINT, write_results
@@ -59,8 +59,8 @@ def test_a_line_for_each_change_and_the_command_that_runs_it(results: Path) -> N
 
 def test_the_refined_search_starts_from_the_best_of_the_old_one(results: Path) -> None:
     refine(results)
-    kept, trials = read_folder(results)
-    start = plan(SearchSpace.load(results / "refined.yaml"), [Earlier("small", kept.search, trials)])
+    _, earlier = read_folder(results)
+    start = plan(SearchSpace.load(results / "refined.yaml"), [earlier])
     assert {trial.number for trial in start.known} == {0, 1, 2, 3}
     assert start.first_points == ()
 

@@ -7,6 +7,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from ndvq_tune.commands import search as command
+from ndvq_tune.config import RunConfig
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
@@ -39,7 +40,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     def run_search(space, dataset, folder, console, address, known):
         searches.append((space, folder, address, known))
-        trial = TrialRecord(0, {}, space.complete({}).to_dict(), TrialState.COMPLETED, (report(),), checkpoint="x")
+        trial = TrialRecord(0, {}, space.complete({}), TrialState.COMPLETED, (report(),), checkpoint="x")
         return Outcome(SearchRecord(space.name, (trial,), (("recon_loss", "min"),)), True, "mlflow ui")
 
     monkeypatch.setattr(RUN_SEARCH, run_search)
@@ -269,7 +270,7 @@ def test_a_warm_start_from_nothing(space, begun, tmp_path):
 
 
 def outcome(*, finished: bool, **trial: object) -> Outcome:
-    record = TrialRecord(0, {}, {}, **trial)
+    record = TrialRecord(0, {}, RunConfig(), **trial)
     return Outcome(SearchRecord("small", (record,), (("recon_loss", "min"),)), finished, "mlflow ui")
 
 

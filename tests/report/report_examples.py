@@ -15,7 +15,7 @@ def make_trial(number: int = 0, metrics: dict[str, float] | None = None, **chang
     reports = () if metrics is None else ({"epoch": 1, "seconds": 5.0, **metrics},)
     fields: dict[str, Any] = {
         "params": {"model.n_codes": 256},
-        "config": RunConfig().to_dict(),
+        "config": RunConfig(),
         "state": TrialState.COMPLETED,
         "reports": reports,
         "checkpoint": f"checkpoints/trial-{number:04d}",

@@ -1,7 +1,7 @@
 """A lane without Tune and Ray: its worker group is scripted, or one worker in this process."""
 
 import json
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,13 @@ from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.data.scale import Scale
 from ndvq_tune.data.windows import SampleSet, Window
 from ndvq_tune.search.space.settings import SearchSettings
-from ndvq_tune.search.stages import stages
+from ndvq_tune.search.space.settings.stopping import CollapseRule
+from ndvq_tune.search.stages import Stage, stages
+from ndvq_tune.search.tune.messages import LaneReport, LaneTask
 from ndvq_tune.search.tune.trial import TrialActor
 from ndvq_tune.training import runs
-from ndvq_tune.training.group import RunError
-from tests.search.search_examples import report
+from ndvq_tune.training.group import GroupSize, RunError
+from tests.search.search_examples import merged, report
 
 RUN = RunConfig.model_validate(
     {
@@ -25,11 +27,16 @@ RUN = RunConfig.model_validate(
         "model": {"n_codes": 16, "embedding_dim": 4, "downsample": [1, 2, 2], "n_hiddens": 8, "n_res_layers": 1},
         "training": {"max_epochs": 4, "batch_size": 4},
     }
-).to_dict()
+)
+UNUSED = GroupSize(workers=0, cpus=1, gpus=0, cpus_reserved=1, storage="")
 
 
-def run_with(**model: Any) -> dict[str, Any]:
-    return {**RUN, "model": {**RUN["model"], **model}}
+def run_with(**model: Any) -> RunConfig:
+    return RunConfig.model_validate(merged(RUN.to_dict(), {"model": model}))
+
+
+def longer(max_epochs: int) -> RunConfig:
+    return RunConfig.model_validate(merged(RUN.to_dict(), {"training": {"max_epochs": max_epochs}}))
 
 
 class ScriptedGroup:
@@ -38,10 +45,9 @@ class ScriptedGroup:
     def __init__(self, *reports: dict[str, float]) -> None:
         self._reports = iter(reports)
         self.asked: list[str] = []
-        self.epoch, self.run = 0, {}
+        self.epoch, self.run = 0, RUN
 
-    def start(self, run: dict[str, Any], checkpoint: dict[str, bytes] | None) -> None:
-        RunConfig.model_validate(run)
+    def start(self, run: RunConfig, checkpoint: dict[str, bytes] | None) -> None:
         self.run, self.epoch = run, json.loads(checkpoint["config.json"])["epoch"] if checkpoint else 0
         self.asked.append("start" if checkpoint is None else f"start from {self.epoch}")
 
@@ -51,7 +57,7 @@ class ScriptedGroup:
         return {"fidelity": 1.0, **next(self._reports)}
 
     def save(self) -> dict[str, bytes]:
-        config = json.dumps({"format": 1, "epoch": self.epoch, "config": self.run})
+        config = json.dumps({"format": 1, "epoch": self.epoch, "config": self.run.to_dict()})
         return {"model.safetensors": b"", "config.json": config.encode(), "training.safetensors": b""}
 
     def restart_codes(self) -> bool:
@@ -75,21 +81,32 @@ class RealGroup:
         return command
 
 
-def actor_of(group: Any, run: dict[str, Any] = RUN, **config: Any) -> TrialActor:
+def task(
+    *some: Stage, rescue: CollapseRule | None = None, checkpoint: Path | None = None, run: RunConfig = RUN
+) -> dict[str, Any]:
+    """A trial as Tune gives it to a lane: these stages, or one of a run."""
+    return LaneTask(UNUSED, some or (Stage(0, run),), rescue, checkpoint).to_config()
+
+
+def actor_of(group: Any, *some: Stage, **changes: Any) -> TrialActor:
     """A lane with this group, without Tune."""
     actor = object.__new__(TrialActor)
     actor._group = group
-    actor.reset_config({"run": run, "checkpoint": None, **config})
+    actor.reset_config(task(*some, **changes))
     return actor
+
+
+def step(actor: TrialActor) -> LaneReport:
+    return LaneReport.of(actor.step())
 
 
 def dead(epochs: int, first: int = 1) -> list[dict[str, float]]:
     return [report(epoch, perplexity=1.0) for epoch in range(first, first + epochs)]
 
 
-def two_stages(run: dict[str, Any] = RUN, **fidelity: Any) -> list[dict[str, Any]]:
+def two_stages(run: RunConfig = RUN, **fidelity: Any) -> tuple[Stage, ...]:
     settings = SearchSettings.model_validate({"fidelity": {"resolution": [4, 8], "promote_after": [2]} | fidelity})
-    return [asdict(stage) for stage in stages(run, settings, 4)]
+    return stages(run, settings, 4)
 
 
 def open_in_memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:

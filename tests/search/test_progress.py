@@ -14,7 +14,7 @@ from tests.search.search_examples import report
 
 
 def trial(number: int = 0, *reports: dict[str, float], **changes: Any) -> TrialRecord:
-    return TrialRecord(number, {}, RunConfig().to_dict(), reports=reports, **changes)
+    return TrialRecord(number, {}, RunConfig(), reports=reports, **changes)
 
 
 LAST = report(5, 0.12345, psnr=21.987, perplexity=301.26, codebook_usage=0.756, bits_per_element=0.15625)

@@ -7,14 +7,14 @@ from ndvq_tune.config import ArrayData, ImageData, ModelConfig, RunConfig, Signa
 from ndvq_tune.model import build_model
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.fidelity import FidelitySettings
-from ndvq_tune.search.stages import fidelity_of, problems, stage_data, stages
+from ndvq_tune.search.stages import Stage, problems, stage_data, stages
 
 FULL = VideoData(clip_length=16, resolution=64)
 
 
-def run(max_epochs: int = 20, **data: Any) -> dict[str, Any]:
+def run(max_epochs: int = 20, **data: Any) -> RunConfig:
     changes = {"data": {**FULL.model_dump(), **data}, "training": {"max_epochs": max_epochs}}
-    return RunConfig.model_validate(changes).to_dict()
+    return RunConfig.model_validate(changes)
 
 
 def begins(max_epochs: int = 20, own_epochs: int | None = None, scheduler: str = "asha", **fidelity: Any) -> list[int]:
@@ -25,18 +25,18 @@ def begins(max_epochs: int = 20, own_epochs: int | None = None, scheduler: str =
 
 def test_without_small_samples_there_is_one_stage():
     (stage,) = stages(run(), SearchSettings(), 20)
-    assert (stage.after_epoch, stage.run) == (0, run())
+    assert stage == Stage(0, run(), fidelity=1.0)
 
 
 def test_each_stage_has_its_sizes_and_the_last_is_the_run_itself():
     settings = SearchSettings.model_validate({"fidelity": {"resolution": [16, 32, 64], "clip_length": [4, 8, 16]}})
     found = stages(run(), settings, 20)
-    sizes = [(stage.run["data"]["clip_length"], stage.run["data"]["resolution"]) for stage in found]
+    sizes = [(stage.run.data.clip_length, stage.run.data.resolution) for stage in found]
     assert sizes == [(4, 16), (8, 32), (16, 64)]
     assert found[-1].run == run()
     for stage in found:
-        assert {**stage.run, "data": None} == {**run(), "data": None}
-        RunConfig.model_validate(stage.run)
+        assert (stage.run.model, stage.run.training) == (run().model, run().training)
+        assert RunConfig.model_validate(stage.run.to_dict()) == stage.run
 
 
 def test_frames_are_scaled_down_with_the_resolution_so_that_they_show_the_same():
@@ -78,10 +78,10 @@ def test_a_shorter_trial_keeps_the_order_and_ends_with_full_samples(own_epochs, 
 
 
 def test_fidelity_is_the_share_of_elements():
-    assert fidelity_of(run(clip_length=8, resolution=32), run()) == 1 / 8
-    assert fidelity_of(run(), run()) == 1.0
-    array = RunConfig(data=ArrayData(axes="NCTHW"), model=ModelConfig(n_dims=3)).to_dict()
-    assert fidelity_of(array, array) == 1.0
+    settings = SearchSettings.model_validate({"fidelity": {"resolution": [32, 64], "clip_length": [8, 16]}})
+    assert [stage.fidelity for stage in stages(run(), settings, 20)] == [1 / 8, 1.0]
+    array = RunConfig(data=ArrayData(axes="NCTHW"), model=ModelConfig(n_dims=3))
+    assert [stage.fidelity for stage in stages(array, SearchSettings(), 20)] == [1.0]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def trial(number: int = 0, epochs: int = 0, **changes: Any) -> TrialRecord:
     record = TrialRecord(
         number,
         {"model.n_codes": 256, "model.downsample": [2, 4, 4], "training.learning_rate": 0.000312345678},
-        RunConfig().to_dict(),
+        RunConfig(),
         reports=tuple(report(epoch) for epoch in range(1, epochs + 1)),
         started=1000.0,
     )

@@ -33,30 +33,30 @@ def group(monkeypatch) -> Iterator[WorkerGroup]:
 
 
 def test_a_run_goes_on_from_its_state_with_samples_of_another_size(group):
-    group.start(config().to_dict())
+    group.start(config())
     assert [group.train()["epoch"], group.train()["epoch"]] == [1, 2]
     files = group.save()
     assert epoch_of(files) == 2
-    larger = config().to_dict()
-    larger["data"]["resolution"] = 16
-    group.start(larger, files)
+    larger = config().data.model_copy(update={"resolution": 16})
+    group.start(config().model_copy(update={"data": larger}), files)
     assert group.train()["epoch"] == 3
 
 
 @pytest.mark.parametrize(("kind", "possible"), [("ema", True), ("fsq", False)])
 def test_codes_are_restarted_on_command_if_there_are_any(group, kind, possible):
-    group.start(config({"quantizer": {"type": kind}}).to_dict())
+    group.start(config({"quantizer": {"type": kind}}))
     group.train()
     assert group.restart_codes() is possible
     assert group.train()["epoch"] == 2
 
 
 def test_an_error_of_the_run_leaves_the_group_fit_for_the_next(group):
+    impossible = config().model.model_copy(update={"n_codes": -1})
     with pytest.raises(RunError, match="n_codes"):
-        group.start({"model": {"n_codes": 0}})
+        group.start(config().model_copy(update={"model": impossible}))
     with pytest.raises(RunError):
         group.train()
-    group.start(config().to_dict())
+    group.start(config())
     assert group.train()["epoch"] == 1
 
 
@@ -68,7 +68,7 @@ def test_workers_that_cannot_start_are_told(monkeypatch):
     monkeypatch.setattr(workers.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
     group = WorkerGroup(SIZE)
     with pytest.raises(WorkerGroupError, match="no such node"):
-        group.start(config().to_dict())
+        group.start(config())
     group.close()
 
 

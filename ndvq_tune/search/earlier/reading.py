@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ndvq_tune.errors import ResultsError
+from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.judgement.pareto import crowding, front_ranks
 from ndvq_tune.problems import validate
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.engine.journal import record_of
+from ndvq_tune.search.engine.codec import has_begun, record_of
 from ndvq_tune.search.folder import JOURNAL, SPACE
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings import SearchSettings
@@ -29,11 +30,13 @@ class Earlier:
         name: Its name.
         search: How it searched; None where that is not known.
         trials: Its finished trials.
+        unreadable: How many more there are whose configuration is lost, or not one of this version.
     """
 
     name: str
     search: SearchSettings | None
     trials: tuple[TrialRecord, ...]
+    unreadable: int = 0
 
 
 def read(source: str, space: SearchSpace) -> tuple[Earlier, ...]:
@@ -48,14 +51,14 @@ def read(source: str, space: SearchSpace) -> tuple[Earlier, ...]:
         ConfigError: The folder's space is not one that this version can read.
         TrackingError: There is no such experiment, or MLflow cannot be read.
     """
-    found = _of_experiment(source, space) if source.startswith(MLFLOW) else (_of_folder(Path(source)),)
-    if not any(earlier.trials for earlier in found):
+    found = _of_experiment(source, space) if source.startswith(MLFLOW) else (read_folder(Path(source))[1],)
+    if not any(earlier.trials or earlier.unreadable for earlier in found):
         raise ResultsError(f"{source}: has no finished trials to start from")
     return found
 
 
-def read_folder(folder: Path) -> tuple[SearchSpace, tuple[TrialRecord, ...]]:
-    """The space and the finished trials of a results folder; also while a driver is at work in it.
+def read_folder(folder: Path) -> tuple[SearchSpace, Earlier]:
+    """The space and the search of a results folder; also while a driver is at work in it.
 
     Raises:
         ResultsError: The folder holds no search.
@@ -69,12 +72,19 @@ def read_folder(folder: Path) -> tuple[SearchSpace, tuple[TrialRecord, ...]]:
     space = SearchSpace.load(folder / SPACE)
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
-        studies = storage.get_all_studies()
-        trials = storage.get_all_trials(studies[0]._study_id, deepcopy=False) if studies else []
+        studies = [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
+        frozen = [trial for study in studies[:1] for trial in study.get_trials(deepcopy=False)]
     except (ValueError, KeyError, OSError) as error:
         raise ResultsError(f"{journal}: cannot be read: {error}") from None
-    # Optuna also keeps points that were never trained here: those have not started.
-    return space, tuple(record_of(t) for t in trials if t.state.is_finished() and "started" in t.user_attrs)
+    trials, unreadable = [], 0
+    for trial in frozen:
+        if not (trial.state.is_finished() and has_begun(trial)):
+            continue
+        try:
+            trials.append(record_of(trial))
+        except ConfigError:
+            unreadable += 1
+    return space, Earlier(space.name, space.search, tuple(trials), unreadable)
 
 
 def fronts(trials: Sequence[TrialRecord], search: SearchSettings) -> list[list[TrialRecord]]:
@@ -94,17 +104,14 @@ def fronts(trials: Sequence[TrialRecord], search: SearchSettings) -> list[list[T
     return good + [list(equal) for _, equal in groupby(broken, lambda trial: beyond[id(trial)])]
 
 
-def _of_folder(folder: Path) -> Earlier:
-    space, trials = read_folder(folder)
-    return Earlier(space.name, space.search, trials)
-
-
 def _of_experiment(source: str, space: SearchSpace) -> tuple[Earlier, ...]:
     from ndvq_tune.tracking.reading import stored_searches  # MLflow, which takes seconds to import
 
     curves = {space.search.objectives[0].metric, "fidelity"}
     return tuple(
-        Earlier(stored.name, validate(SearchSettings, stored.space.get("search", {}))[0], stored.trials)
+        Earlier(
+            stored.name, validate(SearchSettings, stored.space.get("search", {}))[0], stored.trials, stored.unreadable
+        )
         for stored in stored_searches(source.removeprefix(MLFLOW), space.tracking.uri, curves)
     )
 

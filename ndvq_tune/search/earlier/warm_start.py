@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.problems import validate
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, full_fidelity
 from ndvq_tune.search.earlier.reading import Earlier, fronts
 from ndvq_tune.search.space import SearchSpace
@@ -22,6 +21,7 @@ from ndvq_tune.yaml_file import flatten
 
 # How many files may be bad changes when data is refused, not what is in it.
 _SAME_SAMPLES = ("data.max_bad",)
+_UNREADABLE = "a configuration that this version cannot read"
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,7 @@ def plan(space: SearchSpace, earlier: Sequence[Earlier]) -> WarmStart:
     candidates: list[_Candidate] = []
     values = {parameter.key: _fitting(space, parameter) for parameter in space.searched}
     for search in earlier:
+        left_out.update({_UNREADABLE: search.unreadable} if search.unreadable else {})
         for trial in search.trials:
             if reason := _unusable(trial, space):
                 left_out[reason] += 1
@@ -102,8 +103,6 @@ def _unusable(trial: TrialRecord, space: SearchSpace) -> str | None:
         "repeats another trial": trial.role is Role.CONFIRM,
         f"no value of {', '.join(missing)}": bool(missing),
         "last measured on smaller samples": not full_fidelity(trial.metrics),
-        "a configuration that this version cannot read": not trial.config
-        or validate(RunConfig, trial.config)[0] is None,
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -111,7 +110,7 @@ def _unusable(trial: TrialRecord, space: SearchSpace) -> str | None:
 def _candidate(
     trial: TrialRecord, search: Earlier, space: SearchSpace, values: Mapping[str, Mapping[str, Any] | Range]
 ) -> _Candidate:
-    leaves = _leaves(RunConfig.model_validate(trial.config))
+    leaves = _leaves(trial.config)
     chosen: dict[str, Any] = {}
     outside, inactive = [], set()
     for parameter in space.searched:

@@ -1,4 +1,4 @@
-"""Optuna's side of a search: its journal, and how a trial is read from it."""
+"""The file that a search is kept in."""
 
 import json
 import os
@@ -8,34 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.storages.journal import BaseJournalBackend
-from optuna.trial import FrozenTrial
-from optuna.trial import TrialState as OptunaState
-
-from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 
 SECONDS_TO_DISK = 1.0
-
-STATES = {
-    OptunaState.COMPLETE: TrialState.COMPLETED,
-    OptunaState.PRUNED: TrialState.PRUNED,
-    OptunaState.FAIL: TrialState.FAILED,
-}
-OPTUNA_STATES = {ours: theirs for theirs, ours in STATES.items()}
-
-
-class FirstObjectiveStudy(optuna.Study):
-    """A study whose intermediate values measure the first objective, also where there are several.
-
-    Optuna's TPE ranks pruned trials by intermediate values, but asks for ``direction``, which a study with several
-    objectives refuses to have.
-    """
-
-    @property
-    def direction(self) -> optuna.study.StudyDirection:
-        """That of the first objective."""
-        return self.directions[0]
 
 
 class Journal(BaseJournalBackend):
@@ -65,29 +40,6 @@ class Journal(BaseJournalBackend):
         """The entries that have not been read yet, which are those from that number on."""
         while self._unread:
             yield json.loads(self._unread.popleft())
-
-
-def record_of(frozen: FrozenTrial) -> TrialRecord:
-    """A trial as the journal has it."""
-    attributes = frozen.user_attrs
-    reason, checkpoint = attributes.get("stop_reason"), attributes.get("checkpoint", {})
-    origin = attributes.get("origin", {})
-    return TrialRecord(
-        number=frozen.number,
-        params=attributes["params"],
-        config=attributes["config"],
-        state=STATES.get(frozen.state, TrialState.RUNNING),
-        reports=tuple(value for key, value in sorted(attributes.items()) if key.startswith("report:") and value),
-        stop_reason=StopReason(reason) if reason else None,
-        error=attributes.get("error"),
-        checkpoint=checkpoint.get("folder"),
-        checkpoint_epoch=checkpoint.get("epoch", 0),
-        started=attributes["started"],
-        ended=attributes.get("ended"),
-        role=Role(origin.get("role", Role.SEARCH)),
-        parent=origin.get("parent"),
-        rescues=tuple(Rescue(*rescue) for rescue in attributes.get("rescues", ())),
-    )
 
 
 def drop_torn_line(journal: Path) -> None:

@@ -115,9 +115,9 @@ class Proposals:
         confirm = self._space.search.confirm
         if confirm is None:
             return None
-        done = {(r.parent, r.config["training"]["seed"]) for r in self._study.records if r.role is Role.CONFIRM}
+        done = {(r.parent, r.config.training.seed) for r in self._study.records if r.role is Role.CONFIRM}
         for number, original in product(range(1, confirm.seeds + 1), self._to_confirm(confirm.top)):
-            seed = original.config["training"]["seed"] + number
+            seed = original.config.training.seed + number
             if (original.number, seed) not in done:
                 draft = self._study.propose(original.params)
                 return self._study.begin(_with_seed(draft, seed), role=Role.CONFIRM, parent=original)

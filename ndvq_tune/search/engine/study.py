@@ -20,13 +20,9 @@ from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.search.engine.journal import (
-    OPTUNA_STATES,
-    FirstObjectiveStudy,
-    Journal,
-    drop_torn_line,
-    record_of,
-)
+from ndvq_tune.search.engine.codec import OPTUNA_STATES, attributes_of, changed, has_begun, record_of
+from ndvq_tune.search.engine.journal import Journal, drop_torn_line
+from ndvq_tune.search.engine.optuna_internals import FirstObjectiveStudy, running_trial, set_intermediate_value
 from ndvq_tune.search.engine.optuna_space import optuna_distribution, suggest
 from ndvq_tune.search.engine.samplers import sampler, startup_sampler
 from ndvq_tune.search.folder import JOURNAL
@@ -65,7 +61,7 @@ class Study:
 
     def __init__(self, space: SearchSpace, storage: BaseStorage, clock: Callable[[], float] | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space, self._storage, self._clock = space, storage, clock or time.monotonic
+        self._space, self._clock = space, clock or time.monotonic
         optuna.create_study(
             storage=storage,
             study_name=space.name,
@@ -76,6 +72,7 @@ class Study:
         self._distributions = {parameter.key: parameter.distribution for parameter in space.searched}
         self._live: dict[int, optuna.Trial] = {}
         self._records: dict[int, TrialRecord] = {}
+        self._written: dict[int, Mapping[str, Any]] = {}  # the attributes of each, as the journal has them
         self._roles: Counter[Role] = Counter()
         self._rejected: Counter[str] = Counter()
         self._known: list[Mapping[str, Any]] = []
@@ -170,17 +167,15 @@ class Study:
         trial = draft.trial
         for name, violation in (constraints or {}).items():
             trial.set_constraint(name, violation)
-        record = TrialRecord(trial.number, draft.params, draft.config.to_dict(), started=time.time(), role=role)
+        record = TrialRecord(trial.number, draft.params, draft.config, started=time.time(), role=role)
         if parent is not None:
             record = replace(record, parent=parent.number)
-            trial.set_user_attr("origin", {"role": role, "parent": parent.number})
-        trial.set_user_attr("params", dict(record.params))
-        trial.set_user_attr("config", record.config)
-        trial.set_user_attr("started", record.started)  # last: a trial without it never began
+        if parent is not None and role is Role.EXPLOIT:
+            inherited = {name: getattr(parent, name) for name in ("checkpoint", "checkpoint_epoch", "rescues")}
+            record = replace(record, **inherited)
         self._live[trial.number] = trial
-        self._records[trial.number] = record
         self._roles[role] += 1
-        return self._inherit(record, parent) if parent and role is Role.EXPLOIT else record
+        return self._write(record)
 
     def reject(self, draft: Draft, constraints: Mapping[str, float], broken: Sequence[str]) -> None:
         """Tell Optuna that a point is infeasible, or was tried before, without a trial.
@@ -224,32 +219,26 @@ class Study:
 
     def report(self, number: int, metrics: Mapping[str, float]) -> TrialRecord:
         """Add a trial's report; one for an epoch that it had reported before replaces that."""
-        trial = self._live[number]
-        epoch = int(metrics["epoch"])
+        record, epoch = self._records[number], int(metrics["epoch"])
         report = {**metrics, "seconds": round(self.seconds, 3)}
-        trial.set_user_attr(f"report:{epoch:06d}", report)
-        # Trial.report refuses studies with several objectives; the storage itself does not mind.
-        self._storage.set_trial_intermediate_value(
-            trial._trial_id, epoch, float(report[self._space.search.objectives[0].metric])
-        )
-        reports = self._records[number].reports
-        earlier = tuple(old for old in reports if old["epoch"] < epoch)
-        for old in reports:
-            if old["epoch"] > epoch:  # the trial went back to an old checkpoint; Optuna cannot delete
-                trial.set_user_attr(f"report:{int(old['epoch']):06d}", None)
-        return self._update(number, reports=(*earlier, report))
+        # All of a later epoch are gone with it: the trial went back to an old checkpoint.
+        earlier = tuple(old for old in record.reports if old["epoch"] < epoch)
+        record = self._write(replace(record, reports=(*earlier, report)))
+        first = self._space.search.objectives[0].metric
+        set_intermediate_value(self._study, self._live[number], epoch, float(report[first]))
+        return record
 
     def rescue(self, number: int, rescue: Rescue) -> TrialRecord:
         """Note that something was done to keep a trial's codebook alive."""
-        rescues = (*(old for old in self._records[number].rescues if old.epoch < rescue.epoch), rescue)
-        self._live[number].set_user_attr("rescues", [[old.epoch, old.action] for old in rescues])
-        return self._update(number, rescues=rescues)
+        record = self._records[number]
+        earlier = (old for old in record.rescues if old.epoch < rescue.epoch)
+        return self._write(replace(record, rescues=(*earlier, rescue)))
 
     def checkpoint(self, number: int, folder: str, epoch: int | None = None) -> TrialRecord:
         """Note a trial's complete checkpoint, relative to the results folder; of its last report if not said."""
-        epoch = int(self._records[number].metrics["epoch"]) if epoch is None else epoch
-        self._live[number].set_user_attr("checkpoint", {"folder": folder, "epoch": epoch})
-        return self._update(number, checkpoint=folder, checkpoint_epoch=epoch)
+        record = self._records[number]
+        epoch = int(record.metrics["epoch"]) if epoch is None else epoch
+        return self._write(replace(record, checkpoint=folder, checkpoint_epoch=epoch))
 
     def finish(
         self, number: int, state: TrialState, reason: StopReason | None = None, error: str | None = None
@@ -258,12 +247,9 @@ class Study:
         objectives = (objective.metric for objective in self._space.search.objectives)
         if state is TrialState.COMPLETED and not self._records[number].finite(*objectives):
             state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
-        trial, ended = self._live.pop(number), time.time()
-        for name, value in (("stop_reason", reason), ("error", error), ("ended", ended)):
-            if value is not None:
-                trial.set_user_attr(name, value)
-        record = self._update(number, state=state, stop_reason=reason, error=error, ended=ended)
-        self._tell(trial, record)
+        record = self._records[number]
+        record = self._write(replace(record, state=state, stop_reason=reason, error=error, ended=time.time()))
+        self._tell(self._live.pop(number), record)
         return record
 
     def close(self) -> None:
@@ -288,14 +274,6 @@ class Study:
             ended_by=ended_by,
         )
 
-    def _inherit(self, heir: TrialRecord, parent: TrialRecord) -> TrialRecord:
-        """Let a trial begin with another one's checkpoint, and with what was done to rescue it."""
-        if parent.checkpoint:
-            self.checkpoint(heir.number, parent.checkpoint, parent.checkpoint_epoch)
-        for rescue in parent.rescues:
-            self.rescue(heir.number, rescue)
-        return self._records[heir.number]
-
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
         known = trial.constraints
         for name, violation in self._violations(record).items():
@@ -315,9 +293,13 @@ class Study:
             if record.finite(constraint.metric)
         }
 
-    def _update(self, number: int, **changes: Any) -> TrialRecord:
-        self._records[number] = replace(self._records[number], **changes)
-        return self._records[number]
+    def _write(self, record: TrialRecord) -> TrialRecord:
+        """Put what is new of a trial into the journal."""
+        attributes, number = attributes_of(record), record.number
+        for name, value in changed(self._written.get(number, {}), attributes).items():
+            self._live[number].set_user_attr(name, value)
+        self._written[number], self._records[number] = attributes, record
+        return record
 
     def _load(self, frozen: FrozenTrial) -> None:
         attributes = frozen.user_attrs
@@ -328,11 +310,12 @@ class Study:
             return
         if frozen.state is OptunaState.WAITING:
             return
-        if "started" not in attributes:
+        if not has_begun(frozen):
             # The driver was killed between Optuna's ask and our note of it: the trial never began.
             self._study.tell(frozen.number, state=OptunaState.FAIL, skip_if_finished=True)
             return
         self._records[frozen.number] = record = record_of(frozen)
         self._roles[record.role] += 1
         if not frozen.state.is_finished():
-            self._live[frozen.number] = optuna.Trial(self._study, frozen._trial_id)
+            self._written[frozen.number] = attributes_of(record)
+            self._live[frozen.number] = running_trial(self._study, frozen)

@@ -36,6 +36,6 @@ def verdict_of_rules(record: TrialRecord, settings: StopSettings) -> Verdict | N
         reason = stop_reason(record.reports, settings, record.rescues)
     if reason:
         return Verdict(TrialState.PRUNED, reason)
-    if record.metrics["epoch"] >= record.config["training"]["max_epochs"]:
+    if record.metrics["epoch"] >= record.config.training.max_epochs:
         return Verdict(TrialState.COMPLETED)
     return None

@@ -12,6 +12,7 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import TrialRecord, number_of
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.progress import Progress
+from ndvq_tune.search.tune.messages import LaneReport
 from ndvq_tune.search.tune.scheduler import EngineScheduler, why_lost
 from ndvq_tune.search.tune.searcher import final_result
 from ndvq_tune.tracking.mlflow import MlflowTracker
@@ -67,8 +68,8 @@ class SearchCallback(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """A trial has reported."""
-        if "rescue" in result:
-            self._progress.note(f"{trial.trial_id}: its codebook has collapsed; rescue: {result['rescue']}")
+        if (rescue := LaneReport.of(result).rescue) is not None:
+            self._progress.note(f"{trial.trial_id}: its codebook has collapsed; rescue: {rescue}")
         precision = precision_note(self._show(trial))
         if precision and not self._precision_told:
             self._progress.note(precision)
@@ -119,7 +120,7 @@ class SearchCallback(tune.Callback):
 def precision_note(record: TrialRecord) -> str | None:
     """What to say of a trial that was to train in bf16 and does so in part, or not at all."""
     share = record.metrics.get("bf16_layers", 1.0)
-    if record.config["training"]["precision"] != "bf16" or share == 1:
+    if record.config.training.precision != "bf16" or share == 1:
         return None
     in_fp32 = f"{1 - share:.0%} of its layers train" if share else "it trains"
     why = "gives wrong results for them" if share else "has no instructions for it"

@@ -8,10 +8,10 @@ from ray.tune import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import TrialState, number_of
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.verdict import Decision
+from ndvq_tune.search.tune.messages import LaneReport
 
 _IN_TUNE = {
     Decision.CONTINUE: TrialScheduler.CONTINUE,
@@ -35,12 +35,12 @@ class EngineScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Note a report, or an error, and decide."""
-        number = number_of(trial.trial_id)
-        if "error" in result:
-            self._engine.fail(number, result["error"])
+        number, report = number_of(trial.trial_id), LaneReport.of(result)
+        if report.error is not None:
+            self._engine.fail(number, report.error)
             self._failed.append((tune_controller, trial))
             return str(TrialScheduler.STOP)
-        decision = self._engine.report(number, own_metrics(result), result.get("rescue"))
+        decision = self._engine.report(number, report.metrics, report.rescue)
         return str(_IN_TUNE[decision])
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -70,11 +70,6 @@ class EngineScheduler(FIFOScheduler):
             trial.handle_error(TuneError(verdict.error))
             tune_controller._set_trial_status(trial, Trial.ERROR)
         self._failed.clear()
-
-
-def own_metrics(result: dict[str, Any]) -> dict[str, float]:
-    """The report inside a Tune result."""
-    return {name: float(result[name]) for name in ("epoch", *METRICS) if name in result}
 
 
 def why_lost(trial: Trial) -> str:

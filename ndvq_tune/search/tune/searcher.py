@@ -2,7 +2,6 @@
 
 import shutil
 from collections import deque
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from ndvq_tune.search.folder import RAY
 from ndvq_tune.search.resources.lanes import LanePlan
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.stages import stages
+from ndvq_tune.search.tune.messages import LaneTask
 
 INHERITED = "inherited"
 
@@ -75,17 +75,9 @@ class EngineSearch(SearchAlgorithm):
 
     def _trial(self, record: TrialRecord) -> Trial:
         spec = self._experiment.spec
-        search = self._space.search
-        collapse = search.stop.collapse
         trial = Trial(
             spec["run"],
-            config={
-                "run": dict(record.config),
-                "stages": [asdict(stage) for stage in stages(record.config, search, self._space.max_epochs)],
-                "collapse": collapse.model_dump() if collapse and record.role is not Role.CONFIRM else None,
-                "group": asdict(self._plan.group),
-                "checkpoint": str(self._folder / record.checkpoint) if record.checkpoint else None,
-            },
+            config=self._task(record).to_config(),
             trial_id=record.name,
             evaluated_params=dict(record.params),
             placement_group_factory=PlacementGroupFactory([self._plan.trial_resources]),
@@ -99,6 +91,16 @@ class EngineSearch(SearchAlgorithm):
             trial.set_status(Trial.ERROR if record.state is TrialState.FAILED else Trial.TERMINATED)
             trial.run_metadata.last_result = final_result(record)
         return trial
+
+    def _task(self, record: TrialRecord) -> LaneTask:
+        collapse = self._space.search.stop.collapse
+        rescued = collapse is not None and collapse.on_collapse != "stop" and record.role is not Role.CONFIRM
+        return LaneTask(
+            self._plan.group,
+            stages(record.config, self._space.search, self._space.max_epochs),
+            collapse if rescued else None,
+            self._folder / record.checkpoint if record.checkpoint else None,
+        )
 
 
 def final_result(record: TrialRecord) -> dict[str, Any]:

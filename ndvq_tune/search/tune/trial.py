@@ -1,20 +1,19 @@
 """One lane as Ray Tune sees it: a trainable that is reused from trial to trial."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.tune.result import SHOULD_CHECKPOINT
 
+from ndvq_tune.config import ModelConfig
 from ndvq_tune.records import Rescue
 from ndvq_tune.search.engine.stopping import IMPOSSIBLE, needs_rescue
-from ndvq_tune.search.space.settings.stopping import CollapseRule
-from ndvq_tune.search.stages import Stage, fidelity_of
+from ndvq_tune.search.stages import Stage
 from ndvq_tune.search.tune.history import History
+from ndvq_tune.search.tune.messages import LaneReport, LaneTask
 from ndvq_tune.training.checkpoint import Files, epoch_of, read, write
-from ndvq_tune.training.group import GroupSize, RunError
+from ndvq_tune.training.group import RunError
 from ndvq_tune.training.loop import Report
 from ndvq_tune.training.workers import WorkerGroup
 
@@ -24,49 +23,43 @@ BETA_DIVISOR = 4
 class TrialActor(tune.Trainable):
     """Hands Tune's commands to a worker group that lives as long as the lane.
 
-    The configuration of a trial holds ``run`` (a complete run configuration), ``group`` (a ``GroupSize``),
-    ``checkpoint`` (a folder to go on from, or ``None``), ``stages`` (the fields of each ``Stage``; one of ``run`` if
-    not given) and ``collapse`` (the fields of a ``CollapseRule``, or ``None``).
-
-    A result is a report. It has ``rescue`` beside it if something was done after it to bring the codebook back to
-    life: ``restart_codes``, ``lower_beta``, or ``impossible`` where that would change nothing. It is ``error`` alone
-    if the run raised one.
+    It takes a ``LaneTask`` for each trial, and gives a ``LaneReport`` for each epoch.
     """
 
     _group: WorkerGroup
-    _stages: list[Stage]
-    _rule: CollapseRule | None
+    _task: LaneTask
     _history: History
     _epoch: int
     _stage: Stage | None
-    _fidelity: float
     _checkpoint: Files | None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Start the lane; called once in its life."""
-        self._group = WorkerGroup(GroupSize(**config["group"]))
-        self._begin(config)
+        task = LaneTask.of(config)
+        self._group = WorkerGroup(task.group)
+        self._begin(task)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next trial."""
-        self._begin(new_config)
+        self._begin(LaneTask.of(new_config))
         return True
 
     def step(self) -> dict[str, Any]:
         """Train to the next report. An error of the run is a report too: the lane is fit for the next trial."""
         try:
-            self._enter_stage()
-            report = {**self._group.train(), "fidelity": self._fidelity}
-            self._epoch = int(report["epoch"])
-            rescue = self._rescued(report)
+            stage = self._enter_stage()
+            metrics = {name: float(value) for name, value in self._group.train().items()}
+            metrics["fidelity"] = stage.fidelity
+            self._epoch = int(metrics["epoch"])
+            report = LaneReport(metrics, rescue=self._rescued(metrics))
         except RunError as error:
-            return {"error": str(error)}
-        return {**report, **rescue, SHOULD_CHECKPOINT: math.isfinite(report["recon_loss"])}
+            return LaneReport({}, error=str(error)).to_result()
+        return report.to_result(checkpoint=math.isfinite(metrics["recon_loss"]))
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the run's state."""
         write(Path(checkpoint_dir), self._group.save())
-        if self._rule is not None:
+        if self._task.rescue is not None:
             self._history.write(Path(checkpoint_dir))
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
@@ -79,50 +72,46 @@ class TrialActor(tune.Trainable):
         """End the lane."""
         self._group.close()
 
-    def _begin(self, config: dict[str, Any]) -> None:
-        stages = config.get("stages") or [{"after_epoch": 0, "run": config["run"]}]
-        self._stages = [Stage(**stage) for stage in stages]
-        self._rule = CollapseRule(**config["collapse"]) if config.get("collapse") else None
-        if self._rule is not None and self._rule.on_collapse == "stop":
-            self._rule = None
-        self._checkpoint, self._history = None, History()
+    def _begin(self, task: LaneTask) -> None:
+        self._task, self._checkpoint, self._history = task, None, History()
         self._epoch, self._stage = 0, None
-        if config["checkpoint"]:
-            self.load_checkpoint(config["checkpoint"])
+        if task.checkpoint is not None:
+            self.load_checkpoint(str(task.checkpoint))
 
-    def _enter_stage(self) -> None:
+    def _enter_stage(self) -> Stage:
         """Start the stage of the next epoch, unless it is the one that runs."""
-        stage = max((stage for stage in self._stages if stage.after_epoch <= self._epoch), key=lambda s: s.after_epoch)
+        stage = [stage for stage in self._task.stages if stage.after_epoch <= self._epoch][-1]
         if stage is not self._stage:
             self._start(stage, self._checkpoint if self._stage is None else self._group.save())
+        return stage
 
     def _start(self, stage: Stage, checkpoint: Files | None) -> None:
-        model = stage.run["model"]
-        beta = model["codebook_beta"] / BETA_DIVISOR ** self._history.count("lower_beta")
-        self._group.start({**stage.run, "model": {**model, "codebook_beta": beta}}, checkpoint)
+        beta = stage.run.model.codebook_beta / BETA_DIVISOR ** self._history.count("lower_beta")
+        model = stage.run.model.model_copy(update={"codebook_beta": beta})
+        self._group.start(stage.run.model_copy(update={"model": model}), checkpoint)
         self._stage, self._checkpoint = stage, None
-        self._fidelity = fidelity_of(stage.run, self._stages[-1].run)
 
-    def _rescued(self, report: Report) -> dict[str, str]:
+    def _rescued(self, report: Report) -> str | None:
         """Bring the codebook back to life if it is time, and there are epochs left for it."""
-        if self._rule is None:
-            return {}
+        rule = self._task.rescue
+        if rule is None:
+            return None
         self._history.reports.append(report)
-        last = self._epoch >= self._stages[-1].run["training"]["max_epochs"]
-        if last or not needs_rescue(self._history.reports, self._rule, self._history.rescues):
-            return {}
-        return {"rescue": self._rescue(self._rule.on_collapse)}
+        last = self._epoch >= self._task.stages[-1].run.training.max_epochs
+        if last or not needs_rescue(self._history.reports, rule, self._history.rescues):
+            return None
+        return self._rescue(rule.on_collapse)
 
     def _rescue(self, action: str) -> str:
         """What was done."""
         assert self._stage is not None
         restart = action == "restart_codes"
-        possible = self._group.restart_codes() if restart else _has_beta(self._stage.run["model"])
+        possible = self._group.restart_codes() if restart else _has_beta(self._stage.run.model)
         self._history.rescues.append(Rescue(self._epoch, action if possible else IMPOSSIBLE))
         if possible and not restart:
             self._start(self._stage, self._group.save())
         return self._history.rescues[-1].action
 
 
-def _has_beta(model: Mapping[str, Any]) -> bool:
-    return bool(model["codebook_beta"]) and model["quantizer"]["type"] != "fsq"
+def _has_beta(model: ModelConfig) -> bool:
+    return bool(model.codebook_beta) and model.quantizer.type != "fsq"

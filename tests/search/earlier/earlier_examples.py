@@ -35,7 +35,7 @@ def trial_of(
     return TrialRecord(
         number=number,
         params=params,
-        config=space.complete(params).to_dict(),
+        config=space.complete(params),
         **{"state": TrialState.COMPLETED, "reports": reports} | changes,
     )
 

@@ -35,7 +35,7 @@ def test_a_results_folder_is_read_and_left_as_it_is(results: Path) -> None:
     assert earlier.search == space_of().search
     assert [trial.params["model.n_codes"] for trial in earlier.trials] == [16, 64]
     assert [trial.metrics["recon_loss"] for trial in earlier.trials] == [0.5, 0.25]
-    assert earlier.trials[0].config == space_of().complete(POINT).to_dict()
+    assert earlier.trials[0].config == space_of().complete(POINT)
     assert contents(results) == before
 
 
@@ -45,14 +45,14 @@ def test_only_finished_trials_of_the_search_itself_are_read(results: Path) -> No
     study.enqueue(POINT)
     study.begin(study.propose())  # is running
     study.reject(study.propose(), {"memory": 0.5}, ["memory"])
-    assert [trial.number for trial in read_folder(results)[1]] == [0, 1]
+    assert [trial.number for trial in read_folder(results)[1].trials] == [0, 1]
 
 
 def test_a_torn_last_line_does_no_harm(results: Path) -> None:
     with (results / JOURNAL).open("ab") as journal:
         journal.write(b'{"op_code": 5, "wor')
     before = contents(results)
-    assert len(read_folder(results)[1]) == 2
+    assert len(read_folder(results)[1].trials) == 2
     assert contents(results) == before
 
 
@@ -136,7 +136,15 @@ def test_records_tell_how_trials_ended(tmp_path: Path) -> None:
     record = study.begin(study.propose())
     study.report(record.number, report(1))
     study.finish(record.number, TrialState.FAILED, error="boom")
-    assert [(t.state, t.error) for t in read_folder(tmp_path)[1]] == [
+    assert [(t.state, t.error) for t in read_folder(tmp_path)[1].trials] == [
         (TrialState.COMPLETED, None),
         (TrialState.FAILED, "boom"),
     ]
+
+
+def test_a_trial_with_a_setting_of_another_version_is_counted_and_the_rest_is_read(results: Path) -> None:
+    journal = results / JOURNAL
+    begins, ends = journal.read_text().split('"n_codes":16', 1)  # the configuration of the first trial
+    journal.write_text(f'{begins}"n_coads":16{ends}')
+    earlier = read_folder(results)[1]
+    assert ([trial.number for trial in earlier.trials], earlier.unreadable) == ([1], 1)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ndvq_tune.config import RunConfig
 from ndvq_tune.judgement.ranking import pareto
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.ending import reached, stalled
@@ -13,7 +14,7 @@ from tests.search.search_examples import TWO_OBJECTIVES, report
 
 def trial(number: int, *, state: TrialState = TrialState.COMPLETED, **metrics: float) -> TrialRecord:
     reports = (report(1, **metrics),) if metrics else ()
-    return TrialRecord(number, {}, {}, state, reports, checkpoint="checkpoint", ended=1000.0 + number)
+    return TrialRecord(number, {}, RunConfig(), state, reports, checkpoint="checkpoint", ended=1000.0 + number)
 
 
 def settings(**changes) -> SearchSettings:

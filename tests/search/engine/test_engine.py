@@ -313,7 +313,7 @@ def test_the_best_are_repeated_in_full_with_other_seeds_at_the_end(open_study):
     assert session.engine.expected == 11
     repeated = session.run_all(0.25)
     records = [session.study.record(number) for number in repeated]
-    assert [(record.parent, record.config["training"]["seed"]) for record in records] == [
+    assert [(record.parent, record.config.training.seed) for record in records] == [
         (1, 1), (3, 1), (1, 2), (3, 2), (1, 3), (3, 3),
     ]  # fmt: skip
     assert all(record.role is Role.CONFIRM and record.state is TrialState.COMPLETED for record in records)

@@ -1,11 +1,12 @@
 import pytest
 
+from ndvq_tune.config import RunConfig
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.tune.callback import precision_note
 
 
 def trial(precision: str, **metrics: float) -> TrialRecord:
-    config = {"training": {"precision": precision}}
+    config = RunConfig.model_validate({"training": {"precision": precision}})
     return TrialRecord(7, {}, config, reports=({"epoch": 1.0, **metrics},))
 
 

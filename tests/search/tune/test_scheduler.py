@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.tune.experiment import Trial
@@ -6,7 +7,8 @@ from ray.tune.schedulers import TrialScheduler
 
 from ndvq_tune.records import Rescue, TrialState
 from ndvq_tune.search.engine.engine import Engine
-from ndvq_tune.search.tune.scheduler import EngineScheduler, own_metrics
+from ndvq_tune.search.tune.messages import LaneReport
+from ndvq_tune.search.tune.scheduler import EngineScheduler
 from tests.search.search_examples import report, space_of
 
 SPACE = space_of(search={"scheduler": {"type": "none"}, "stop": {"plateau": None}})
@@ -32,9 +34,10 @@ class Tune:
         self.told.append((trial.trial_id, status))
 
 
-def result(**values) -> dict:
+def result(metrics: dict[str, float] | None = None, **values: str) -> dict[str, Any]:
     """Tune's result: a report among much else."""
-    return {"trial_id": "trial-0000", "training_iteration": 1, "time_total_s": 3.0, "done": False, **values}
+    of_tune = {"trial_id": "trial-0000", "training_iteration": 1, "time_total_s": 3.0, "done": False}
+    return of_tune | LaneReport(metrics or {}, **values).to_result()
 
 
 @pytest.fixture
@@ -42,24 +45,20 @@ def engine(open_study) -> Engine:
     return Engine(open_study(SPACE), SPACE)
 
 
-def test_own_metrics_are_floats_and_what_is_not_reported_is_left_out():
-    assert own_metrics({"epoch": 2, "psnr": 3, "done": True, "config": {}}) == {"epoch": 2.0, "psnr": 3.0}
-
-
 def test_reports_go_to_the_engine_and_its_decisions_to_tune(engine):
     scheduler, tune = EngineScheduler(engine, 1), Tune()
     trial = tune.add(engine.next_trial().number, Trial.RUNNING)
-    assert scheduler.on_trial_result(tune, trial, result(**report(1))) == TrialScheduler.CONTINUE
-    assert scheduler.on_trial_result(tune, trial, result(**report(9))) == TrialScheduler.STOP
+    assert scheduler.on_trial_result(tune, trial, result(report(1))) == TrialScheduler.CONTINUE
+    assert scheduler.on_trial_result(tune, trial, result(report(9))) == TrialScheduler.STOP
     assert engine.verdict(0).state is TrialState.COMPLETED
 
 
 def test_a_rescue_in_a_report_is_kept(engine):
     scheduler, tune = EngineScheduler(engine, 1), Tune()
     trial = tune.add(engine.next_trial().number, Trial.RUNNING)
-    scheduler.on_trial_result(tune, trial, result(**report(1), rescue="lower_beta"))
+    scheduler.on_trial_result(tune, trial, result(report(1), rescue="lower_beta"))
     for epoch in range(2, 10):
-        scheduler.on_trial_result(tune, trial, result(**report(epoch)))
+        scheduler.on_trial_result(tune, trial, result(report(epoch)))
     assert engine.finish(0).rescues == (Rescue(1, "lower_beta"),)
 
 
@@ -92,7 +91,7 @@ def test_of_a_population_the_one_that_came_least_far_goes_on_where_a_lane_is_fre
         trial = tune.add(engine.next_trial().number, Trial.RUNNING)
         decisions = []
         for epoch in epochs:
-            decisions.append(scheduler.on_trial_result(tune, trial, result(**report(epoch))))
+            decisions.append(scheduler.on_trial_result(tune, trial, result(report(epoch))))
             if decisions[-1] == TrialScheduler.PAUSE and epoch != epochs[-1]:
                 engine.resume(number)
         assert decisions[:2] == [TrialScheduler.CONTINUE, TrialScheduler.PAUSE]
@@ -103,7 +102,7 @@ def test_of_a_population_the_one_that_came_least_far_goes_on_where_a_lane_is_fre
     assert scheduler.choose_trial_to_run(tune) is third
     third.status = Trial.RUNNING
     assert scheduler.choose_trial_to_run(tune) is None  # the only lane has the third
-    scheduler.on_trial_result(tune, third, result(**report(2)))
+    scheduler.on_trial_result(tune, third, result(report(2)))
     third.status = Trial.PAUSED
     assert scheduler.choose_trial_to_run(tune) is tune.trials[1]
     assert engine.busy == 1

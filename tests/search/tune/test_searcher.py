@@ -1,5 +1,4 @@
 import math
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +12,8 @@ from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.resources.lanes import plan_lanes
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.stages import Stage
+from ndvq_tune.search.tune.messages import LaneTask
 from ndvq_tune.search.tune.searcher import EngineSearch, final_result
 from tests.search.search_examples import begin, report, space_of
 
@@ -100,14 +101,13 @@ def test_tune_gets_each_trial_as_the_study_knows_it(open_study):
         "trial-0004": Trial.ERROR,
         "trial-0005": Trial.PENDING,
     }
-    assert trials["trial-0001"].config == {
-        "run": study.record(1).config,
-        "stages": [{"after_epoch": 0, "run": study.record(1).config}],
-        "collapse": space_of().search.stop.collapse.model_dump(),
-        "group": asdict(search._plan.group),
-        "checkpoint": str(FOLDER / "ray/trial-0001/checkpoint_000000"),
-    }
-    assert trials["trial-0000"].config["checkpoint"] is None
+    assert LaneTask.of(trials["trial-0001"].config) == LaneTask(
+        search._plan.group,
+        (Stage(0, study.record(1).config),),
+        rescue=None,
+        checkpoint=FOLDER / "ray/trial-0001/checkpoint_000000",
+    )
+    assert LaneTask.of(trials["trial-0000"].config).checkpoint is None
     assert trials["trial-0000"].evaluated_params == study.record(0).params
     assert trials["trial-0003"].last_result["stop_reason"] == "plateau"
     assert trials["trial-0003"].last_result["recon_loss"] == pytest.approx(0.3)
@@ -171,7 +171,18 @@ def test_an_heir_begins_with_a_checkpoint_of_its_own(open_study, tmp_path):
     search = searcher(study, lanes=3, folder=tmp_path)
     heir = {trial.trial_id: trial for trial in iter(search.next_trial, None)}["trial-0001"]
     own = tmp_path / "ray" / "trial-0001" / "inherited"
-    assert heir.config["checkpoint"] == str(own)
+    assert LaneTask.of(heir.config).checkpoint == own
     assert (own / "model.safetensors").read_bytes() == b"weights"
     kept = open_study(space).record(1)
     assert (kept.checkpoint, kept.checkpoint_epoch, kept.parent) == ("ray/trial-0001/inherited", 4, 0)
+
+
+@pytest.mark.parametrize(("action", "told"), [("stop", False), ("restart_codes", True)])
+def test_a_lane_is_told_to_rescue_where_the_space_says_so_but_no_repetition(open_study, action, told):
+    space = space_of(search={"stop": {"collapse": {"on_collapse": action}}})
+    study = open_study(space)
+    first = begin(study)
+    study.begin(study.propose(first.params), role=Role.CONFIRM, parent=first)
+    search = searcher(study, lanes=2, space=space)
+    rules = [LaneTask.of(trial.config).rescue for trial in iter(search.next_trial, None)]
+    assert rules == [space.search.stop.collapse if told else None, None]

@@ -46,7 +46,7 @@ def source_of(record: TrialRecord, others: Iterable[TrialRecord], search: Search
     settings, epoch = search.scheduler, int(record.metrics["epoch"])
     if not isinstance(settings, PbtSettings) or epoch % settings.interval:
         return None
-    if epoch >= record.config["training"]["max_epochs"]:
+    if epoch >= record.config.training.max_epochs:
         return None
     members = {member.number: member for member in (record, *others)}
     places = _places(members.values(), epoch, search)

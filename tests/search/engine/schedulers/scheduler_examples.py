@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ndvq_tune.config import RunConfig
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.schedulers import Stops
 from ndvq_tune.search.space.settings import SearchSettings
 
+RUN = RunConfig.model_validate({"training": {"max_epochs": 9}})
 TWO_OBJECTIVES = [{"metric": "recon_loss", "mode": "min"}, {"metric": "bits_per_element", "mode": "min"}]
 
 
@@ -23,7 +25,7 @@ def trial(number: int, *losses: float, **metrics: float | Sequence[float]) -> Tr
         {"epoch": float(index + 1), "recon_loss": loss, **{name: values[index] for name, values in columns.items()}}
         for index, loss in enumerate(losses)
     )
-    return TrialRecord(number, {}, {"training": {"max_epochs": 9}}, reports=reports)
+    return TrialRecord(number, {}, RUN, reports=reports)
 
 
 def cut(record: TrialRecord, reports: int) -> TrialRecord:

@@ -53,7 +53,7 @@ def test_trials_are_compared_after_every_interval_but_not_at_their_end():
     others = [saved(trial(number, *[0.1] * 9)) for number in range(7)]
     record = trial(9, *[0.9] * 9)
     assert [e for e in range(1, 10) if source(cut(record, e), others) is not None] == [2, 4, 6, 8]
-    ends = replace(record, config={"training": {"max_epochs": 6}})
+    ends = replace(record, config=RunConfig.model_validate({"training": {"max_epochs": 6}}))
     assert [e for e in range(1, 7) if source_of(replace(ends, reports=record.reports[:e]), others, SEARCH)] == [2, 4]
 
 
