@@ -28,10 +28,10 @@ from rich.table import Table
 
 from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 from ndvq_tune.config import ArrayData, ModelConfig, RunConfig, TrainingConfig, VideoData
+from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.data.dataset import Dataset, open_dataset
-from ndvq_tune.data.loader import batches
 from ndvq_tune.data.readers.video import read_video
-from ndvq_tune.data.samples import ensure_samples
+from ndvq_tune.data.sample_data import ensure_samples
 from ndvq_tune.training.loop import Training
 
 BATCH = 8

@@ -25,9 +25,8 @@ from benchmarks.learners import Learner, Ours, Quality, Seed, judge
 from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 from benchmarks.samples import Samples
 from ndvq_tune.config import TrainingConfig
-from ndvq_tune.data.loader import batches
-from ndvq_tune.data.scale import Scale
-from ndvq_tune.data.windows import SampleSet, Window
+from ndvq_tune.data.batches.loader import batches
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 
 LOADERS = {1: data.sound, 2: data.images, 3: data.video}
 STEPS = {1: 500, 2: 600, 3: 500}

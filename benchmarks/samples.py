@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ndvq_tune.config import VideoData
+from ndvq_tune.data.batches.samples import SampleSet
 from ndvq_tune.data.dataset import open_dataset
-from ndvq_tune.data.windows import SampleSet
 
 TILE, WINDOW = 32, 256
 SOUND_CLIP, TRAIN_SHARE = "bigbuckbunny.mp4", 0.8

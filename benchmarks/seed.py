@@ -5,7 +5,7 @@ Where it is not installed, ``NDimVQVAE`` and ``Codebook`` are ``None`` and the b
 
 import warnings
 
-from ndvq_tune.data.torchvision_import import declare_missing_operators
+from ndvq_tune.data.torchvision.package import declare_missing_operators
 
 MISSING = "The seed's columns are left out: its package is not installed. To have them: pip install -e '.\\[bench]'"
 LEARNING_RATE = 1e-4  # what its configure_optimizers has

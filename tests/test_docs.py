@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from ndvq_tune.config import ArrayData, DataConfig, FolderData, ImageData, SignalData, TorchvisionData, VideoData
 from ndvq_tune.config.data import Picture
-from ndvq_tune.data.augment import augmentation
+from ndvq_tune.data.batches.augment import augmentation
 from ndvq_tune.search.consistency import check
 from ndvq_tune.search.space import SearchSpace
 

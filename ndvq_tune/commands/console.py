@@ -5,14 +5,17 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.progress import Progress as Bar
 from rich.progress import TaskID
 
-from ndvq_tune.data.progress import Progress
 from ndvq_tune.errors import NdvqError
+
+if TYPE_CHECKING:  # NumPy, which --help does without
+    from ndvq_tune.data.cache.source import Progress
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -41,7 +44,7 @@ def plain_errors() -> Iterator[None]:
 
 
 @contextmanager
-def data_progress(console: Console) -> Iterator[Progress]:
+def data_progress(console: Console) -> Iterator["Progress"]:
     """A bar for each piece of work on data, while it lasts; on a terminal only."""
     with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}

@@ -14,8 +14,8 @@ from ndvq_tune.errors import ConfigError
 
 if TYPE_CHECKING:
     from ndvq_tune.config import DataConfig
+    from ndvq_tune.data.cache.entries import Entry
     from ndvq_tune.data.dataset import Dataset
-    from ndvq_tune.data.entries import Entry
 
 DAMAGED = 1
 DAY = 86400
@@ -48,8 +48,8 @@ def info(
     verify: Annotated[bool, typer.Option("--verify", help="Compare the check sums of all that is cached.")] = False,
 ) -> None:
     """Show what is in the cache; or, with --space or --data, a data set as a model will see it."""
-    from ndvq_tune.data.cache import cache_limit, cache_root
-    from ndvq_tune.data.entries import entries
+    from ndvq_tune.data.cache.entries import entries
+    from ndvq_tune.data.cache.location import cache_limit, cache_root
     from ndvq_tune.report.datasets import cached_text, print_cache, print_damage, print_dataset, print_skipped_files
 
     console = output_console()
@@ -80,10 +80,10 @@ def build(
     output: Annotated[Path | None, typer.Option(help="Folder for skipped.csv, the files that cannot be used.")] = None,
 ) -> None:
     """Decode a data set into the cache, over all cores, before a search needs it."""
-    from ndvq_tune.data.cache import cache_root
+    from ndvq_tune.data.cache.location import cache_root
+    from ndvq_tune.quantities import count_text
     from ndvq_tune.report.datasets import cached_text, print_line, print_skipped_files
     from ndvq_tune.report.skipped import print_skipped, write_skipped
-    from ndvq_tune.report.wording import count_text
 
     console = output_console()
     with plain_errors():
@@ -105,10 +105,10 @@ def clear(
     yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
 ) -> None:
     """Remove decoded data from the cache; it is decoded again when it is needed."""
-    from ndvq_tune.data.cache import cache_root
-    from ndvq_tune.data.entries import bytes_of, entries, leftovers, remove
-    from ndvq_tune.report.datasets import bytes_text, entries_text, print_line
-    from ndvq_tune.report.wording import count_text
+    from ndvq_tune.data.cache.entries import bytes_of, entries, leftovers, remove
+    from ndvq_tune.data.cache.location import cache_root
+    from ndvq_tune.quantities import bytes_text, count_text
+    from ndvq_tune.report.datasets import print_line
 
     root, console = cache_root(), output_console()
     before = time.time() - (older_than or 0) * DAY
@@ -118,7 +118,7 @@ def clear(
         print_line(console, f"{root}: there is nothing to remove")
         return
     others = f" and {count_text(len(rest), 'leftover')} (unfinished builds, locks, digests of files)" if rest else ""
-    what = f"{entries_text(len(old))}{others}, {bytes_text(bytes_of(old + rest))}, from {root}"
+    what = f"{count_text(len(old), 'entry', 'entries')}{others}, {bytes_text(bytes_of(old + rest))}, from {root}"
     if not yes:
         typer.confirm(f"Remove {what}?", abort=True)
     with plain_errors():
@@ -181,8 +181,8 @@ def _without_space(overrides: list[str]) -> "DataConfig":
 
 def _open(config: "DataConfig", console: Console, address: str | None = None) -> "tuple[Dataset, list[Entry]]":
     """The data set, and the entries that were made for it."""
-    from ndvq_tune.data.cache import cache_root
-    from ndvq_tune.data.entries import entries
+    from ndvq_tune.data.cache.entries import entries
+    from ndvq_tune.data.cache.location import cache_root
     from ndvq_tune.search.decoding import open_on_cluster
 
     before = {entry.folder for entry in entries(cache_root())}

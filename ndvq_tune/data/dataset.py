@@ -6,17 +6,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ndvq_tune.config import ArrayData, DataConfig, ImageData, SignalData, TorchvisionData, VideoData
-from ndvq_tune.data.augment import augmentation
-from ndvq_tune.data.cache import Spread
+from ndvq_tune.data.batches.augment import augmentation
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window, release
+from ndvq_tune.data.cache.decoding import Spread
+from ndvq_tune.data.cache.source import Progress, Rows, silent
+from ndvq_tune.data.cache.statistics import statistics
 from ndvq_tune.data.division import TRAIN, Split, splits
-from ndvq_tune.data.folder import FolderSource
-from ndvq_tune.data.progress import Progress, silent
+from ndvq_tune.data.folder.source import FolderSource
 from ndvq_tune.data.readers.array import sample_shape_of
-from ndvq_tune.data.samples import ensure_samples
-from ndvq_tune.data.scale import Scale
-from ndvq_tune.data.source import Rows
-from ndvq_tune.data.statistics import statistics
-from ndvq_tune.data.windows import SampleSet, Window, release
+from ndvq_tune.data.sample_data import ensure_samples
 from ndvq_tune.errors import DataError
 
 _EXAMPLES = 5

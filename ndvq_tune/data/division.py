@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from ndvq_tune.config import DataConfig, TorchvisionData
-from ndvq_tune.data.cache import Decoded, Spread, decoded
-from ndvq_tune.data.folder import FolderSource
-from ndvq_tune.data.progress import Progress
-from ndvq_tune.data.source import Rows, Source
-from ndvq_tune.data.torchvision import TorchvisionSource
+from ndvq_tune.data.cache.decoding import Decoded, Spread, decoded
+from ndvq_tune.data.cache.source import Progress, Rows, Source
+from ndvq_tune.data.folder.source import FolderSource
+from ndvq_tune.data.torchvision.source import TorchvisionSource
 from ndvq_tune.errors import DataError
 
 TRAIN, TEST = "train", "test"

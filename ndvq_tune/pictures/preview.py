@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from ndvq_tune.config import DataConfig
-from ndvq_tune.data.augment import augmentation
+from ndvq_tune.data.batches.augment import augmentation
+from ndvq_tune.data.batches.loader import batches
+from ndvq_tune.data.batches.samples import SampleSet
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.data.loader import batches
-from ndvq_tune.data.windows import SampleSet
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.pictures.frames import row, shown_frames, strips
 from ndvq_tune.pictures.sheet import TEXT, below, caption, grid, save

@@ -5,42 +5,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ByteSize
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ndvq_tune.report.wording import duration
+from ndvq_tune.quantities import bytes_text, count_text, duration
 
 if TYPE_CHECKING:  # the cache can be shown without torch
     from ndvq_tune.config import DataConfig
+    from ndvq_tune.data.cache.entries import Entry
     from ndvq_tune.data.dataset import Dataset
-    from ndvq_tune.data.entries import Entry
 
 _NAMED = 10
-
-
-def bytes_text(size: int) -> str:
-    """A size in the largest unit that suits it."""
-    return ByteSize(size).human_readable(decimal=True, separator=" ")
-
-
-def entries_text(count: int) -> str:
-    """A number of entries."""
-    return f"{count} entry" if count == 1 else f"{count} entries"
 
 
 def cached_text(new: "Sequence[Entry]", root: Path) -> str:
     """Whether data was in the cache, or which entries were made for it."""
     if not new:
         return f"in the cache already, {root}"
-    return f"decoded into {root}: {entries_text(len(new))}, {bytes_text(sum(entry.size for entry in new))}"
+    size = bytes_text(sum(entry.size for entry in new))
+    return f"decoded into {root}: {count_text(len(new), 'entry', 'entries')}, {size}"
 
 
 def print_cache(console: Console, root: Path, limit: int, entries: "Sequence[Entry]") -> None:
     """Where the cache is, how full, and its entries."""
     size = bytes_text(sum(entry.size for entry in entries))
-    print_line(console, f"{root}: {entries_text(len(entries))}, {size} of {bytes_text(limit)}")
+    print_line(console, f"{root}: {count_text(len(entries), 'entry', 'entries')}, {size} of {bytes_text(limit)}")
     if not entries:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -108,6 +98,5 @@ def print_line(console: Console, text: str) -> None:
 
 
 def _items_text(entry: "Entry") -> str:
-    count = len(entry.rows)
-    text = f"{count:,} {entry.noun.removesuffix('s') if count == 1 else entry.noun}"
+    text = count_text(len(entry.rows), entry.noun.removesuffix("s"))
     return f"{text}\n{entry.skipped:,} skipped" if entry.skipped else text

@@ -7,11 +7,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ndvq_tune.judgement.ranking import best, pareto, ranked
+from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.skipped import SKIPPED
-from ndvq_tune.report.wording import circumstances, count_text, outcome, params_text, rescues, shown_metrics
+from ndvq_tune.report.wording import circumstances, outcome, params_text, rescues, shown_metrics
 
 ROWS, RESCUES = 5, 3
 _FILES = ("report.html", "best.yaml", "summary.json", "trials.parquet", "curves.parquet")

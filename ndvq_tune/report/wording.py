@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ndvq_tune.judgement.ranking import without_repetitions
+from ndvq_tune.quantities import count_text, duration
 from ndvq_tune.records import Rescue, SearchRecord, TrialRecord, TrialState, short_name, short_value
 
 LABELS = {"codebook_usage": "usage", "bits_per_element": "bits", "entropy_bits_per_element": "entropy bits"}
@@ -55,20 +56,6 @@ def shown_metrics(search: SearchRecord) -> list[str]:
 def params_text(trial: TrialRecord) -> str:
     """What the search chose for a trial, in one line."""
     return ", ".join(f"{short_name(key)} {short_value(value)}" for key, value in trial.params.items())
-
-
-def duration(seconds: float) -> str:
-    """A time span in its two largest units."""
-    whole = round(seconds)
-    for unit, size, lower, lower_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // lower_size} {lower}"
-    return f"{whole} s"
-
-
-def count_text(count: int, noun: str) -> str:
-    """A number of things: ``1 trial``, ``3 trials``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def outcome(search: SearchRecord) -> str:

@@ -11,10 +11,10 @@ from ray.exceptions import RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ndvq_tune.config import DataConfig
-from ndvq_tune.data.cache import cache_root
+from ndvq_tune.data.cache.location import cache_root
+from ndvq_tune.data.cache.shards import ShardJob
+from ndvq_tune.data.cache.source import Progress
 from ndvq_tune.data.dataset import Dataset, open_dataset
-from ndvq_tune.data.progress import Progress
-from ndvq_tune.data.shards import ShardJob
 from ndvq_tune.search.resources.cluster import cluster
 
 Write = Callable[[ShardJob], int]

@@ -10,16 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from ndvq_tune.config import DataConfig, RunConfig, TorchvisionData
+from ndvq_tune.data.cache.source import silent
 from ndvq_tune.data.dataset import sample_shape
 from ndvq_tune.data.division import TEST, TRAIN
-from ndvq_tune.data.folder import FolderSource
-from ndvq_tune.data.progress import silent
-from ndvq_tune.data.samples import ensure_samples, will_be_made
+from ndvq_tune.data.folder.source import FolderSource
+from ndvq_tune.data.sample_data import ensure_samples, will_be_made
 from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.quantities import gibibytes
 from ndvq_tune.records import short_name, short_value
 from ndvq_tune.search.engine.proposals import MOST_REJECTIONS
 from ndvq_tune.search.resources.extremes import extreme
-from ndvq_tune.search.resources.lanes import LanePlan, gibibytes
+from ndvq_tune.search.resources.lanes import LanePlan
 from ndvq_tune.search.resources.preflight import MEMORY, SHAPE, Preflight, feasible_share
 from ndvq_tune.search.space import SearchSpace
 

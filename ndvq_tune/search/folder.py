@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
-
 from ndvq_tune.errors import ResultsError
+from ndvq_tune.locks import try_lock
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import flatten
@@ -29,18 +28,15 @@ def claim(folder: Path) -> Iterator[None]:
     Raises:
         ResultsError: If the folder cannot be written, or another driver runs a search in it.
     """
-    lock = filelock.FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise ResultsError(f"{folder}: another driver runs a search in this folder") from None
+        lock = try_lock(folder / ".lock")
     except OSError as error:
         raise ResultsError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    try:
+    if lock is None:
+        raise ResultsError(f"{folder}: another driver runs a search in this folder")
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def check_new(folder: Path) -> None:

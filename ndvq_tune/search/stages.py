@@ -129,7 +129,7 @@ def _augment_problems(data: DataConfig, fidelity: FidelitySettings) -> list[Prob
     """Changes of samples that are made for one size only."""
     if fidelity.stages == 1 or not data.augment:
         return []
-    from ndvq_tune.data.augment import augmentation  # torch, which most spaces can be checked without
+    from ndvq_tune.data.batches.augment import augmentation  # torch, which most spaces can be checked without
 
     try:
         for smaller in stage_data(data, fidelity)[:-1]:

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import distributed as dist
 
-from ndvq_tune.data.loader import batches
-from ndvq_tune.data.windows import SampleSet
+from ndvq_tune.data.batches.loader import batches
+from ndvq_tune.data.batches.samples import SampleSet
 from ndvq_tune.metrics import bits_per_element, psnr
 from ndvq_tune.model import NDimVQVAE
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data.augment import augmentation
+from ndvq_tune.data.batches.augment import augmentation
+from ndvq_tune.data.batches.loader import batches, batches_per_epoch
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.data.loader import batches, batches_per_epoch
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.fast_paths import compiled_where_right, keep_right_layers_fast

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from ndvq_tune.commands import data as command
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data.cache import INDEX
+from ndvq_tune.data.cache.index import INDEX
 
 KEY = "0123456789abcdef" * 2
 DAY = 86400

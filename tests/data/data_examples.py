@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ndvq_tune.data.source import Item
+from ndvq_tune.data.cache.source import Item
 from ndvq_tune.errors import DataError
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ndvq_tune.config import ArrayData, ImageData, SignalData, TorchvisionData, VideoData
-from ndvq_tune.data import cache as cache_module
+from ndvq_tune.data.cache import decoding as cache_module
 from ndvq_tune.data.dataset import open_dataset, sample_shape
 from ndvq_tune.errors import DataError
 from tests.data.data_examples import noise as array_noise
@@ -125,7 +125,7 @@ def test_arrays_keep_their_type_and_are_used_where_they_lie(tmp_path: Path, cach
 def test_the_shape_of_arrays_comes_from_a_header_and_nothing_else_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("ndvq_tune.data.folder.digests")
+    monkeypatch.delattr("ndvq_tune.data.folder.source.digests")
     array = np.zeros((6, 3, 4, 5, 2), np.int16)
     save_arrays(tmp_path / "arrays", array, array)
     assert sample_shape(ArrayData(path=tmp_path / "arrays", axes="NTHWC")) == (2, 3, 4, 5)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ndvq_tune.data.cache import Decoded
+from ndvq_tune.data.cache.decoding import Decoded
 from ndvq_tune.data.division import Split, by_file, by_time
 from ndvq_tune.errors import DataError
 

@@ -6,9 +6,8 @@ import torch
 from PIL import Image
 
 from ndvq_tune.config import ArrayData, ImageData
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.data.scale import Scale
-from ndvq_tune.data.windows import SampleSet, Window
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.pictures.preview import preview
 from ndvq_tune.pictures.waveforms import BLUE

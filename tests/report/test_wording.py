@@ -3,15 +3,7 @@ import math
 import pytest
 
 from ndvq_tune.records import SearchRecord
-from ndvq_tune.report.wording import circumstances, duration, metric_text, outcome, probability_text, rescues
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0 s"), (59.6, "1 min 0 s"), (312.4, "5 min 12 s"), (3600, "1 h 0 min"), (90061, "1 d 1 h")],
-)
-def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+from ndvq_tune.report.wording import circumstances, metric_text, outcome, probability_text, rescues
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.data.scale import Scale
-from ndvq_tune.data.windows import SampleSet, Window
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.stopping import CollapseRule
 from ndvq_tune.search.stages import Stage, stages

@@ -9,8 +9,8 @@ from PIL import Image
 from ray.cluster_utils import Cluster
 
 from ndvq_tune.config import ImageData
-from ndvq_tune.data import shards
-from ndvq_tune.data.progress import silent
+from ndvq_tune.data.cache import shards
+from ndvq_tune.data.cache.source import silent
 from ndvq_tune.errors import DataError
 from ndvq_tune.search.decoding import open_on_cluster
 
@@ -58,7 +58,7 @@ def test_a_task_that_cannot_write_is_a_plain_error(config: ImageData, monkeypatc
     def full(job):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ndvq_tune.data.cache.write_shard", full)
+    monkeypatch.setattr("ndvq_tune.data.cache.decoding.write_shard", full)
     with pytest.raises(DataError, match=r"No space left on device.*set the environment variable NDVQ_TUNE_CACHE"):
         open_on_cluster(config, silent)
 

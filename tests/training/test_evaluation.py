@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ndvq_tune.data.scale import Scale
-from ndvq_tune.data.windows import SampleSet, Window
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training import evaluation
 from ndvq_tune.training.evaluation import codebook_metrics, evaluate, static_metrics

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ndvq_tune.config import LossConfig
-from ndvq_tune.data.loader import batches
+from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.model.layers import Pointwise
 from ndvq_tune.training import fast_paths, loop

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 
 from ndvq_tune.config import AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.data.scale import Scale
-from ndvq_tune.data.windows import SampleSet, Window
 
 CLIP_LENGTH, SIZE = 2, 8
 TIMING = ("samples_per_second", "peak_memory_bytes", "training_seconds")

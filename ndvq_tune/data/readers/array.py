@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ndvq_tune.data.readers.array_chunked import open_hdf5, open_zarr
+from ndvq_tune.data.readers.array_contents import BLOCK_BYTES, Contents, Stored, Values
 from ndvq_tune.data.readers.array_npy import open_npy, open_npz
-from ndvq_tune.data.readers.array_stored import BLOCK_BYTES, Contents, Stored, Values
-from ndvq_tune.data.readers.array_stores import open_hdf5, open_zarr
 from ndvq_tune.errors import DataError
 from ndvq_tune.problems import nearest
 

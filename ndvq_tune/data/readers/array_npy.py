@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from ndvq_tune.data.readers.array_stored import Contents, Header, Index, RawArray, Values, slab_indices
+from ndvq_tune.data.readers.array_contents import Contents, Header, Index, RawArray, Values, slab_indices
 
 # Version 3 differs from 2 only in the names of fields, and arrays with fields are of no use here.
 _READ_HEADER = {

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ndvq_tune.config.data import SignalData
-from ndvq_tune.data.readers.sound_truncation import is_cut_off
+from ndvq_tune.data.readers.truncation import sound_is_cut_off
 from ndvq_tune.errors import DataError
+from ndvq_tune.quantities import count_text
 
 SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 
@@ -35,7 +36,7 @@ def read_sound(path: Path, config: SignalData) -> Iterator[npt.NDArray[np.float3
     """
     # PyAV drops FFmpeg's own messages unless a log level is set, so nothing here writes to stderr.
     try:
-        if is_cut_off(path):
+        if sound_is_cut_off(path):
             raise DataError(f"{path}: the sound is cut off: its header states more than there is")
         with _open(path) as container:
             yield from _steps(path, _frames(path, container), config)
@@ -64,7 +65,7 @@ def _steps(path: Path, frames: Iterator[Any], config: SignalData) -> Iterator[np
     channels = first.layout.nb_channels
     if config.n_channels not in (1, channels):
         raise DataError(
-            f"{path}: has {channels} channel{'s' * (channels > 1)}, but data.channels is {config.n_channels};"
+            f"{path}: has {count_text(channels, 'channel')}, but data.channels is {config.n_channels};"
             f" allowed: 1 (the mean of all){f' or {channels}' * (channels > 1)}"
         )
     # Interleaved: PyAV 18 crashes on planar frames of 8 channels or more.

@@ -14,7 +14,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from ndvq_tune.config import VideoData
 from ndvq_tune.data.readers import scikit_video
-from ndvq_tune.data.readers.video_truncation import is_cut_off
+from ndvq_tune.data.readers.truncation import video_is_cut_off
 from ndvq_tune.errors import DataError
 
 SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".webm", ".mov", ".gif"})
@@ -54,7 +54,7 @@ def read_video(path: Path, config: VideoData) -> Iterator[Frame]:
     try:
         if path.stat().st_size == 0:
             raise DataError(f"{path}: the file is empty")
-        if is_cut_off(path):
+        if video_is_cut_off(path):
             raise DataError(f"{path}: the video is cut off: the end of the file is missing")
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
             yield from _blocks(_frames(path, container, config))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, full_fidelity
 from ndvq_tune.search.earlier.reading import Earlier, fronts
 from ndvq_tune.search.space import SearchSpace
@@ -40,8 +41,8 @@ class WarmStart:
 
     def describe(self) -> str:
         """The same for people, in one line."""
-        counts = f"{_trials(len(self.known))} taken over, {len(self.first_points)} more to be tried first"
-        rest = "; ".join(f"{_trials(count)}: {reason}" for reason, count in self.left_out.items())
+        counts = f"{count_text(len(self.known), 'trial')} taken over, {len(self.first_points)} more to be tried first"
+        rest = "; ".join(f"{count_text(count, 'trial')}: {reason}" for reason, count in self.left_out.items())
         return f"{counts}; left out: {rest}" if rest else counts
 
 
@@ -215,7 +216,3 @@ def _plain(key: str, value: Any) -> Any:
 
 def _key(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
-
-
-def _trials(count: int) -> str:
-    return f"{count} trial{'' if count == 1 else 's'}"

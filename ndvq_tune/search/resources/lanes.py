@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ndvq_tune.errors import ClusterError
+from ndvq_tune.quantities import count_text, gibibytes
 from ndvq_tune.search.space.settings.resources import ResourceSettings
 from ndvq_tune.training.group import GPU_MEMORY_SHARE, GroupSize
 
@@ -42,18 +43,12 @@ class LanePlan:
 
     def describe(self) -> str:
         """One line for people."""
-        lanes = f"{self.lanes} lane{'s' if self.lanes > 1 else ''}"
-        count = self.group.workers
-        workers = f"{count} worker{'s' if count > 1 else ''}" if count else "its own process as worker"
+        lanes, count = count_text(self.lanes, "lane"), self.group.workers
+        workers = count_text(count, "worker") if count else "its own process as worker"
         gpus = f" and {self.group.gpus:g} GPU" if self.group.gpus else ""
         memory = f", up to {gibibytes(self.memory_bytes)} a worker" if self.memory_bytes else ""
         warning = "; large configurations may not fit" if self.crowded else ""
         return f"{lanes}, each with {workers} of {self.group.cpus:g} CPU{gpus}{memory}{warning}"
-
-
-def gibibytes(count: float) -> str:
-    """Bytes for people."""
-    return f"{count / 2**30:.1f} GiB"
 
 
 def device_type(nodes: Sequence[Node], settings: ResourceSettings) -> Literal["cpu", "cuda"]:

@@ -1,0 +1,1 @@
+"""Torchvision's data sets as a source of data."""

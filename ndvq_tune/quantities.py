@@ -1,0 +1,27 @@
+"""Quantities as people read them: counts, sizes, time spans."""
+
+from pydantic import ByteSize
+
+
+def count_text(count: int, noun: str, plural: str = "") -> str:
+    """A number of things: ``1 trial``, ``3 trials``; ``plural`` is for what takes more than an s."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def bytes_text(size: int) -> str:
+    """A size in the largest decimal unit that suits it: ``1.5 GB``, of data on a disk."""
+    return ByteSize(size).human_readable(decimal=True, separator=" ")
+
+
+def gibibytes(count: float) -> str:
+    """Bytes of memory, which is counted in powers of two: ``1.5 GiB``."""
+    return f"{count / 2**30:.1f} GiB"
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two largest units."""
+    whole = round(seconds)
+    for unit, size, lower, lower_size in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // lower_size} {lower}"
+    return f"{whole} s"
