@@ -58,7 +58,7 @@ def rate_distortion(search: SearchRecord) -> go.Figure:
         figure.add_scatter(**_points([winner]), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
     figure.update_xaxes(title=_axis(RATE), **_log_axis([trial.metrics[RATE] for trial in measured]))
     figure.update_yaxes(title=_axis(DISTORTION), **_log_axis([trial.metrics[DISTORTION] for trial in measured]))
-    return _styled(figure, height=440)
+    return _styled(figure, height=410)
 
 
 def progress(search: SearchRecord) -> go.Figure:
@@ -81,7 +81,7 @@ def progress(search: SearchRecord) -> go.Figure:
     figure.update_yaxes(title="hypervolume" if others else f"best {_axis(first)}")
     if first == DISTORTION and not others:
         figure.update_yaxes(**_log_axis([moment.value for moment in moments]))
-    return _styled(figure, height=300)
+    return _styled(figure, height=270)
 
 
 def curves(search: SearchRecord) -> go.Figure:
@@ -104,7 +104,7 @@ def curves(search: SearchRecord) -> go.Figure:
     losses = [report[CURVES[0]] for trial in search.trials for report in trial.reports if CURVES[0] in report]
     figure.update_yaxes(**_log_axis(losses), row=1, col=1)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=1, col=3)
-    return _styled(figure, height=380)
+    return _styled(figure, height=380, top=40)
 
 
 def _curve(trial: TrialRecord, metric: str, colour: str | None) -> list[go.Scatter]:
@@ -198,13 +198,13 @@ def _axis(metric: str) -> str:
     return metric if unit == "1" else f"{metric} ({unit})"
 
 
-def _styled(figure: go.Figure, height: int) -> go.Figure:
+def _styled(figure: go.Figure, height: int, top: int = 10) -> go.Figure:
     grid = {"gridcolor": "#e8ebef", "linecolor": "#c9ced6", "zeroline": False, "minor": {"ticks": ""}}
     figure.update_xaxes(**grid)
     figure.update_yaxes(**grid)
     return figure.update_layout(
         height=height,
-        margin={"l": 60, "r": 10, "t": 40, "b": 50},
+        margin={"l": 60, "r": 10, "t": top, "b": 50},
         paper_bgcolor="white",
         plot_bgcolor="white",
         font={"family": "system-ui, sans-serif", "size": 13, "color": _INK},

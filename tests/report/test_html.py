@@ -42,8 +42,13 @@ def test_page_says_what_was_found(example: SearchRecord) -> None:
 
 
 @pytest.mark.usefixtures("without_library")
-def test_names_are_escaped(single: SearchRecord) -> None:
-    assert "<script>alert" not in html.page(replace(single, name="<script>alert(1)</script>"), {})
+def test_nothing_that_a_search_is_named_becomes_part_of_the_page(single: SearchRecord) -> None:
+    bad = "<script>alert('&')</script>"
+    trial = replace(single.trials[0], params={f"model.{bad}": bad}, error=bad)
+    page = html.page(replace(single, name=bad, trials=(trial,), skipped_files={bad: bad}), {})
+    assert "<script>alert" not in page
+    places = ("title", "heading", "parameter", "value", "error", "file", "reason")
+    assert page.count("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;") == len(places)
 
 
 @pytest.mark.usefixtures("without_library")
@@ -56,13 +61,18 @@ def test_page_without_trials_says_so(empty: SearchRecord) -> None:
 def rows_of(page: str, title: str) -> list[list[str]]:
     """The cells of the table in a section."""
     section = page.split(f"<h2>{title}</h2>")[1].split("</section>")[0]
-    rows = re.findall("<tr.*?</tr>", section)
+    rows = re.findall("<tr.*?</tr>", section, re.DOTALL)
     return [[re.sub("<.*?>", "", cell) for cell in re.findall("<t[hd]>.*?</t[hd]>", row)] for row in rows]
+
+
+def text_of(page: str) -> str:
+    """The page with every run of white space as the one space that a reader sees."""
+    return " ".join(page.split())
 
 
 @pytest.mark.usefixtures("without_library")
 def test_page_tells_what_happened_beside_training(eventful: SearchRecord) -> None:
-    page = html.page(eventful, {})
+    page = text_of(html.page(eventful, {}))
     assert "1 failed; 9 repetitions." in page
     assert "<p>Ended early: its target was reached.</p>" in page
     assert "<p>31 configurations ruled out before training: 25 bits_per_element, 6 memory.</p>" in page
