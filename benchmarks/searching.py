@@ -77,7 +77,7 @@ def official(space: SearchSpace, folder: Path, trials: int, spare_cpus: int) -> 
 
 def official_job(space: SearchSpace, trials: int, lanes: int, storage: str, spare_cpus: int = 0) -> dict[str, Any]:
     """What ``benchmarks.official_recipe`` needs to know of a space, in plain values."""
-    scheduler, objective = space.search.scheduler, space.search.objectives[0]
+    scheduler, objective = space.search.scheduler, space.search.goals.objectives[0]
     assert isinstance(scheduler, AshaSettings)
     return {
         "fixed": space.complete({}).to_dict(),

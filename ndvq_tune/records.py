@@ -5,9 +5,11 @@ The search writes these; tracking and reports read them. They name neither Ray, 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from ndvq_tune.goals import Goals
 
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig  # pydantic, which names and short values need not wait for
@@ -165,8 +167,7 @@ class SearchRecord:
     Attributes:
         name: The search's name.
         trials: Its trials, by number.
-        objectives: Metric names and modes (``min`` or ``max``), most important first.
-        constraints: Metric name, ``at_most`` or ``at_least``, and the bound.
+        goals: What makes a good trial.
         seed: The search's seed.
         wall_seconds: Seconds that its sessions ran, all together.
         skipped_files: Files of the data that were left out, and why.
@@ -177,13 +178,17 @@ class SearchRecord:
 
     name: str
     trials: tuple[TrialRecord, ...]
-    objectives: tuple[tuple[str, str], ...]
-    constraints: tuple[tuple[str, str, float], ...] = ()
+    goals: Goals
     seed: int = 0
     wall_seconds: float = 0.0
     skipped_files: Mapping[str, str] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
     ended_by: str | None = None
+
+    @property
+    def without_repetitions(self) -> "SearchRecord":
+        """The search with the trials that it consists of; repetitions with other seeds are counted apart."""
+        return replace(self, trials=tuple(trial for trial in self.trials if trial.role is not Role.CONFIRM))
 
     def count(self, state: TrialState) -> int:
         """Trials in a state."""

@@ -3,6 +3,7 @@ import math
 import pytest
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.goals import Goals
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState, number_of, short_name, short_value
 
 
@@ -44,7 +45,7 @@ def test_short_names_drop_the_section(key, name):
 
 def test_a_search_counts_its_trials_by_state():
     states = [TrialState.COMPLETED, TrialState.PRUNED, TrialState.PRUNED]
-    search = SearchRecord("name", tuple(trial(i, state=state) for i, state in enumerate(states)), ())
+    search = SearchRecord("name", tuple(trial(i, state=state) for i, state in enumerate(states)), Goals(()))
     assert [search.count(state) for state in TrialState] == [0, 1, 2, 0]
 
 

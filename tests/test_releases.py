@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from ndvq_tune.commands.train import load_config
-from ndvq_tune.judgement.ranking import best, pareto
-from ndvq_tune.judgement.repetitions import confirmed
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.earlier.reading import read_folder
 from ndvq_tune.search.engine.study import Study
@@ -45,11 +44,11 @@ def test_a_search_goes_on_with_all_of_its_trials(folder):
     space = kept_space(folder, ["search.trials=9"])
     study = Study.open(folder, space)
     assert ends(study.records) == ENDS
-    search = study.to_record()
-    assert [trial.number for trial in pareto(search)] == [1, 3, 4]
-    assert best(search).number == 4
+    standing = Standing(study.to_record())
+    assert [trial.number for trial in standing.front] == [1, 3, 4]
+    assert standing.best.number == 4
     assert (study.record(6).role, study.record(6).parent) == (Role.CONFIRM, 4)
-    assert [item.means[0] for item in confirmed(search)] == pytest.approx([0.928], abs=5e-4)
+    assert [item.means[0] for item in standing.confirmed] == pytest.approx([0.928], abs=5e-4)
     assert study.record(2).error.startswith("ShapeError: training.loss.spectral_weight is for 1-dimensional data")
     assert study.record(4).config == space.complete(study.record(4).params)
     assert study.begin(study.propose()).number == 7

@@ -138,7 +138,6 @@ def _dry_run(space: "SearchSpace", console: Console) -> None:
 def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:
     """Search; the exit code."""
     console.print(f"{space.name}: opening the data and starting Ray ...", highlight=False)
-    from ndvq_tune.judgement.ranking import best
     from ndvq_tune.report.skipped import print_skipped, write_skipped
     from ndvq_tune.report.terminal import print_summary
     from ndvq_tune.search.decoding import open_on_cluster
@@ -155,11 +154,12 @@ def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmSt
         outcome = run_search(space, dataset, folder, console, address, known)
     if not outcome.finished:
         command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
-        saved = f"everything so far is saved. Go on with: {command}" if outcome.search.trials else "before any trial"
+        begun = outcome.standing.search.trials
+        saved = f"everything so far is saved. Go on with: {command}" if begun else "before any trial"
         console.print(f"Interrupted; {saved}", markup=False, highlight=False)
         return INTERRUPTED
-    print_summary(outcome.search, console, _typed(folder), outcome.mlflow_command)
-    return 0 if best(outcome.search) else NOTHING_FOUND
+    print_summary(outcome.standing, console, _typed(folder), outcome.mlflow_command)
+    return 0 if outcome.standing.best else NOTHING_FOUND
 
 
 def _typed(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Which trials are good: fronts, ranking, repetitions and how the front grew. Pure functions of records.
+"""Which trials are good: fronts, standing, repetitions and how the front grew. Pure functions of records.
 
 What a search decides by, what is recommended, and what the report shows is decided here, once.
 """

@@ -45,7 +45,7 @@ def confirmed(search: SearchRecord) -> tuple[Confirmed, ...]:
     A trial that was completed counts as one more seed of its own. It was chosen for its value, which flatters the mean
     of all repeated trials alike.
     """
-    names = [name for name, _ in search.objectives]
+    names, first = search.goals.metrics, search.goals.objectives[0]
     by_parent: dict[int | None, list[TrialRecord]] = defaultdict(list)
     for trial in search.trials:
         if trial.role is Role.CONFIRM:
@@ -58,8 +58,7 @@ def confirmed(search: SearchRecord) -> tuple[Confirmed, ...]:
         if done:
             runs = [trial, *done] if trial.state is TrialState.COMPLETED and trial.finite(*names) else done
             repeated.append((trial, np.array([[run.metrics[name] for name in names] for run in runs]), lost))
-    sign = -1 if search.objectives[0][1] == "max" else 1
-    probabilities = probabilities_of_least([sign * values[:, 0] for _, values, _ in repeated])
+    probabilities = probabilities_of_least([first.cost(values[:, 0]) for _, values, _ in repeated])
     found = [
         Confirmed(
             trial,
@@ -71,7 +70,7 @@ def confirmed(search: SearchRecord) -> tuple[Confirmed, ...]:
         )
         for (trial, values, lost), probability in zip(repeated, probabilities, strict=True)
     ]
-    return tuple(sorted(found, key=lambda item: (sign * item.means[0], item.trial.number)))
+    return tuple(sorted(found, key=lambda item: (first.cost(item.means[0]), item.trial.number)))
 
 
 def probabilities_of_least(groups: "list[Values]") -> list[float]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ndvq_tune.judgement.repetitions import confirmed
-from ndvq_tune.records import Role, SearchRecord, TrialRecord, short_name, short_value
+from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.records import Role, TrialRecord, short_name, short_value
 from ndvq_tune.report.wording import label, metric_text, probability_text
 
 Column = tuple[str, list[str]]
@@ -29,19 +29,20 @@ def parent_columns(trials: Sequence[TrialRecord]) -> list[Column]:
     return [("parent", parents)] if any(parents) else []
 
 
-def confirmed_columns(search: SearchRecord) -> list[Column]:
+def confirmed_columns(standing: Standing) -> list[Column]:
     """What was repeated with other seeds, the best mean first; no columns where nothing was."""
-    items = confirmed(search)
+    items = standing.confirmed
     if not items:
         return []
-    (first, mode), *others = search.objectives
+    first, *others = standing.search.goals.metrics
+    mode = standing.search.goals.objectives[0].mode
     columns = [
         ("trial", [item.trial.name for item in items]),
         (label(first), [metric_text(first, item.means[0]) for item in items]),
         ("spread", [metric_text(first, item.spread) for item in items]),
         (f"P({'lowest' if mode == 'min' else 'highest'})", [probability_text(item.probability) for item in items]),
     ]
-    for place, (name, _) in enumerate(others, start=1):
+    for place, name in enumerate(others, start=1):
         columns.append((label(name), [metric_text(name, item.means[place]) for item in items]))
     columns.append(("seeds", [str(item.seeds) for item in items]))
     if any(item.lost for item in items):

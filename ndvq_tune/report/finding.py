@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ndvq_tune.judgement.ranking import best, broken, costs, eligible, judged, offered, pareto
-from ndvq_tune.judgement.repetitions import confirmed
+from ndvq_tune.goals import Constraint, Goals
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord
+from ndvq_tune.records import StopReason, TrialRecord
 from ndvq_tune.report.wording import metric_text, probability_text
 
 _NOUNS = {"recon_loss": "reconstruction loss", "psnr": "PSNR"}
@@ -22,13 +22,13 @@ _STOPPED_BY = {
 _COUNTED = ("bits_per_element", "entropy_bits_per_element", "parameters", "peak_memory_bytes", "samples_per_second")
 
 
-def finding(search: SearchRecord) -> str:
+def finding(standing: Standing) -> str:
     """The recommended trial, how good it is, and why it is recommended."""
-    winner = best(search)
+    winner = standing.best
     if winner is None:
         return "No trial has led to a model yet."
     values = winner.metrics
-    text = f"{winner.name} is the one to take: " if len(search.trials) > 1 else f"{winner.name}: "
+    text = f"{winner.name} is the one to take: " if len(standing.search.trials) > 1 else f"{winner.name}: "
     parts = [f"reconstruction loss {metric_text('recon_loss', values.get('recon_loss'))}"]
     if winner.finite("psnr"):
         parts[0] += f" ({metric_text('psnr', values['psnr'])} dB)"
@@ -36,43 +36,48 @@ def finding(search: SearchRecord) -> str:
         parts[0] += f" at {metric_text('bits_per_element', values['bits_per_element'])} bits per element"
     if winner.finite("codebook_usage"):
         parts.append(f"{metric_text('codebook_usage', values['codebook_usage'])} of its codes in use")
-    return f"{text}{', with '.join(parts)}. {reason(search)}".rstrip()
+    return f"{text}{', with '.join(parts)}. {reason(standing)}".rstrip()
 
 
-def reason(search: SearchRecord) -> str:
+def reason(standing: Standing) -> str:
     """Why the recommended trial is the one to take, in a few sentences; empty where there was no choice to explain."""
-    winner = best(search)
+    winner = standing.best
     if winner is None:
         return ""
-    place = _among_all if len(search.objectives) == 1 else _on_the_front
-    sentences = (place(search, winner), _stopped(winner), _repeated(search, winner), _within_bounds(search, winner))
+    place = _among_all if len(standing.search.goals.objectives) == 1 else _on_the_front
+    sentences = (
+        place(standing, winner),
+        _stopped(winner),
+        _repeated(standing, winner),
+        _within_bounds(standing, winner),
+    )
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _among_all(search: SearchRecord, winner: TrialRecord) -> str:
+def _among_all(standing: Standing, winner: TrialRecord) -> str:
     """Its place by the one objective, as the table of the trials has it; repetitions may have chosen another one."""
-    trials = offered(search)
-    if len(trials) == 1 or costs(winner.metrics, search) > min(costs(trial.metrics, search) for trial in trials):
+    trials = standing.offered
+    if len(trials) == 1 or standing.costs(winner) > min(standing.costs(trial) for trial in trials):
         return ""
-    return f"It has the {_best_of(search)} of {len(trials)} trials."
+    return f"It has the {_best_of(standing.search.goals)} of {len(trials)} trials."
 
 
-def _on_the_front(search: SearchRecord, winner: TrialRecord) -> str:
+def _on_the_front(standing: Standing, winner: TrialRecord) -> str:
     """What it gives up against the best in the first objective, and what for."""
-    front, values = pareto(search), judged(search)
+    front, values, goals = standing.front, standing.judged, standing.search.goals
     if len(front) == 1:
-        return "It is the best in every objective." if len(offered(search)) > 1 else ""
+        return "It is the best in every objective." if len(standing.offered) > 1 else ""
     knee = f"It is the knee of a front of {len(front)} trials"
-    first = min(front, key=lambda trial: costs(values[trial.number], search))
+    first = min(front, key=lambda trial: goals.costs(values[trial.number]))
     if first is winner:
-        return f"{knee}, and has the {_best_of(search)} of them."
+        return f"{knee}, and has the {_best_of(goals)} of them."
     worse: list[str] = []
     better: list[str] = []
-    for name, mode in search.objectives:
-        value, base = values[winner.number][name], values[first.number][name]
+    for objective in goals.objectives:
+        value, base = (values[trial.number][objective.metric] for trial in (winner, first))
         if value != base:
-            side = better if (value < base) == (mode == "min") else worse
-            side.append(_change(name, value, base))
+            side = better if objective.cost(value) < objective.cost(base) else worse
+            side.append(_change(objective.metric, value, base))
     return f"{knee}: {_listed(worse)} than the best ({first.name}), for {_listed(better)}."
 
 
@@ -80,42 +85,42 @@ def _stopped(winner: TrialRecord) -> str:
     return f"It was stopped early ({_STOPPED_BY[winner.stop_reason]})." if winner.stop_reason in _STOPPED_BY else ""
 
 
-def _repeated(search: SearchRecord, winner: TrialRecord) -> str:
+def _repeated(standing: Standing, winner: TrialRecord) -> str:
     """What became of it with other seeds, and, where that is what it was chosen by, how sure the choice is."""
-    repeated = {item.trial.number: item for item in confirmed(search)}
+    repeated = {item.trial.number: item for item in standing.confirmed}
     if winner.number not in repeated:
         return ""
-    own, name = repeated[winner.number], search.objectives[0][0]
+    own, (name, *others) = repeated[winner.number], standing.search.goals.metrics
     text = f"With {own.seeds} seeds its {_noun(name)} is {metric_text(name, own.means[0])} on average"
     if own.seeds > 1:
         text += f", with a spread of {metric_text(name, own.spread)}"
-    if len(search.objectives) == 1 and len(repeated) > 1 and own.seeds > 1:
+    if not others and len(repeated) > 1 and own.seeds > 1:
         sure = probability_text(own.probability)
         text += f"; it is the best of the {len(repeated)} that were repeated (probability {sure})"
     return text + "."
 
 
-def _within_bounds(search: SearchRecord, winner: TrialRecord) -> str:
+def _within_bounds(standing: Standing, winner: TrialRecord) -> str:
     """Which constraints it keeps, and how many trials do not."""
-    if not search.constraints:
+    goals, trials = standing.search.goals, standing.eligible
+    if not goals.constraints:
         return ""
-    if breaks := broken(winner, search):
+    if breaks := goals.broken(winner.metrics):
         return f"No trial keeps every constraint; this one does not keep {_bounds(breaks)}."
-    trials = eligible(search)
-    others = sum(bool(broken(trial, search)) for trial in trials)
+    others = sum(not standing.keeps(trial) for trial in trials)
     do = "does" if others == 1 else "do"
     rest = f"which {others} of {len(trials)} trials {do} not" if others else "as all trials do"
-    return f"It keeps {_bounds(search.constraints)}, {rest}."
+    return f"It keeps {_bounds(goals.constraints)}, {rest}."
 
 
-def _best_of(search: SearchRecord) -> str:
-    name, mode = search.objectives[0]
-    return f"{'lowest' if mode == 'min' else 'highest'} {_noun(name)}"
+def _best_of(goals: Goals) -> str:
+    first = goals.objectives[0]
+    return f"{'lowest' if first.mode == 'min' else 'highest'} {_noun(first.metric)}"
 
 
-def _bounds(constraints: Sequence[tuple[str, str, float]]) -> str:
+def _bounds(constraints: Sequence[Constraint]) -> str:
     return _listed([
-        f"{_noun(name)} {kind.replace('_', ' ')} {metric_text(name, bound)}" for name, kind, bound in constraints
+        f"{_noun(c.metric)} {c.side.replace('_', ' ')} {metric_text(c.metric, c.bound)}" for c in constraints
     ])  # fmt: skip
 
 

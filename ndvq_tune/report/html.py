@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from ndvq_tune.atomic import replacing
 from ndvq_tune.judgement.front import reference
-from ndvq_tune.judgement.ranking import best, pareto, ranked, satisfies
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
@@ -37,11 +37,11 @@ _TEMPLATES = Environment(
 )
 
 
-def write_html(search: SearchRecord, folder: Path, pictures: Mapping[str, Path]) -> Path:
+def write_html(standing: Standing, folder: Path, pictures: Mapping[str, Path]) -> Path:
     """Writes ``report.html``.
 
     Args:
-        search: The search.
+        standing: The search.
         folder: The results folder.
         pictures: PNGs of reconstructions by the name of their trial; they are embedded.
 
@@ -50,28 +50,29 @@ def write_html(search: SearchRecord, folder: Path, pictures: Mapping[str, Path])
     """
     path = folder / "report.html"
     with replacing(path) as draft:
-        draft.write_text(page(search, pictures), encoding="utf-8")
+        draft.write_text(page(standing, pictures), encoding="utf-8")
     return path
 
 
-def page(search: SearchRecord, pictures: Mapping[str, Path]) -> str:
+def page(standing: Standing, pictures: Mapping[str, Path]) -> str:
     """The whole report as HTML."""
-    trials, winner = ranked(search)[:ROWS], best(search)
-    worst = (f"{label(name)} {metric_text(name, value)}" for name, value in reference(search).items())
+    search, trials = standing.search, standing.ranked[:ROWS]
+    worst = (f"{label(name)} {metric_text(name, value)}" for name, value in reference(standing).items())
     return _TEMPLATES.get_template("page.html.jinja").render(
         search=search,
         outcome=outcome(search),
-        finding=finding(search),
-        rate_distortion=_plot(rate_distortion(search)),
+        finding=finding(standing),
+        rate_distortion=_plot(rate_distortion(standing)),
         small=sum(not full_fidelity(trial.metrics) for trial in search.trials),
-        progress=_plot(progress(search)),
-        objective=label(search.objectives[0][0]),
+        progress=_plot(progress(standing)),
+        first=search.goals.objectives[0],
+        objective=label(search.goals.metrics[0]),
         worst=", ".join(worst),
-        trials=trials and _columns(trials, search),
-        marked=[row for row, trial in enumerate(trials) if trial is winner],
-        repeated=confirmed_columns(search),
+        trials=trials and _columns(trials, standing),
+        marked=[row for row, trial in enumerate(trials) if trial is standing.best],
+        repeated=confirmed_columns(standing),
         pictures=[_picture(search, name, path) for name, path in pictures.items()],
-        curves=_plot(curves(search)),
+        curves=_plot(curves(standing)),
         dotted=any(not full_fidelity(report) for trial in search.trials for report in trial.reports),
         circumstances=circumstances(search),
         rescues=rescues(search),
@@ -92,13 +93,13 @@ def _picture(search: SearchRecord, name: str, path: Path) -> dict[str, str]:
     return {"name": name, "caption": name + params, "data": base64.b64encode(path.read_bytes()).decode("ascii")}
 
 
-def _columns(trials: Sequence[TrialRecord], search: SearchRecord) -> list[Column]:
-    names = [trial.name + ("" if satisfies(trial, search) else " (breaks a constraint)") for trial in trials]
-    front = {trial.number for trial in pareto(search)}
+def _columns(trials: Sequence[TrialRecord], standing: Standing) -> list[Column]:
+    names = [trial.name + ("" if standing.keeps(trial) else " (breaks a constraint)") for trial in trials]
+    front = {trial.number for trial in standing.front}
     return [
         ("trial", names),
         *parent_columns(trials),
-        *metric_columns(trials, shown_metrics(search)),
+        *metric_columns(trials, shown_metrics(standing.search)),
         ("front", ["yes" if trial.number in front else "" for trial in trials]),
         *param_columns(trials),
     ]

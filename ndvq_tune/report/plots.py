@@ -7,8 +7,9 @@ from dataclasses import replace
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from ndvq_tune.goals import Objective
 from ndvq_tune.judgement.front import history
-from ndvq_tune.judgement.ranking import best, pareto
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState, full_fidelity, short_name, short_value
 from ndvq_tune.report.wording import label, metric_text, rescue_text
@@ -31,17 +32,18 @@ _WORDS = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 _FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
 
 
-def rate_distortion_front(search: SearchRecord) -> list[TrialRecord]:
+def rate_distortion_front(search: SearchRecord) -> tuple[TrialRecord, ...]:
     """The front in reconstruction loss and bits, whatever the search's objectives were."""
-    return pareto(replace(search, objectives=((DISTORTION, "min"), (RATE, "min"))))
+    objectives = (Objective(DISTORTION, "min"), Objective(RATE, "min"))
+    return Standing(replace(search, goals=replace(search.goals, objectives=objectives))).front
 
 
-def rate_distortion(search: SearchRecord) -> go.Figure:
+def rate_distortion(standing: Standing) -> go.Figure:
     """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked.
 
     Trials last measured on smaller samples are left out: their loss is of another task.
     """
-    figure = go.Figure()
+    figure, search = go.Figure(), standing.search
     measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.metrics)]
     front = rate_distortion_front(search)
     if len(front) > 1:
@@ -52,23 +54,23 @@ def rate_distortion(search: SearchRecord) -> go.Figure:
         _scatter(figure, some, _WORDS.get(state, str(state)), color=colour, size=10, line=_EDGE)
     repetitions = [trial for trial in measured if trial.role is Role.CONFIRM]
     _scatter(figure, repetitions, "repetition", color=_COLOURS[TrialState.COMPLETED], size=7, symbol="circle-open")
-    winner = best(search)
-    if winner is not None and winner.finite(RATE, DISTORTION):
+    recommended = [trial for trial in (standing.best,) if trial is not None and trial.finite(RATE, DISTORTION)]
+    if recommended:
         ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": _ACCENT, "width": 3}}
-        figure.add_scatter(**_points([winner]), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
+        figure.add_scatter(**_points(recommended), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
     figure.update_xaxes(title=_axis(RATE), **_log_axis([trial.metrics[RATE] for trial in measured]))
     figure.update_yaxes(title=_axis(DISTORTION), **_log_axis([trial.metrics[DISTORTION] for trial in measured]))
     return _styled(figure, height=410)
 
 
-def progress(search: SearchRecord) -> go.Figure:
+def progress(standing: Standing) -> go.Figure:
     """Hypervolume of the front over time, or the best value so far with one objective; empty below two points."""
     figure = go.Figure()
-    moments = history(search)
+    moments = history(standing)
     if len(moments) < 2:
         return figure
     size, unit = next((size, unit) for least, size, unit in _TIMES if moments[-1].seconds >= least)
-    (first, _), *others = search.objectives
+    first, *others = standing.search.goals.metrics
     figure.add_scatter(
         x=[moment.seconds / size for moment in moments],
         y=[moment.value for moment in moments],
@@ -84,13 +86,13 @@ def progress(search: SearchRecord) -> go.Figure:
     return _styled(figure, height=270)
 
 
-def curves(search: SearchRecord) -> go.Figure:
+def curves(standing: Standing) -> go.Figure:
     """Reconstruction loss, perplexity and codebook use by epoch: the front in colour, all others in grey.
 
     Dotted lines are of smaller samples; symbols mark rescues.
     """
     figure = make_subplots(rows=1, cols=len(CURVES), subplot_titles=CURVES, horizontal_spacing=0.06)
-    front = pareto(search)[: len(_FRONT_COLOURS)]
+    search, front = standing.search, standing.front[: len(_FRONT_COLOURS)]
     colours = dict(zip((trial.number for trial in front), _FRONT_COLOURS, strict=False))
     grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
     for column, metric in enumerate(CURVES, start=1):

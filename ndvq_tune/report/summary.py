@@ -12,8 +12,8 @@ import yaml
 
 from ndvq_tune.atomic import replacing
 from ndvq_tune.judgement.front import front_hypervolume, reference
-from ndvq_tune.judgement.ranking import best, pareto, without_repetitions
-from ndvq_tune.judgement.repetitions import Confirmed, confirmed
+from ndvq_tune.judgement.repetitions import Confirmed
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState
 from ndvq_tune.report.finding import reason
 
@@ -21,12 +21,12 @@ _PACKAGES = ("ndvq-tune", "torch", "ray", "optuna", "mlflow")
 
 
 def write_summary(
-    search: SearchRecord, folder: Path, *, space: Mapping[str, Any], mlflow: Mapping[str, str] | None
+    standing: Standing, folder: Path, *, space: Mapping[str, Any], mlflow: Mapping[str, str] | None
 ) -> Path:
     """Writes ``summary.json``, and ``best.yaml`` as soon as there is a best trial.
 
     Args:
-        search: The search.
+        standing: The search.
         folder: The results folder.
         space: The space as run.
         mlflow: ``tracking_uri``, ``experiment_id`` and ``parent_run_id``; ``None`` where nothing was tracked.
@@ -35,36 +35,35 @@ def write_summary(
         Path of ``summary.json``.
     """
     path = folder / "summary.json"
-    text = json.dumps(_plain(summary(search, space, mlflow)), indent=2, allow_nan=False)
+    text = json.dumps(_plain(summary(standing, space, mlflow)), indent=2, allow_nan=False)
     with replacing(path) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
-    winner = best(search)
-    if winner is not None:
+    if standing.best is not None:
         with replacing(folder / "best.yaml") as draft:
-            draft.write_text(best_yaml(search, winner), encoding="utf-8")
+            draft.write_text(best_yaml(standing.search, standing.best), encoding="utf-8")
     return path
 
 
-def summary(search: SearchRecord, space: Mapping[str, Any], mlflow: Mapping[str, str] | None) -> dict[str, Any]:
+def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, str] | None) -> dict[str, Any]:
     """The content of ``summary.json``.
 
     Of ``trials``, ``rejected`` were never trained, and ``repetitions`` are of trials that are counted already; neither
     is part of ``total``.
     """
-    winner = best(search)
+    search, winner = standing.search, standing.best
     return {
         "name": search.name,
         "space": space,
         "trials": _counts(search),
         "rejected": search.rejected,
         "ended_by": search.ended_by,
-        "objectives": [{"metric": name, "mode": mode} for name, mode in search.objectives],
-        "constraints": [{"metric": name, kind: bound} for name, kind, bound in search.constraints],
+        "objectives": [{"metric": item.metric, "mode": item.mode} for item in search.goals.objectives],
+        "constraints": [{"metric": item.metric, item.side: item.bound} for item in search.goals.constraints],
         "best": None if winner is None else _found(winner),
-        "recommended": None if winner is None else {"trial": winner.name, "reason": reason(search)},
-        "pareto": [_found(trial) for trial in pareto(search)],
-        "hypervolume": _hypervolume(search),
-        "confirmed": [_repeated(item) for item in confirmed(search)],
+        "recommended": None if winner is None else {"trial": winner.name, "reason": reason(standing)},
+        "pareto": [_found(trial) for trial in standing.front],
+        "hypervolume": _hypervolume(standing),
+        "confirmed": [_repeated(item) for item in standing.confirmed],
         "wall_seconds": search.wall_seconds,
         "mlflow": mlflow,
         "seed": search.seed,
@@ -93,7 +92,7 @@ def _version(package: str) -> str | None:
 
 
 def _counts(search: SearchRecord) -> dict[str, int]:
-    trials = without_repetitions(search)
+    trials = search.without_repetitions
     return {
         "total": len(trials.trials),
         **{str(state): trials.count(state) for state in TrialState},
@@ -117,9 +116,9 @@ def _found(trial: TrialRecord) -> dict[str, Any]:
     return found
 
 
-def _hypervolume(search: SearchRecord) -> dict[str, Any] | None:
-    value = front_hypervolume(search)
-    return None if value is None else {"value": value, "reference": reference(search)}
+def _hypervolume(standing: Standing) -> dict[str, Any] | None:
+    value = front_hypervolume(standing)
+    return None if value is None else {"value": value, "reference": reference(standing)}
 
 
 def _repeated(item: Confirmed) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ndvq_tune.judgement.ranking import best, pareto, ranked
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
@@ -18,34 +18,32 @@ ROWS, RESCUES = 5, 3
 _FILES = ("report.html", "best.yaml", "summary.json", "trials.parquet", "curves.parquet")
 
 
-def print_summary(search: SearchRecord, console: Console, folder: Path, mlflow_command: str | None) -> None:
+def print_summary(standing: Standing, console: Console, folder: Path, mlflow_command: str | None) -> None:
     """Prints what came of the search, the best trials, the front, and where everything is.
 
     Args:
-        search: The search.
+        standing: The search.
         console: Where to print.
         folder: The results folder; files that are in it are named.
         mlflow_command: What shows the search in MLflow.
     """
+    search, names = standing.search, standing.search.goals.metrics
     _prose(console, f"{search.name}: {outcome(search)}", style="bold")
     for line in circumstances(search):
         _prose(console, line)
     _rescues(console, search)
     if search.skipped_files:
         _line(console, f"{count_text(len(search.skipped_files), 'file')} skipped, see {folder / SKIPPED}")
-    trials = ranked(search)[:ROWS]
+    trials = standing.ranked[:ROWS]
     _table(console, "Best trials", _trial_columns(trials, shown_metrics(search)), param_columns(trials))
-    front = pareto(search)
-    if len(search.objectives) > 1:
-        names = [name for name, _ in search.objectives]
+    if len(names) > 1:
         title = "Rate-distortion front" if {"recon_loss", "bits_per_element"} <= set(names) else "Pareto front"
-        _table(console, title, _trial_columns(front, names), param_columns(front))
-    _table(console, "Repeated with other seeds", confirmed_columns(search))
+        _table(console, title, _trial_columns(standing.front, names), param_columns(standing.front))
+    _table(console, "Repeated with other seeds", confirmed_columns(standing))
     _line(console)
-    _prose(console, finding(search))
-    winner = best(search)
-    if winner is not None:
-        _prose(console, params_text(winner), style="dim")
+    _prose(console, finding(standing))
+    if standing.best is not None:
+        _prose(console, params_text(standing.best), style="dim")
     _line(console)
     _places(console, folder, mlflow_command)
 

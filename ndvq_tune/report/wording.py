@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-from ndvq_tune.judgement.ranking import without_repetitions
 from ndvq_tune.quantities import count_text, duration
 from ndvq_tune.records import Rescue, SearchRecord, TrialRecord, TrialState, short_name, short_value
 
@@ -50,7 +49,7 @@ def probability_text(probability: float) -> str:
 
 def shown_metrics(search: SearchRecord) -> list[str]:
     """The metrics of a table of trials: the objectives first, then the usual ones."""
-    return list(dict.fromkeys([*(name for name, _ in search.objectives), *SHOWN]))
+    return list(dict.fromkeys([*search.goals.metrics, *SHOWN]))
 
 
 def params_text(trial: TrialRecord) -> str:
@@ -62,7 +61,7 @@ def outcome(search: SearchRecord) -> str:
     """How many trials there were and what became of them, in one sentence without its full stop."""
     words = {TrialState.COMPLETED: "completed", TrialState.PRUNED: "stopped early", TrialState.FAILED: "failed"}
     words[TrialState.RUNNING] = "unfinished"
-    trials = without_repetitions(search)
+    trials = search.without_repetitions
     parts = [f"{trials.count(state)} {word}" for state, word in words.items() if trials.count(state)]
     repetitions = len(search.trials) - len(trials.trials)
     return (
@@ -74,7 +73,7 @@ def outcome(search: SearchRecord) -> str:
 
 def stop_reasons(search: SearchRecord) -> dict[str, int]:
     """How often each reason stopped a trial, the most frequent first."""
-    trials = without_repetitions(search).trials
+    trials = search.without_repetitions.trials
     return _most_frequent_first(Counter(str(trial.stop_reason) for trial in trials if trial.stop_reason is not None))
 
 

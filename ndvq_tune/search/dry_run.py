@@ -108,7 +108,7 @@ def _reason(space: SearchSpace, name: str, memory: float | None) -> str:
     """What those that a reason rules out do."""
     if name in _REASONS:
         return _REASONS[name].format(gibibytes(memory or 0.0))
-    bounds = [constraint.bound for constraint in space.search.constraints if constraint.metric == name]
+    bounds = [(bound.side, bound.bound) for bound in space.search.goals.constraints if bound.metric == name]
     return f"break {name} " + " or ".join(f"{side} {value:g}" for side, value in bounds)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
-from ndvq_tune.judgement.ranking import best, pareto, ranked
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.html import write_html
@@ -30,8 +30,9 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
     Returns:
         The search with the checkpoints where they are now.
     """
-    winner = best(search)  # after repetitions, it need not be on the front
-    wanted = [*pareto(search), *([winner] if winner else []), *ranked(search)[:KEPT_BESIDE_FRONT]]
+    standing = Standing(search)
+    first = [standing.best] if standing.best else []  # after repetitions, it need not be on the front
+    wanted = [*standing.front, *first, *standing.ranked[:KEPT_BESIDE_FRONT]]
     kept = {trial.number: Path("checkpoints") / trial.name for trial in wanted}
     for trial in search.trials:
         if trial.checkpoint is None:
@@ -55,23 +56,21 @@ def _tune_files(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name.startswith(".")}
 
 
-def write_tables_and_summary(search: SearchRecord, space: SearchSpace, folder: Path, tracker: MlflowTracker) -> None:
+def write_tables_and_summary(standing: Standing, space: SearchSpace, folder: Path, tracker: MlflowTracker) -> None:
     """The files that programs read; quick enough for an interrupted search."""
-    write_tables(search, folder)
+    write_tables(standing.search, folder)
     mlflow = {
         "tracking_uri": tracker.uri,
         "experiment_id": tracker.experiment_id,
         "parent_run_id": tracker.parent_run_id,
     }
-    write_summary(search, folder, space=space.source, mlflow=mlflow)
+    write_summary(standing, folder, space=space.source, mlflow=mlflow)
 
 
-def write_outcome(
-    search: SearchRecord, dataset: Dataset, folder: Path, tracker: MlflowTracker, console: Console
-) -> None:
+def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: MlflowTracker, console: Console) -> None:
     """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report."""
-    winner = best(search)
-    shown = ([winner] if winner else []) + [trial for trial in pareto(search) if trial is not winner]
+    winner = standing.best
+    shown = ([winner] if winner else []) + [trial for trial in standing.front if trial is not winner]
     pictures: dict[str, Path] = {}
     for trial in [trial for trial in shown if (folder / str(trial.checkpoint)).exists()][:PICTURED_TRIALS]:
         pictures[trial.name] = _picture(trial, dataset, folder)
@@ -79,7 +78,7 @@ def write_outcome(
             tracker.picture(trial, pictures[trial.name])
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
-    write_html(search, folder, pictures)
+    write_html(standing, folder, pictures)
 
 
 def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:

@@ -14,7 +14,8 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError, first_line
-from ndvq_tune.records import SearchRecord, TrialRecord, TrialState, short_value
+from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.records import TrialRecord, TrialState, short_value
 from ndvq_tune.tracking.client import connect, resolve_uri, ui_address, ui_command
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG, Run, find_runs
 from ndvq_tune.tracking.values import (
@@ -130,23 +131,17 @@ class MlflowTracker:
         with self._speaking() as runs:
             self._client.log_artifact(self._sync(runs, trial).id, str(path))
 
-    def finish(
-        self,
-        search: SearchRecord,
-        state: Literal["completed", "interrupted", "failed"],
-        hypervolume: float | None = None,
-    ) -> None:
+    def finish(self, standing: Standing, state: Literal["completed", "interrupted", "failed"]) -> None:
         """Ends the search's run with its summary, after a last sync of all trials; leaves no run running.
 
         Args:
-            search: The search.
+            standing: The search.
             state: Whether it came to its end, was interrupted, or met an error.
-            hypervolume: Of its front, where there is one.
 
         Raises:
             TrackingError: MLflow failed; calling again does what is missing.
         """
-        self._silent_until = 0.0  # the last chance to catch up
+        search, self._silent_until = standing.search, 0.0  # the last chance to catch up
         with self._speaking() as runs:
             for trial in search.trials:
                 self._sync(runs, trial)
@@ -156,8 +151,7 @@ class MlflowTracker:
                     self._send(run, tags={"state": "interrupted"})
                     self._set_status(run, "KILLED")
             now = milliseconds(time.time())
-            summary = summary_of(search) | ({} if hypervolume is None else {"search/hypervolume": hypervolume})
-            metrics = [Metric(name, value, now, 0) for name, value in summary.items()]
+            metrics = [Metric(name, value, now, 0) for name, value in summary_of(standing).items()]
             ended_by = {"ended_by": search.ended_by} if search.ended_by else {}
             self._send(parent, metrics=metrics, tags={"state": state, **ended_by})
             self._set_status(parent, SEARCH_STATUS[state])

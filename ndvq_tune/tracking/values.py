@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 import yaml
 
+from ndvq_tune.goals import Goals
+from ndvq_tune.judgement.comparison import measured
+from ndvq_tune.judgement.front import front_hypervolume
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import (
     Rescue,
-    Role,
-    SearchRecord,
     TrialRecord,
     TrialState,
-    full_fidelity,
     short_name,
     short_value,
 )
@@ -88,12 +89,12 @@ def milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def summary_of(search: SearchRecord) -> dict[str, float]:
-    """Counts by state, time, and the best value of each objective; repetitions with other seeds are counted apart.
+def summary_of(standing: Standing) -> dict[str, float]:
+    """Counts by state, time, and how good the search's best is; repetitions with other seeds are counted apart.
 
     The prefix gives them a section of their own among MLflow's charts, apart from the trials' metrics.
     """
-    trials = [trial for trial in search.trials if trial.role is not Role.CONFIRM]
+    search, trials = standing.search, standing.search.without_repetitions.trials
     summary: dict[str, float] = {
         "trials": len(trials),
         **{f"trials_{state}": sum(trial.state is state for trial in trials) for state in TrialState if state.final},
@@ -101,13 +102,11 @@ def summary_of(search: SearchRecord) -> dict[str, float]:
         "repetitions": len(search.trials) - len(trials),
         "wall_seconds": search.wall_seconds,
     }
-    for name, mode in search.objectives:
-        values = [trial.metrics[name] for trial in trials if _counts(trial, name)]
-        if values:
-            summary[f"best_{name}"] = min(values) if mode == "min" else max(values)
+    for objective in search.goals.objectives:
+        costs = [objective.cost(t.metrics[objective.metric]) for t in trials if measured(t, Goals((objective,)))]
+        if costs:
+            summary[f"best_{objective.metric}"] = objective.cost(min(costs))
+    hypervolume = front_hypervolume(standing)
+    if hypervolume is not None:
+        summary["hypervolume"] = hypervolume
     return {f"search/{name}": float(value) for name, value in summary.items()}
-
-
-def _counts(trial: TrialRecord, metric: str) -> bool:
-    """Whether a trial's value may be the best: what was measured on smaller samples is of another task."""
-    return trial.sound and trial.finite(metric) and full_fidelity(trial.metrics)

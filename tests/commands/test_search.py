@@ -8,11 +8,13 @@ from typer.testing import CliRunner, Result
 
 from ndvq_tune.commands import search as command
 from ndvq_tune.config import RunConfig
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.runner import Outcome
+from tests.report.report_examples import goals
 from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import SMALL, begin, report, write_yaml
 
@@ -41,7 +43,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     def run_search(space, dataset, folder, console, address, known):
         searches.append((space, folder, address, known))
         trial = TrialRecord(0, {}, space.complete({}), TrialState.COMPLETED, (report(),), checkpoint="x")
-        return Outcome(SearchRecord(space.name, (trial,), (("recon_loss", "min"),)), True, "mlflow ui")
+        return Outcome(Standing(SearchRecord(space.name, (trial,), goals("recon_loss"))), True, "mlflow ui")
 
     monkeypatch.setattr(RUN_SEARCH, run_search)
     opened = SimpleNamespace(skipped={"train/bad.mp4": "is cut off", "test/b.mp4": "is empty"}, files=30)
@@ -271,7 +273,7 @@ def test_a_warm_start_from_nothing(space, begun, tmp_path):
 
 def outcome(*, finished: bool, **trial: object) -> Outcome:
     record = TrialRecord(0, {}, RunConfig(), **trial)
-    return Outcome(SearchRecord("small", (record,), (("recon_loss", "min"),)), finished, "mlflow ui")
+    return Outcome(Standing(SearchRecord("small", (record,), goals("recon_loss"))), finished, "mlflow ui")
 
 
 def test_what_takes_seconds_is_said_before_it_begins(space, monkeypatch):
@@ -293,7 +295,7 @@ def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):
 
 
 def test_a_search_that_is_interrupted_before_its_first_trial_has_nothing_to_go_on_with(space, begun, monkeypatch):
-    nothing = Outcome(SearchRecord("small", (), (("recon_loss", "min"),)), False, "mlflow ui")
+    nothing = Outcome(Standing(SearchRecord("small", (), goals("recon_loss"))), False, "mlflow ui")
     monkeypatch.setattr(RUN_SEARCH, lambda *_: nothing)
     result = run("--space", space)
     assert result.exit_code == 130

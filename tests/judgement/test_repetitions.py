@@ -7,9 +7,7 @@ from scipy import integrate, stats
 
 from ndvq_tune.judgement.repetitions import confirmed, probabilities_of_least
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
-from tests.report.report_examples import make_trial
-
-OBJECTIVES = (("recon_loss", "min"), ("bits_per_element", "min"))
+from tests.report.report_examples import OBJECTIVES, goals, make_trial
 
 
 def run(number: int, loss: float, parent: int | None = None, **changes: Any) -> TrialRecord:
@@ -85,7 +83,7 @@ def test_repetitions_that_did_not_finish_are_counted_but_not_measured() -> None:
 
 def test_the_best_mean_is_the_highest_where_more_is_better() -> None:
     trials = (run(0, 1.0), run(1, 2.0), run(2, 1.1, 0), run(3, 2.1, 1))
-    best, other = confirmed(SearchRecord("s", trials, (("recon_loss", "max"),)))
+    best, other = confirmed(SearchRecord("s", trials, goals("recon_loss", mode="max")))
     assert best.trial.number == 1
     assert best.probability > 0.9 > other.probability
 

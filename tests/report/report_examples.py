@@ -2,13 +2,21 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.goals import Constraint, Goals, Objective
+from ndvq_tune.metrics import Mode
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 
-OBJECTIVES = (("recon_loss", "min"), ("bits_per_element", "min"))
+OBJECTIVES = Goals((Objective("recon_loss", "min"), Objective("bits_per_element", "min")))
+
+
+def goals(*metrics: str, mode: Mode = "min", keep: Sequence[Constraint] = ()) -> Goals:
+    """Objectives that all go the same way, and constraints."""
+    return Goals(tuple(Objective(metric, mode) for metric in metrics), tuple(keep))
 
 
 def make_trial(number: int = 0, metrics: dict[str, float] | None = None, **changes: Any) -> TrialRecord:
@@ -73,8 +81,9 @@ def invented_search() -> SearchRecord:
     )
     error = "Traceback (most recent call last):\n  ...\nRuntimeError: out of <memory>"
     trials.append(make_trial(23, state=TrialState.FAILED, error=error, checkpoint=None))
+    bounded = replace(OBJECTIVES, constraints=(Constraint("codebook_usage", "at_least", 0.1),))
     return SearchRecord(
-        "video3d", tuple(trials), OBJECTIVES, (("codebook_usage", "at_least", 0.1),), seed=7, wall_seconds=312.4,
+        "video3d", tuple(trials), bounded, seed=7, wall_seconds=312.4,
         skipped_files={"broken.mp4": "no video stream"},
     )  # fmt: skip
 

@@ -3,11 +3,17 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
+from ndvq_tune.goals import Constraint, Goals, Objective
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialState
 from ndvq_tune.report.finding import finding, reason
-from tests.report.report_examples import OBJECTIVES, make_trial
+from tests.report.report_examples import OBJECTIVES, goals, make_trial
 
-ONE = (("recon_loss", "min"),)
+ONE = goals("recon_loss")
+
+
+def why(search: SearchRecord) -> str:
+    return reason(Standing(search))
 
 
 def search_of(*points: tuple[float, float], repetitions: dict[int, list[float]] | None = None) -> SearchRecord:
@@ -25,7 +31,7 @@ FRONT = ((0.10, 1.0), (0.11, 0.5), (0.30, 0.4))
 
 
 def test_a_knee_says_what_it_gives_up_and_for_what() -> None:
-    assert reason(search_of(*FRONT)) == (
+    assert why(search_of(*FRONT)) == (
         "It is the knee of a front of 3 trials: 10% higher reconstruction loss than the best (trial-0000), "
         "for 50% fewer bits per element."
     )
@@ -35,16 +41,22 @@ def test_decibels_are_compared_by_difference_and_three_objectives_are_listed() -
     values = [(30.0, 1.0, 900.0), (29.0, 0.5, 450.0), (10.0, 0.4, 440.0)]
     names = ("psnr", "bits_per_element", "parameters")
     trials = tuple(make_trial(n, dict(zip(names, point, strict=True))) for n, point in enumerate(values))
-    search = SearchRecord("s", trials, (("psnr", "max"), ("bits_per_element", "min"), ("parameters", "min")))
-    assert reason(search) == (
+    search = SearchRecord(
+        "s", trials, Goals((Objective("psnr", "max"), *goals("bits_per_element", "parameters").objectives))
+    )
+    assert why(search) == (
         "It is the knee of a front of 3 trials: 1.0 dB lower PSNR than the best (trial-0000), "
         "for 50% fewer bits per element and 50% fewer parameters."
     )
 
 
 def test_a_difference_too_small_for_percent_and_a_best_value_of_zero() -> None:
-    assert "less than 1% higher reconstruction loss" in reason(search_of((0.1, 1.0), (0.1001, 0.5), (0.3, 0.4)))
-    assert ": 0.0100 higher reconstruction loss than" in reason(search_of((0.0, 1.0), (0.01, 0.5), (0.3, 0.4)))
+    assert "less than 1% higher reconstruction loss" in reason(
+        Standing(search_of((0.1, 1.0), (0.1001, 0.5), (0.3, 0.4)))
+    )
+    assert ": 0.0100 higher reconstruction loss than" in reason(
+        Standing(search_of((0.0, 1.0), (0.01, 0.5), (0.3, 0.4)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,13 +70,13 @@ def test_a_difference_too_small_for_percent_and_a_best_value_of_zero() -> None:
     ids=["front of two", "front of one", "one trial", "no trial"],
 )  # fmt: skip
 def test_smaller_choices_have_shorter_reasons(points: tuple[tuple[float, float], ...], text: str) -> None:
-    assert reason(search_of(*points)) == text
+    assert why(search_of(*points)) == text
 
 
 def test_one_objective_has_its_best_value() -> None:
-    search = replace(search_of(*FRONT), objectives=ONE)
-    assert reason(search) == "It has the lowest reconstruction loss of 3 trials."
-    assert reason(replace(search, objectives=(("recon_loss", "max"),))).startswith("It has the highest")
+    search = replace(search_of(*FRONT), goals=ONE)
+    assert why(search) == "It has the lowest reconstruction loss of 3 trials."
+    assert why(replace(search, goals=goals("recon_loss", mode="max"))).startswith("It has the highest")
 
 
 @pytest.mark.parametrize(
@@ -72,46 +84,49 @@ def test_one_objective_has_its_best_value() -> None:
     [(StopReason.COLLAPSE, "codebook collapse"), (StopReason.PLATEAU, "no more progress")],
 )
 def test_a_recommended_trial_that_was_stopped_early_says_so(stopped_by: StopReason, words: str) -> None:
-    search = replace(search_of(*FRONT), objectives=ONE)
+    search = replace(search_of(*FRONT), goals=ONE)
     first = replace(search.trials[0], state=TrialState.PRUNED, stop_reason=stopped_by)
-    assert reason(replace(search, trials=(first, *search.trials[1:]))) == (
+    assert why(replace(search, trials=(first, *search.trials[1:]))) == (
         f"It has the lowest reconstruction loss of 3 trials. It was stopped early ({words})."
     )
 
 
 def test_repetitions_say_how_sure_a_choice_is_that_single_runs_would_not_have_made() -> None:
-    search = replace(search_of(*FRONT, repetitions={0: [0.20, 0.24], 1: [0.12, 0.13]}), objectives=ONE)
-    text = reason(search)
+    search = replace(search_of(*FRONT, repetitions={0: [0.20, 0.24], 1: [0.12, 0.13]}), goals=ONE)
+    text = why(search)
     assert text.startswith("With 3 seeds its reconstruction loss is 0.120 on average, with a spread of 0.0100; it is")
     probability = stats.ttest_ind([0.11, 0.12, 0.13], [0.10, 0.20, 0.24], alternative="less").pvalue
     assert text.endswith(f"it is the best of the 2 that were repeated (probability {1 - probability:.0%}).")
 
 
 def test_an_unrepeated_trial_with_a_lower_value_is_not_denied() -> None:
-    search = replace(search_of((0.1, 1.0), (0.2, 1.0), repetitions={1: [0.2, 0.21]}), objectives=ONE)
-    assert reason(search) == "With 3 seeds its reconstruction loss is 0.203 on average, with a spread of 0.00577."
+    search = replace(search_of((0.1, 1.0), (0.2, 1.0), repetitions={1: [0.2, 0.21]}), goals=ONE)
+    assert why(search) == "With 3 seeds its reconstruction loss is 0.203 on average, with a spread of 0.00577."
 
 
 def test_several_objectives_are_judged_by_means() -> None:
-    text = reason(search_of(*FRONT, repetitions={1: [0.13]}))
+    text = why(search_of(*FRONT, repetitions={1: [0.13]}))
     assert "20% higher reconstruction loss than the best" in text
     assert text.endswith("With 2 seeds its reconstruction loss is 0.120 on average, with a spread of 0.0141.")
 
 
 def test_constraints_are_named_with_how_many_trials_break_them() -> None:
-    bound = ("bits_per_element", "at_most", 0.6)
-    search = replace(search_of(*FRONT), constraints=(bound, ("recon_loss", "at_least", 0.05)))
+    bound = Constraint("bits_per_element", "at_most", 0.6)
+    several = replace(OBJECTIVES, constraints=(bound, Constraint("recon_loss", "at_least", 0.05)))
+    search = replace(search_of(*FRONT), goals=several)
     kept = "It keeps bits per element at most 0.600 and reconstruction loss at least 0.0500"
-    assert reason(search).endswith(f"{kept}, which 1 of 3 trials does not.")
-    assert reason(replace(search, trials=search.trials[1:])).endswith(f"{kept}, as all trials do.")
-    impossible = replace(search, constraints=(bound, ("recon_loss", "at_most", 0.0)))
-    assert reason(impossible).endswith(
+    assert why(search).endswith(f"{kept}, which 1 of 3 trials does not.")
+    assert why(replace(search, trials=search.trials[1:])).endswith(f"{kept}, as all trials do.")
+    impossible = replace(
+        search, goals=replace(OBJECTIVES, constraints=(bound, Constraint("recon_loss", "at_most", 0.0)))
+    )
+    assert why(impossible).endswith(
         "No trial keeps every constraint; this one does not keep reconstruction loss at most 0.00."
     )
 
 
 def test_a_finding_begins_with_the_trial_and_its_values(single: SearchRecord, empty: SearchRecord) -> None:
-    assert finding(single) == (
+    assert finding(Standing(single)) == (
         "trial-0000: reconstruction loss 0.100 (20.0 dB) at 0.250 bits per element, with 50% of its codes in use."
     )
-    assert finding(empty) == "No trial has led to a model yet."
+    assert finding(Standing(empty)) == "No trial has led to a model yet."

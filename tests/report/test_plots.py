@@ -3,52 +3,54 @@ from dataclasses import replace
 import pytest
 
 from ndvq_tune.judgement.front import history
-from ndvq_tune.judgement.ranking import best, pareto
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialState
 from ndvq_tune.report.plots import curves, progress, rate_distortion
-from tests.report.report_examples import make_trial
+from tests.report.report_examples import goals, make_trial
 
 
 def test_scatter_shows_every_measured_trial_once_and_the_front_in_order(example: SearchRecord) -> None:
-    traces = {trace.name.split(" (")[0]: trace for trace in rate_distortion(example).data}
+    traces = {trace.name.split(" (")[0]: trace for trace in rate_distortion(Standing(example)).data}
     assert len(traces["completed"].x) == example.count(TrialState.COMPLETED)
     assert len(traces["stopped early"].x) == example.count(TrialState.PRUNED) - 1  # the diverged one has no loss
-    assert list(traces["front"].y) == [trial.metrics["recon_loss"] for trial in pareto(example)]
-    winner = best(example)
+    assert list(traces["front"].y) == [trial.metrics["recon_loss"] for trial in Standing(example).front]
+    winner = Standing(example).best
     assert winner is not None
     assert list(traces["recommended"].x) == [winner.metrics["bits_per_element"]]
 
 
 def test_hover_shows_what_was_chosen(example: SearchRecord) -> None:
-    texts = [text for trace in rate_distortion(example).data if trace.hovertext for text in trace.hovertext]
+    texts = [text for trace in rate_distortion(Standing(example)).data if trace.hovertext for text in trace.hovertext]
     assert any("trial-0006" in text and "downsample = 4x4x4" in text for text in texts)
     assert any("stopped early: collapse" in text for text in texts)
 
 
 def test_front_is_drawn_whatever_the_objectives(example: SearchRecord) -> None:
-    other = replace(example, objectives=(("perplexity", "max"),))
-    assert "front" in {trace.name for trace in rate_distortion(other).data}
+    other = replace(example, goals=goals("perplexity", mode="max"))
+    assert "front" in {trace.name for trace in rate_distortion(Standing(other)).data}
 
 
 def test_curves_are_coloured_and_named_for_the_front_only(example: SearchRecord) -> None:
-    figure = curves(example)
-    assert {trace.name for trace in figure.data if trace.showlegend} == {trial.name for trial in pareto(example)}
+    figure = curves(Standing(example))
+    assert {trace.name for trace in figure.data if trace.showlegend} == {
+        trial.name for trial in Standing(example).front
+    }
     assert "trial-0022" not in {trace.name for trace in figure.data}  # nothing but NaN
 
 
 def test_nothing_to_draw(empty: SearchRecord) -> None:
     unmeasured = replace(empty, trials=(make_trial(0),))
     for search in (empty, unmeasured):
-        assert len(rate_distortion(search).data) == len(curves(search).data) == 0
+        assert len(rate_distortion(Standing(search)).data) == len(curves(Standing(search)).data) == 0
 
 
 def test_one_trial_is_a_point_and_a_marker_in_each_curve(single: SearchRecord) -> None:
-    assert {trace.name for trace in rate_distortion(single).data} == {"completed (1)", "recommended"}
-    assert {trace.mode for trace in curves(single).data} == {"lines+markers"}
+    assert {trace.name for trace in rate_distortion(Standing(single)).data} == {"completed (1)", "recommended"}
+    assert {trace.mode for trace in curves(Standing(single)).data} == {"lines+markers"}
 
 
 def test_repetitions_are_drawn_apart_and_small_samples_not_at_all(eventful: SearchRecord) -> None:
-    traces = {trace.name.split(" (")[0]: trace for trace in rate_distortion(eventful).data}
+    traces = {trace.name.split(" (")[0]: trace for trace in rate_distortion(Standing(eventful)).data}
     small = [trial for trial in eventful.trials if trial.metrics.get("fidelity", 1) < 1 and trial.number != 22]
     assert len(traces["repetition"].x) == 9
     assert len(traces["completed"].x) == 10
@@ -56,24 +58,24 @@ def test_repetitions_are_drawn_apart_and_small_samples_not_at_all(eventful: Sear
 
 
 def test_hover_names_the_trial_that_one_goes_on_from_or_repeats(eventful: SearchRecord) -> None:
-    texts = [text for trace in rate_distortion(eventful).data if trace.hovertext for text in trace.hovertext]
+    texts = [text for trace in rate_distortion(Standing(eventful)).data if trace.hovertext for text in trace.hovertext]
     assert any("trial-0021" in text and "<br>goes on from trial-0004<br>" in text for text in texts)
     assert sum("<br>repeats trial-0016<br>" in text for text in texts) == 3
 
 
 def test_progress_is_the_history_in_a_unit_that_suits_it(example: SearchRecord, single: SearchRecord) -> None:
-    (line,) = progress(example).data
-    moments = history(example)
+    (line,) = progress(Standing(example)).data
+    moments = history(Standing(example))
     assert list(line.y) == [moment.value for moment in moments]
     assert list(line.x) == pytest.approx([moment.seconds / 60 for moment in moments])
-    assert progress(example).layout.xaxis.title.text == "minutes"
-    one = progress(replace(example, objectives=(("recon_loss", "min"),)))
-    assert min(one.data[0].y) == one.data[0].y[-1] == min(trial.metrics["recon_loss"] for trial in pareto(example))
-    assert not progress(single).data
+    assert progress(Standing(example)).layout.xaxis.title.text == "minutes"
+    one = progress(Standing(replace(example, goals=goals("recon_loss"))))
+    assert min(one.data[0].y) == one.data[0].y[-1] == min(t.metrics["recon_loss"] for t in Standing(example).front)
+    assert not progress(Standing(single)).data
 
 
 def test_a_curve_is_dotted_up_to_the_first_report_on_full_samples(eventful: SearchRecord) -> None:
-    traces = curves(eventful).data
+    traces = curves(Standing(eventful)).data
     loss = {trace.line.dash: trace for trace in traces if trace.name == "trial-0006" and trace.y[-1] < 1}
     reports = eventful.trials[6].reports
     assert list(loss["dot"].x) == [1, 2, 3, 4]
@@ -84,8 +86,8 @@ def test_a_curve_is_dotted_up_to_the_first_report_on_full_samples(eventful: Sear
 
 
 def test_a_symbol_marks_each_rescue_on_the_curve(eventful: SearchRecord, example: SearchRecord) -> None:
-    loss, *_ = (trace for trace in curves(eventful).data if trace.name == "rescue")
+    loss, *_ = (trace for trace in curves(Standing(eventful)).data if trace.name == "rescue")
     assert list(loss.x) == [2, 2, 4, 1]
     assert loss.y[0] == eventful.trials[4].reports[1]["recon_loss"]
     assert loss.hovertext[2].startswith("trial-0017: codebook_beta lowered after epoch 4")
-    assert "rescue" not in {trace.name for trace in curves(example).data}
+    assert "rescue" not in {trace.name for trace in curves(Standing(example)).data}

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.judgement.ranking import best, eligible, pareto
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.finding import reason
 from ndvq_tune.report.summary import write_summary
-from tests.report.report_examples import OBJECTIVES, make_trial
+from tests.report.report_examples import OBJECTIVES, goals, make_trial
 
 MLFLOW = {"tracking_uri": "sqlite:///mlflow.db", "experiment_id": "1", "parent_run_id": "abc"}
 
@@ -22,24 +22,24 @@ def written(search: SearchRecord, folder: Path) -> dict[str, Any]:
     def refuse(token: str) -> None:
         raise AssertionError(f"{token} is not JSON")
 
-    path = write_summary(search, folder, space={"model": {"n_codes": {"choice": [256]}}}, mlflow=MLFLOW)
+    path = write_summary(Standing(search), folder, space={"model": {"n_codes": {"choice": [256]}}}, mlflow=MLFLOW)
     content: dict[str, Any] = json.loads(path.read_text(), parse_constant=refuse)
     return content
 
 
 def test_summary_holds_what_a_program_needs(example: SearchRecord, tmp_path: Path) -> None:
     content = written(example, tmp_path)
-    winner = best(example)
+    winner = Standing(example).best
     assert winner is not None
     assert content["space"] == {"model": {"n_codes": {"choice": [256]}}}
     counts = {"total": 24, "running": 0, "completed": 10, "pruned": 13, "failed": 1}
     assert content["trials"] == counts | {"repetitions": 0, "rejected": 0}
-    assert content["recommended"] == {"trial": winner.name, "reason": reason(example)}
+    assert content["recommended"] == {"trial": winner.name, "reason": reason(Standing(example))}
     assert (content["rejected"], content["ended_by"], content["confirmed"]) == ({}, None, [])
     assert content["best"]["trial"] == winner.name
     assert content["best"]["params"] == dict(winner.params)
     assert content["best"]["metrics"]["recon_loss"] == winner.metrics["recon_loss"]
-    assert [item["trial"] for item in content["pareto"]] == [trial.name for trial in pareto(example)]
+    assert [item["trial"] for item in content["pareto"]] == [trial.name for trial in Standing(example).front]
     assert (content["wall_seconds"], content["seed"], content["mlflow"]) == (312.4, 7, MLFLOW)
     assert content["skipped_files"] == {"broken.mp4": "no video stream"}
     assert set(content["versions"]) == {"python", "ndvq_tune", "torch", "ray", "optuna", "mlflow"}
@@ -62,10 +62,12 @@ def test_what_happened_beside_training_is_counted_apart(eventful: SearchRecord, 
 
 def test_hypervolume_has_its_reference(example: SearchRecord, tmp_path: Path) -> None:
     content = written(example, tmp_path)
-    trials = eligible(example)
-    worst = {name: max(trial.metrics[name] for trial in trials) for name, _ in OBJECTIVES}
+    trials = Standing(example).eligible
+    worst = {name: max(trial.metrics[name] for trial in trials) for name in OBJECTIVES.metrics}
     assert content["hypervolume"]["reference"] == worst
-    corners = sorted((trial.metrics["bits_per_element"], trial.metrics["recon_loss"]) for trial in pareto(example))
+    corners = sorted(
+        (trial.metrics["bits_per_element"], trial.metrics["recon_loss"]) for trial in Standing(example).front
+    )
     ends = [*(bits for bits, _ in corners[1:]), worst["bits_per_element"]]
     steps = [(end - bits) * (worst["recon_loss"] - loss) for (bits, loss), end in zip(corners, ends, strict=True)]
     assert content["hypervolume"]["value"] == pytest.approx(sum(steps))
@@ -85,7 +87,7 @@ def test_repetitions_come_with_what_they_say(eventful: SearchRecord, tmp_path: P
 
 
 def test_trials_of_the_front_have_their_history(eventful: SearchRecord, tmp_path: Path) -> None:
-    small = replace(eventful, objectives=(("recon_loss", "min"),), trials=eventful.trials[21:22])
+    small = replace(eventful, goals=goals("recon_loss"), trials=eventful.trials[21:22])
     (found,) = written(small, tmp_path)["pareto"]
     assert (found["role"], found["parent"]) == ("exploit", "trial-0004")
     assert found["rescues"] == [{"epoch": 1, "action": "lower_beta"}]
@@ -95,7 +97,7 @@ def test_trials_of_the_front_have_their_history(eventful: SearchRecord, tmp_path
 def test_best_yaml_is_a_complete_configuration_with_its_origin(example: SearchRecord, tmp_path: Path) -> None:
     written(example, tmp_path)
     text = (tmp_path / "best.yaml").read_text()
-    winner = best(example)
+    winner = Standing(example).best
     assert winner is not None
     assert text.startswith(f"# {winner.name} of the search video3d\n# epoch 12, recon_loss ")
     assert RunConfig.model_validate(yaml.safe_load(text)) == RunConfig.model_validate(winner.config)

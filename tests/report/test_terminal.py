@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.terminal import print_summary
@@ -11,7 +12,7 @@ from ndvq_tune.report.terminal import print_summary
 
 def printed(search: SearchRecord, folder: Path = Path("runs/video3d"), width: int = 80) -> str:
     stream = io.StringIO()
-    print_summary(search, Console(file=stream, width=width), folder, "mlflow ui")
+    print_summary(Standing(search), Console(file=stream, width=width), folder, "mlflow ui")
     return stream.getvalue()
 
 
@@ -23,7 +24,7 @@ def test_a_pipe_gets_plain_lines_of_80_columns(name: str, request: pytest.Fixtur
 
 
 def test_summary_names_the_best_the_front_and_the_places(example: SearchRecord, tmp_path: Path) -> None:
-    write_summary(example, tmp_path, space={}, mlflow=None)
+    write_summary(Standing(example), tmp_path, space={}, mlflow=None)
     text = printed(example, tmp_path)
     assert "24 trials in 5 min 12 s" in text
     assert "scheduler 9, collapse 3, diverged 1" in text

@@ -11,6 +11,8 @@ from mlflow.tracking import MlflowClient
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import TrackingError
+from ndvq_tune.goals import Goals, Objective
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.tracking import mlflow as tracking
 from ndvq_tune.tracking.mlflow import MlflowTracker
@@ -32,7 +34,9 @@ def trial(number: int = 0, epochs: int = 0, **changes: Any) -> TrialRecord:
 
 
 def search(*trials: TrialRecord) -> SearchRecord:
-    return SearchRecord("video", trials, (("recon_loss", "min"), ("perplexity", "max")), wall_seconds=12.5)
+    return SearchRecord(
+        "video", trials, Goals((Objective("recon_loss", "min"), Objective("perplexity", "max"))), wall_seconds=12.5
+    )
 
 
 def open_tracker(uri: str) -> MlflowTracker:
@@ -165,7 +169,7 @@ def test_two_searches_in_one_experiment_stay_apart(uri: str) -> None:
     other.sync(trial(0))
     assert first.parent_run_id != other.parent_run_id
     assert first.experiment_id == other.experiment_id
-    first.finish(search(), "completed")
+    first.finish(Standing(search()), "completed")
     assert stored(first)["trial-0000"].info.status == "RUNNING"
 
 
@@ -174,7 +178,7 @@ def test_interrupted_search_leaves_no_run_running_and_resumes(uri: str) -> None:
     tracker.start("a: 1", {})
     running, done = trial(0, epochs=1), trial(1, epochs=1, state=TrialState.COMPLETED, ended=2000.0)
     tracker.sync(running)
-    tracker.finish(search(running, done), "interrupted")
+    tracker.finish(Standing(search(running, done)), "interrupted")
     runs = stored(tracker)
     assert {name: run.info.status for name, run in runs.items()} == {
         "video": "KILLED",
@@ -194,7 +198,7 @@ def test_interrupted_search_leaves_no_run_running_and_resumes(uri: str) -> None:
 def test_a_search_that_met_an_error_has_failed_until_it_goes_on(uri: str) -> None:
     tracker = open_tracker(uri)
     tracker.start("a: 1", {})
-    tracker.finish(search(trial(0, epochs=1)), "failed")
+    tracker.finish(Standing(search(trial(0, epochs=1))), "failed")
     runs = stored(tracker)
     assert (runs["video"].info.status, runs["video"].data.tags["state"]) == ("FAILED", "failed")
     assert runs["trial-0000"].info.status == "KILLED"
@@ -206,12 +210,12 @@ def test_a_search_that_met_an_error_has_failed_until_it_goes_on(uri: str) -> Non
 def test_a_search_says_what_ended_it_until_it_goes_on(uri: str) -> None:
     tracker = open_tracker(uri)
     tracker.start("a: 1", {})
-    tracker.finish(replace(search(), ended_by="until"), "completed")
+    tracker.finish(Standing(replace(search(), ended_by="until")), "completed")
     assert stored(tracker)["video"].data.tags["ended_by"] == "until"
     resumed = open_tracker(uri)
     resumed.start("a: 1", {})
     assert "ended_by" not in stored(resumed)["video"].data.tags
-    resumed.finish(search(), "completed")
+    resumed.finish(Standing(search()), "completed")
     assert "ended_by" not in stored(resumed)["video"].data.tags
 
 
@@ -232,7 +236,7 @@ def test_finish_catches_up_and_summarises(uri: str) -> None:
         trial(2, epochs=9, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED, ended=2000.0),
         trial(3, state=TrialState.FAILED, error="boom", ended=2000.0),
     )
-    tracker.finish(search(*trials), "completed")
+    tracker.finish(Standing(search(*trials)), "completed")
     runs = stored(tracker)
     assert len(runs) == 5
     assert runs["video"].info.status == "FINISHED"
@@ -258,12 +262,20 @@ def test_what_happened_beside_training_is_counted_apart(uri: str) -> None:
         trial(2, epochs=9, state=TrialState.COMPLETED, role=Role.CONFIRM, parent=0, ended=2000.0),
     )
     record = replace(search(*trials), rejected={"memory": 6, "bits_per_element": 25})
-    tracker.finish(record, "completed", hypervolume=0.125)
+    tracker.finish(Standing(record), "completed")
     metrics = stored(tracker)["video"].data.metrics
     counts = {"trials": 2, "trials_completed": 1, "trials_pruned": 1, "trials_rejected": 31, "repetitions": 1}
     assert {name: metrics[f"search/{name}"] for name in counts} == counts
     assert metrics["search/best_recon_loss"] == 1 / 3
-    assert metrics["search/hypervolume"] == 0.125
+    assert "search/hypervolume" not in metrics  # nothing has a checkpoint that a model could be taken from
+
+
+def test_the_front_is_summed_up_by_its_hypervolume(uri: str) -> None:
+    """One trial beats the other, which is where volume is measured from: 1/2 - 1/3 of loss times 30 - 20 codes."""
+    tracker = open_tracker(uri)
+    ended = {"state": TrialState.COMPLETED, "ended": 2000.0, "checkpoint": "checkpoints/trial"}
+    tracker.finish(Standing(search(trial(0, epochs=2, **ended), trial(1, epochs=3, **ended))), "completed")
+    assert stored(tracker)["video"].data.metrics["search/hypervolume"] == pytest.approx(10 / 6)
 
 
 @pytest.mark.parametrize("role", [Role.EXPLOIT, Role.CONFIRM])
@@ -430,7 +442,7 @@ def test_finish_does_not_wait_out_the_pause(counted: tuple[MlflowTracker, Counti
     with pytest.raises(TrackingError):
         tracker.sync(trial(epochs=1))
     counting.broken = False
-    tracker.finish(search(trial(epochs=1, state=TrialState.COMPLETED, ended=2000.0)), "completed")
+    tracker.finish(Standing(search(trial(epochs=1, state=TrialState.COMPLETED, ended=2000.0))), "completed")
     assert stored(tracker)["trial-0000"].info.status == "FINISHED"
 
 
@@ -441,6 +453,6 @@ def test_many_trials_are_found_again(uri: str, monkeypatch: pytest.MonkeyPatch) 
     search_runs = MlflowClient.search_runs
     monkeypatch.setattr(MlflowClient, "search_runs", lambda *args, **kw: search_runs(*args, **kw, max_results=2))
     again = open_tracker(uri)
-    again.finish(search(), "interrupted")
+    again.finish(Standing(search()), "interrupted")
     monkeypatch.undo()
     assert {run.info.status for run in stored(again).values()} == {"KILLED"}

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.judgement.comparison import fronts, measured
 from ndvq_tune.problems import validate
-from ndvq_tune.records import Role, TrialRecord, TrialState, full_fidelity, short_name, short_value
+from ndvq_tune.records import Role, TrialRecord, TrialState, short_name, short_value
 from ndvq_tune.search.earlier.ranges import around
-from ndvq_tune.search.earlier.reading import fronts
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Choice, Distribution, Range, Searched
 from ndvq_tune.yaml_file import flatten, with_values
@@ -113,13 +113,13 @@ def refined(space: SearchSpace, changes: Sequence[Change]) -> dict[str, Any]:
 
 
 def _best(tried: Sequence[TrialRecord], space: SearchSpace, keep: float) -> list[TrialRecord]:
-    objectives = [objective.metric for objective in space.search.objectives]
-    measured = [t for t in tried if t.sound and t.finite(*objectives) and full_fidelity(t.metrics)]
-    if len(measured) < FEWEST_TRIALS:
-        raise ValueError(f"{len(measured)} finished trials that can be compared; needs at least {FEWEST_TRIALS}")
-    wanted = max(_FEWEST_BEST, math.ceil(keep * len(measured)))
+    goals = space.search.goals
+    comparable = [trial for trial in tried if measured(trial, goals)]
+    if len(comparable) < FEWEST_TRIALS:
+        raise ValueError(f"{len(comparable)} finished trials that can be compared; needs at least {FEWEST_TRIALS}")
+    wanted = max(_FEWEST_BEST, math.ceil(keep * len(comparable)))
     best: list[TrialRecord] = []
-    for front in fronts(measured, space.search):
+    for front in fronts(comparable, goals):
         if len(best) < wanted:
             best += front
     return best

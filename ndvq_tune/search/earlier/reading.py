@@ -1,9 +1,6 @@
 """What is left of earlier searches: a results folder, or the runs of an MLflow experiment. Nothing of it is changed."""
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import optuna
@@ -11,7 +8,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from ndvq_tune.errors import ConfigError, ResultsError
-from ndvq_tune.judgement.pareto import crowding, front_ranks
 from ndvq_tune.problems import validate
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.codec import has_begun, record_of
@@ -87,40 +83,13 @@ def read_folder(folder: Path) -> tuple[SearchSpace, Earlier]:
     return space, Earlier(space.name, space.search, tuple(trials), unreadable)
 
 
-def fronts(trials: Sequence[TrialRecord], search: SearchSettings) -> list[list[TrialRecord]]:
-    """Trials in groups that are equally good, best first; all need finite objectives.
-
-    Those that keep the constraints come first, by fronts of non-dominated trials, and in each front those that are
-    far from all others before the rest. All others follow by how far they are beyond the constraints.
-    """
-    beyond = {id(trial): _beyond(trial, search) for trial in trials}
-    kept = [trial for trial in trials if not beyond[id(trial)]]
-    costs = [[objective.cost(trial.metrics[objective.metric]) for objective in search.objectives] for trial in kept]
-    by_rank: dict[int, list[int]] = {}
-    for index, rank in enumerate(front_ranks(costs)):
-        by_rank.setdefault(rank, []).append(index)
-    good = [_spread([kept[i] for i in by_rank[rank]], [costs[i] for i in by_rank[rank]]) for rank in sorted(by_rank)]
-    broken = sorted((trial for trial in trials if beyond[id(trial)]), key=lambda trial: beyond[id(trial)])
-    return good + [list(equal) for _, equal in groupby(broken, lambda trial: beyond[id(trial)])]
-
-
 def _of_experiment(source: str, space: SearchSpace) -> tuple[Earlier, ...]:
     from ndvq_tune.tracking.reading import stored_searches  # MLflow, which takes seconds to import
 
-    curves = {space.search.objectives[0].metric, "fidelity"}
+    curves = {space.search.goals.metrics[0], "fidelity"}
     return tuple(
         Earlier(
             stored.name, validate(SearchSettings, stored.space.get("search", {}))[0], stored.trials, stored.unreadable
         )
         for stored in stored_searches(source.removeprefix(MLFLOW), space.tracking.uri, curves)
     )
-
-
-def _spread(front: list[TrialRecord], costs: list[list[float]]) -> list[TrialRecord]:
-    distances = crowding(costs)
-    return [front[index] for index in sorted(range(len(front)), key=lambda index: -distances[index])]
-
-
-def _beyond(trial: TrialRecord, search: SearchSettings) -> float:
-    """How far a trial is beyond the constraints, all together; 0 where it keeps them all."""
-    return sum(bound.beyond(trial.metrics.get(bound.metric, math.nan)) for bound in search.constraints)

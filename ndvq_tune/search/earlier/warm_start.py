@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.judgement.comparison import fronts
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, full_fidelity
-from ndvq_tune.search.earlier.reading import Earlier, fronts
+from ndvq_tune.search.earlier.reading import Earlier
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Range, Searched
 from ndvq_tune.search.space.settings import SearchSettings
@@ -97,7 +98,7 @@ def plan(space: SearchSpace, earlier: Sequence[Earlier]) -> WarmStart:
 
 def _unusable(trial: TrialRecord, space: SearchSpace) -> str | None:
     """Why nothing can be learned from a trial."""
-    missing = [objective.metric for objective in space.search.objectives if not trial.finite(objective.metric)]
+    missing = [name for name in space.search.goals.metrics if not trial.finite(name)]
     reasons = {
         "failed": trial.state is TrialState.FAILED,
         "diverged": trial.stop_reason is StopReason.DIVERGED,
@@ -128,7 +129,7 @@ def _candidate(
         for key in wanted | leaves
         if key not in free and _plain(key, wanted.get(key, ...)) != _plain(key, leaves.get(key, ...))
     ]
-    first_metric = space.search.objectives[0].metric
+    first_metric = space.search.goals.metrics[0]
     obstacles = [
         *(f"another {key}" for key in differing),
         *(f"{key} outside the space" for key in outside),
@@ -157,7 +158,7 @@ def _first_points(
     seen = {_key(trial.params) for trial in known}
     points: list[dict[str, Any]] = []
     limit = space.search.sampler.startup_trials
-    for front in fronts([candidate.trial for candidate in by_trial.values()], space.search):
+    for front in fronts([candidate.trial for candidate in by_trial.values()], space.search.goals):
         for trial in front:
             candidate = by_trial[id(trial)]
             key = _key(candidate.point)

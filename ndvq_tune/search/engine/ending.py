@@ -1,10 +1,10 @@
 """Rules that end the whole search before its last trial, as functions of its trials."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import Role, TrialRecord, full_fidelity
+from ndvq_tune.goals import Goals
+from ndvq_tune.judgement.comparison import measured
+from ndvq_tune.records import Role, TrialRecord
 from ndvq_tune.search.space.settings import SearchSettings
 
 Point = tuple[float, ...]
@@ -16,12 +16,8 @@ def reached(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
     The trial need not have ended; its last report counts, if it keeps all constraints and was measured on samples of
     full size.
     """
-    if not search.until:
-        return False
-    return any(
-        _measured(trial) and not any(_violations(trial, search)) and _as_good(trial.metrics, search.until)
-        for trial in trials
-    )
+    goals = Goals(search.goals.objectives, (*search.target, *search.goals.constraints))
+    return bool(search.target) and any(measured(trial, goals) and goals.kept(trial.metrics) for trial in trials)
 
 
 def stalled(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
@@ -37,35 +33,16 @@ def stalled(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
     )
     if search.stall is None or len(ended) < search.stall:
         return False
-    points = [_point(trial, search) for trial in ended]
+    points = [_point(trial, search.goals) for trial in ended]
     if any(point is not None and not any(point[1]) for point in points):
         points = [None if point is None or any(point[1]) else point for point in points]
     earlier, latest = points[: -search.stall], points[-search.stall :]
     return all(point is None or any(_no_worse(other, point) for other in earlier) for point in latest)
 
 
-def _measured(trial: TrialRecord) -> bool:
-    return bool(trial.reports) and trial.sound and full_fidelity(trial.metrics)
-
-
-def _as_good(metrics: Mapping[str, float], until: Mapping[str, float]) -> bool:
-    found = {name: metrics.get(name, math.nan) for name in until}
-    return all(
-        found[name] <= value if METRICS[name].mode == "min" else found[name] >= value for name, value in until.items()
-    )
-
-
-def _point(trial: TrialRecord, search: SearchSettings) -> tuple[Point, Point] | None:
+def _point(trial: TrialRecord, goals: Goals) -> tuple[Point, Point] | None:
     """A trial's objectives, turned so that less is better, and how far it is beyond each constraint."""
-    if not (_measured(trial) and trial.finite(*(objective.metric for objective in search.objectives))):
-        return None
-    costs = tuple(objective.cost(trial.metrics[objective.metric]) for objective in search.objectives)
-    return costs, _violations(trial, search)
-
-
-def _violations(trial: TrialRecord, search: SearchSettings) -> Point:
-    """How far a trial is beyond each bound, 0 if within; infinitely far by a metric that is missing or NaN."""
-    return tuple(bound.beyond(trial.metrics.get(bound.metric, math.nan)) for bound in search.constraints)
+    return (goals.costs(trial.metrics), goals.beyond(trial.metrics)) if measured(trial, goals) else None
 
 
 def _no_worse(a: tuple[Point, Point] | None, b: tuple[Point, Point]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
-from ndvq_tune.judgement.ranking import best, pareto, ranked, without_repetitions
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, StopReason, TrialRecord
 from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
@@ -125,10 +125,9 @@ class Proposals:
 
     def _to_confirm(self, top: int) -> list[TrialRecord]:
         """The recommended trial, then the rest of the front, then the next best."""
-        alone = without_repetitions(self._study.to_record())
-        winner = best(alone)
-        first = [winner] if winner else []
-        return list({trial.number: trial for trial in (*first, *pareto(alone), *ranked(alone))}.values())[:top]
+        standing = Standing(self._study.to_record().without_repetitions)
+        first = [standing.best] if standing.best else []
+        return list({trial.number: trial for trial in (*first, *standing.front, *standing.ranked)}.values())[:top]
 
     def _by_chance(self) -> bool:
         """Whether the next point is drawn at random whatever has been learned; the same for the same seed."""

@@ -61,11 +61,11 @@ class Study:
 
     def __init__(self, space: SearchSpace, storage: BaseStorage, clock: Callable[[], float] | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space, self._clock = space, clock or time.monotonic
+        self._space, self._goals, self._clock = space, space.search.goals, clock or time.monotonic
         optuna.create_study(
             storage=storage,
             study_name=space.name,
-            directions=["minimize" if objective.mode == "min" else "maximize" for objective in space.search.objectives],
+            directions=["minimize" if objective.mode == "min" else "maximize" for objective in self._goals.objectives],
             load_if_exists=True,
         )
         self._study = FirstObjectiveStudy(space.name, storage)
@@ -200,19 +200,17 @@ class Study:
 
     def import_(self, known: TrialRecord) -> None:
         """Let the sampler learn from a finished trial of another search."""
-        settings = self._space.search
+        metrics, first = self._goals.metrics, self._goals.metrics[0]
         complete = known.state is TrialState.COMPLETED
         self._known.append(known.params)
         self._study.add_trial(
             optuna.trial.create_trial(
                 state=OPTUNA_STATES[known.state],
-                values=[known.metrics[objective.metric] for objective in settings.objectives] if complete else None,
+                values=[known.metrics[name] for name in metrics] if complete else None,
                 params={key: label(value) for key, value in known.params.items()},
                 distributions={key: optuna_distribution(self._distributions[key]) for key in known.params},
-                intermediate_values={
-                    int(report["epoch"]): float(report[settings.objectives[0].metric]) for report in known.reports
-                },
-                constraints=self._violations(known),
+                intermediate_values={int(report["epoch"]): float(report[first]) for report in known.reports},
+                constraints=self._goals.violations(known.metrics),
                 user_attrs={_KNOWN: known.name, "params": dict(known.params)},
             )
         )
@@ -224,8 +222,7 @@ class Study:
         # All of a later epoch are gone with it: the trial went back to an old checkpoint.
         earlier = tuple(old for old in record.reports if old["epoch"] < epoch)
         record = self._write(replace(record, reports=(*earlier, report)))
-        first = self._space.search.objectives[0].metric
-        set_intermediate_value(self._study, self._live[number], epoch, float(report[first]))
+        set_intermediate_value(self._study, self._live[number], epoch, float(report[self._goals.metrics[0]]))
         return record
 
     def rescue(self, number: int, rescue: Rescue) -> TrialRecord:
@@ -244,8 +241,7 @@ class Study:
         self, number: int, state: TrialState, reason: StopReason | None = None, error: str | None = None
     ) -> TrialRecord:
         """Give a trial its final state."""
-        objectives = (objective.metric for objective in self._space.search.objectives)
-        if state is TrialState.COMPLETED and not self._records[number].finite(*objectives):
+        if state is TrialState.COMPLETED and not self._records[number].finite(*self._goals.metrics):
             state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
         record = self._records[number]
         record = self._write(replace(record, state=state, stop_reason=reason, error=error, ended=time.time()))
@@ -261,13 +257,11 @@ class Study:
 
     def to_record(self, skipped_files: Mapping[str, str] | None = None, ended_by: str | None = None) -> SearchRecord:
         """The whole search as it is now."""
-        settings = self._space.search
         return SearchRecord(
             name=self._space.name,
             trials=self.records,
-            objectives=tuple((objective.metric, objective.mode) for objective in settings.objectives),
-            constraints=tuple((constraint.metric, *constraint.bound) for constraint in settings.constraints),
-            seed=settings.seed,
+            goals=self._goals,
+            seed=self._space.search.seed,
             wall_seconds=self.seconds,
             skipped_files=skipped_files or {},
             rejected=self.rejected,
@@ -276,22 +270,13 @@ class Study:
 
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
         known = trial.constraints
-        for name, violation in self._violations(record).items():
+        for name, violation in self._goals.violations(record.metrics).items():
             if name not in known:
                 trial.set_constraint(name, violation)
         if record.state is TrialState.COMPLETED:
-            values = [record.metrics[objective.metric] for objective in self._space.search.objectives]
-            self._study.tell(trial, values)
+            self._study.tell(trial, [record.metrics[name] for name in self._goals.metrics])
         else:
             self._study.tell(trial, state=OPTUNA_STATES[record.state])
-
-    def _violations(self, record: TrialRecord) -> dict[str, float]:
-        """How far a trial's last report is beyond each constraint of the space."""
-        return {
-            constraint.metric: constraint.violation(record.metrics[constraint.metric])
-            for constraint in self._space.search.constraints
-            if record.finite(constraint.metric)
-        }
 
     def _write(self, record: TrialRecord) -> TrialRecord:
         """Put what is new of a trial into the journal."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -50,7 +51,9 @@ class Preflight:
         memory: float | None = None,
         device_type: DeviceType = "cpu",
     ) -> None:
-        self._bounds = [bound for bound in space.search.constraints if bound.metric in STATIC]
+        goals = space.search.goals
+        known = tuple(bound for bound in goals.constraints if bound.metric in STATIC)
+        self._goals = replace(goals, constraints=known)
         self._shape = tuple(sample_shape)
         self._memory, self._device_type = memory, device_type
         self._workers = max(1, space.search.resources.workers_per_trial)
@@ -63,10 +66,7 @@ class Preflight:
         metrics = self.static(config)
         if isinstance(metrics, str):
             return Check({SHAPE: 1.0}, (SHAPE,))
-        constraints: dict[str, float] = {}
-        for bound in self._bounds:
-            violation = bound.violation(metrics[bound.metric])
-            constraints[bound.metric] = max(violation, constraints.get(bound.metric, violation))
+        constraints = self._goals.violations(metrics)
         broken = tuple(name for name, violation in constraints.items() if violation > 0)
         if broken or self._memory is None:
             return Check(constraints, broken)

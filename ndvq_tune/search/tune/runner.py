@@ -10,14 +10,15 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Literal
 
 from ray import tune
 from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
-from ndvq_tune.judgement.front import front_hypervolume
-from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.records import StopReason, TrialRecord, TrialState
 from ndvq_tune.search.earlier.warm_start import WarmStart
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
@@ -54,12 +55,12 @@ class Outcome:
     """How a search ended.
 
     Attributes:
-        search: The search as it is now.
+        standing: The search as it is now.
         finished: Whether it came to its end; it was interrupted otherwise, and can be resumed.
         mlflow_command: What shows it in MLflow.
     """
 
-    search: SearchRecord
+    standing: Standing
     finished: bool
     mlflow_command: str
 
@@ -101,15 +102,16 @@ def run_search(
             ended_by = _tune(engine, study, space, plan, folder, tracker, console, interrupted)
         finished = not interrupted.is_set()
         record = keep_checkpoints(study.to_record(dataset.skipped, ended_by), folder, final=finished)
+        standing = Standing(record)
         if finished or record.trials:  # nothing begun leaves nothing, and the folder's name is free again
-            write_tables_and_summary(record, space, folder, tracker)
+            write_tables_and_summary(standing, space, folder, tracker)
         if finished:
-            write_outcome(record, dataset, folder, tracker, console)
+            write_outcome(standing, dataset, folder, tracker, console)
         try:
-            tracker.finish(record, "completed" if finished else "interrupted", front_hypervolume(record))
+            tracker.finish(standing, "completed" if finished else "interrupted")
         except TrackingError as error:
             console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
-    return Outcome(record, finished, tracker.ui_command or tracker.ui_address)
+    return Outcome(standing, finished, tracker.ui_command or tracker.ui_address)
 
 
 @contextmanager
@@ -124,7 +126,8 @@ def tracking(study: Study, space: SearchSpace, folder: Path) -> Iterator[Future[
     except BaseException as error:
         if opening.exception() is None:
             with suppress(TrackingError):  # the first error is the one to mend
-                opening.result().finish(study.to_record(), "failed" if isinstance(error, Exception) else "interrupted")
+                state: Literal["failed", "interrupted"] = "failed" if isinstance(error, Exception) else "interrupted"
+                opening.result().finish(Standing(study.to_record()), state)
         raise
 
 

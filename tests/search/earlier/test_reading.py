@@ -1,6 +1,4 @@
-import itertools
 import json
-import random
 import stat
 from pathlib import Path
 
@@ -8,11 +6,11 @@ import pytest
 
 from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.records import TrialState
-from ndvq_tune.search.earlier.reading import fronts, read, read_folder
+from ndvq_tune.search.earlier.reading import read, read_folder
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import JOURNAL
 from tests.search.earlier.earlier_examples import POINT, trial_of, write_results
-from tests.search.search_examples import TWO_OBJECTIVES, report, space_of
+from tests.search.search_examples import report, space_of
 
 
 @pytest.fixture
@@ -87,47 +85,6 @@ def test_a_space_that_cannot_be_read_is_named_with_its_line(results: Path) -> No
     (results / "space.yaml").write_text("name: small\nmodel:\n  n_coads: 3\n")
     with pytest.raises(ConfigError, match=r"space.yaml:3: model.n_coads"):
         read(str(results), space_of())
-
-
-def test_one_objective_ranks_by_its_value_and_equals_are_together() -> None:
-    trials = [trial_of(space_of(), number, loss) for number, loss in enumerate((0.3, 0.1, 0.3, 0.2))]
-    assert [sorted(trial.number for trial in front) for front in fronts(trials, space_of().search)] == [
-        [1],
-        [3],
-        [0, 2],
-    ]
-
-
-def test_fronts_are_those_of_a_brute_force_search() -> None:
-    space = space_of(search={"objectives": TWO_OBJECTIVES["objectives"]})
-    draw = random.Random(3)
-    points = [(draw.random(), draw.random()) for _ in range(30)]
-    trials = [trial_of(space, n, loss, metrics={"bits_per_element": bits}) for n, (loss, bits) in enumerate(points)]
-    left = set(range(30))
-    for front in fronts(trials, space.search):
-        best = {
-            n
-            for n in left
-            if not any(
-                points[m] != points[n] and all(a <= b for a, b in zip(points[m], points[n], strict=True)) for m in left
-            )
-        }
-        assert {trial.number for trial in front} == best
-        left -= best
-    assert not left
-
-
-def test_a_metric_to_maximise_is_maximised() -> None:
-    space = space_of(search={"objectives": [{"metric": "psnr", "mode": "max"}]})
-    trials = [trial_of(space, number, metrics={"psnr": psnr}) for number, psnr in enumerate((20.0, 30.0, 25.0))]
-    assert [trial.number for trial in itertools.chain(*fronts(trials, space.search))] == [1, 2, 0]
-
-
-def test_what_breaks_a_constraint_comes_last_and_the_worse_the_later() -> None:
-    space = space_of(search={"constraints": [{"metric": "codebook_usage", "at_least": 0.5}]})
-    given = [(0.1, 0.1), (0.2, 0.4), (0.9, 0.6), (0.8, 0.5), (0.05, float("nan"))]
-    trials = [trial_of(space, n, loss, metrics={"codebook_usage": usage}) for n, (loss, usage) in enumerate(given)]
-    assert [[trial.number for trial in front] for front in fronts(trials, space.search)] == [[3], [2], [1], [0], [4]]
 
 
 def test_records_tell_how_trials_ended(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.judgement.ranking import pareto
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.ending import reached, stalled
 from ndvq_tune.search.space.settings import SearchSettings
@@ -110,10 +110,5 @@ def test_the_front_of_the_report_does_not_change_while_a_search_stalls():
 
 
 def shown(trials: list[TrialRecord], search: SearchSettings) -> set[tuple[float, float]]:
-    record = SearchRecord(
-        "",
-        tuple(trials),
-        tuple((objective.metric, objective.mode) for objective in search.objectives),
-        tuple((constraint.metric, *constraint.bound) for constraint in search.constraints),
-    )
-    return {(found.metrics["recon_loss"], found.metrics["bits_per_element"]) for found in pareto(record)}
+    record = SearchRecord("", tuple(trials), search.goals)
+    return {(found.metrics["recon_loss"], found.metrics["bits_per_element"]) for found in Standing(record).front}

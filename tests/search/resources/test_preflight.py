@@ -31,7 +31,7 @@ def test_static_constraints_are_known_beforehand_with_their_violations():
     check = Preflight(space, SHAPE).check(config(downsample=[2, 2, 2]))
     model = build_model(config(downsample=[2, 2, 2]).model, SHAPE)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    at_most, at_least, _ = space.search.constraints
+    at_most, at_least, _ = space.search.goals.constraints
     assert check.constraints == pytest.approx(
         {"bits_per_element": at_most.violation(0.5), "parameters": at_least.violation(parameters)}
     )
@@ -42,7 +42,7 @@ def test_static_constraints_are_known_beforehand_with_their_violations():
 def test_of_two_bounds_on_a_metric_the_broken_one_counts():
     both = bounded({"metric": "bits_per_element", "at_most": 0.4}, {"metric": "bits_per_element", "at_least": 0.1})
     check = Preflight(both, SHAPE).check(config(downsample=[2, 2, 2]))
-    assert check.constraints == pytest.approx({"bits_per_element": both.search.constraints[0].violation(0.5)})
+    assert check.constraints == pytest.approx({"bits_per_element": both.search.goals.constraints[0].violation(0.5)})
     assert check.broken == ("bits_per_element",)
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ndvq_tune.search.engine.schedulers.asha import asha
-from ndvq_tune.search.engine.schedulers.comparison import Stops
 from ndvq_tune.search.engine.schedulers.hyperband import hyperband
 from ndvq_tune.search.engine.schedulers.median import median
+from ndvq_tune.search.engine.schedulers.protocol import Stops
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import (
     AshaSettings,

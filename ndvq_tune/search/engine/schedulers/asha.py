@@ -6,8 +6,10 @@ With several objectives it compares by non-dominated sorting (as in Schmucker et
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from ndvq_tune.goals import Report
+from ndvq_tune.judgement.comparison import place
 from ndvq_tune.records import TrialRecord, fidelity
-from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops, place
+from ndvq_tune.search.engine.schedulers.protocol import UNITS, Stops
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import AshaSettings
 
@@ -44,7 +46,7 @@ def halving(grace_period: int, reduction_factor: int, search: SearchSettings, ma
         for rung in new:
             there = [report for reports in rivals if (report := _first_at(rung, unit, reports)) is not None]
             comparable = [report for report in there if fidelity(report) == size]
-            if place(own, comparable, search) * reduction_factor >= len(comparable) + 1:
+            if place(own, comparable, search.goals) * reduction_factor >= len(comparable) + 1:
                 return True
         return False
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.schedulers.asha import halving
-from ndvq_tune.search.engine.schedulers.comparison import Stops
+from ndvq_tune.search.engine.schedulers.protocol import Stops
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import HyperbandSettings
 

@@ -4,8 +4,9 @@ import math
 import statistics
 from collections.abc import Iterable
 
+from ndvq_tune.goals import Report
 from ndvq_tune.records import TrialRecord, fidelity
-from ndvq_tune.search.engine.schedulers.comparison import UNITS, Report, Stops
+from ndvq_tune.search.engine.schedulers.protocol import UNITS, Stops
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import MedianSettings
 
@@ -17,7 +18,7 @@ def median(settings: MedianSettings, search: SearchSettings, max_epochs: int) ->
     count if they have come as far, and then only with what they had reported by then, on samples of the same size.
     The rule needs an average, so it looks at the first objective alone, and at no constraint.
     """
-    unit, objective = UNITS[search.fidelity.unit], search.objectives[0]
+    unit, objective = UNITS[search.fidelity.unit], search.goals.objectives[0]
 
     def values(record: TrialRecord, last: Report) -> list[float]:
         """What a trial had reported by the point of the last report, less being better."""

@@ -8,8 +8,8 @@ import random as randomness
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ndvq_tune.judgement.comparison import place
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.engine.schedulers.comparison import place
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Choice, Range
 from ndvq_tune.search.space.settings import SearchSettings
@@ -90,7 +90,7 @@ def _places(members: Iterable[TrialRecord], epoch: int, search: SearchSettings) 
     """How many are better than each of those trials that have a report at an epoch, by number."""
     reports = {member.number: report for member in members for report in member.reports if report["epoch"] == epoch}
     everyone = list(reports.values())
-    return {number: place(report, everyone, search) for number, report in reports.items()}
+    return {number: place(report, everyone, search.goals) for number, report in reports.items()}
 
 
 def _drawn_choice(choice: Choice, random: randomness.Random) -> Any:

@@ -1,10 +1,13 @@
 """What a search space says about the search itself: its goals, its strategy, when it stops, what it runs on."""
 
+from functools import cached_property
+
 from pydantic import Field, field_validator
 
 from ndvq_tune.config import Frozen, Positive
+from ndvq_tune.goals import Constraint, Goals
 from ndvq_tune.search.space.settings.fidelity import FidelitySettings
-from ndvq_tune.search.space.settings.goals import Constraint, DirectedMetric, Objective
+from ndvq_tune.search.space.settings.goals import ConstraintSettings, DirectedMetric, ObjectiveSettings, target
 from ndvq_tune.search.space.settings.resources import ResourceSettings
 from ndvq_tune.search.space.settings.sampler import SamplerSettings
 from ndvq_tune.search.space.settings.scheduler import AshaSettings, SchedulerSettings
@@ -22,12 +25,12 @@ class SearchSettings(Frozen):
     """How the space is searched."""
 
     trials: Positive = Field(24, description="trials of the whole search")
-    objectives: tuple[Objective, ...] = Field(
-        (Objective(metric="recon_loss", mode="min"),),
+    objectives: tuple[ObjectiveSettings, ...] = Field(
+        (ObjectiveSettings(metric="recon_loss", mode="min"),),
         min_length=1,
         description="what a good trial has, most important first",
     )
-    constraints: tuple[Constraint, ...] = Field((), description="bounds that a good trial keeps")
+    constraints: tuple[ConstraintSettings, ...] = Field((), description="bounds that a good trial keeps")
     sampler: SamplerSettings = SamplerSettings()
     scheduler: SchedulerSettings = AshaSettings()
     fidelity: FidelitySettings = FidelitySettings()
@@ -43,10 +46,23 @@ class SearchSettings(Frozen):
 
     @field_validator("objectives")
     @classmethod
-    def _each_once(cls, objectives: tuple[Objective, ...]) -> tuple[Objective, ...]:
+    def _each_once(cls, objectives: tuple[ObjectiveSettings, ...]) -> tuple[ObjectiveSettings, ...]:
         if len({objective.metric for objective in objectives}) < len(objectives):
             raise ValueError("needs each metric once")
         return objectives
+
+    @cached_property
+    def goals(self) -> Goals:
+        """What makes a good trial."""
+        return Goals(
+            tuple(settings.objective for settings in self.objectives),
+            tuple(settings.constraint for settings in self.constraints),
+        )
+
+    @cached_property
+    def target(self) -> tuple[Constraint, ...]:
+        """What a trial keeps that ends the search; nothing if no trial does."""
+        return target(self.until)
 
 
 class TrackingSettings(Frozen):

@@ -1,16 +1,13 @@
 """What a good trial is: objectives, and constraints that it keeps."""
 
-import math
-from typing import TYPE_CHECKING, Annotated, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from ndvq_tune.config import Frozen
+from ndvq_tune.goals import Constraint, Objective
 from ndvq_tune.metrics import METRICS, Mode
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 
 def _known_metric(name: str) -> str:
@@ -28,10 +25,9 @@ def _directed_metric(name: str) -> str:
 
 MetricName = Annotated[str, AfterValidator(_known_metric)]
 DirectedMetric = Annotated[MetricName, AfterValidator(_directed_metric)]
-Values = TypeVar("Values", float, "npt.NDArray[np.float64]")
 
 
-class Objective(Frozen):
+class ObjectiveSettings(Frozen):
     """A metric to minimise or maximise."""
 
     metric: MetricName = Field(description="what is compared")
@@ -45,12 +41,13 @@ class Objective(Frozen):
             raise ValueError(f"{metric.mode}, as {'less' if metric.mode == 'min' else 'more'} {metric.name} is better")
         return mode
 
-    def cost(self, value: Values) -> Values:
-        """A value of the metric, turned so that less is better."""
-        return value if self.mode == "min" else -value
+    @property
+    def objective(self) -> Objective:
+        """What it means."""
+        return Objective(self.metric, self.mode)
 
 
-class Constraint(Frozen):
+class ConstraintSettings(Frozen):
     """A bound that a good trial keeps."""
 
     metric: MetricName = Field(description="what is bounded")
@@ -64,20 +61,16 @@ class Constraint(Frozen):
         return self
 
     @property
-    def bound(self) -> tuple[str, float]:
-        """Which side, and where."""
-        return ("at_least", self.at_least) if self.at_least is not None else ("at_most", self.at_most or 0.0)
+    def constraint(self) -> Constraint:
+        """What it means."""
+        if self.at_least is not None:
+            return Constraint(self.metric, "at_least", self.at_least)
+        return Constraint(self.metric, "at_most", self.at_most or 0.0)
 
-    def violation(self, value: Values) -> Values:
-        """How far a value is beyond the bound: positive where the constraint is broken, as Optuna wants it.
 
-        As a share of the bound, so that bits and parameters can be added up; absolute where the bound is 0.
-        """
-        side, bound = self.bound
-        beyond = value - bound if side == "at_most" else bound - value
-        return beyond / abs(bound) if bound else beyond
-
-    def beyond(self, value: float) -> float:
-        """The same, but 0 for all values within the bound, and infinite for NaN."""
-        violation = self.violation(value)
-        return math.inf if math.isnan(violation) else max(0.0, violation)
+def target(until: Mapping[str, float]) -> tuple[Constraint, ...]:
+    """The bounds that a trial keeps which is as good as this in every metric."""
+    return tuple(
+        Constraint(name, "at_most" if METRICS[name].mode == "min" else "at_least", value)
+        for name, value in until.items()
+    )

@@ -1,12 +1,17 @@
+import itertools
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ndvq_tune.judgement.comparison import fronts, place
 from ndvq_tune.judgement.pareto import dominates
-from ndvq_tune.search.engine.schedulers.comparison import place
+from ndvq_tune.search.space.settings import SearchSettings
+from tests.search.earlier.earlier_examples import trial_of
 from tests.search.engine.schedulers.scheduler_examples import TWO_OBJECTIVES, settings_of
+from tests.search.search_examples import space_of
 
 INF, NAN = math.inf, math.nan
 ONE = settings_of()
@@ -17,7 +22,7 @@ BOUNDED = settings_of(
 
 
 def places(reports, search):
-    return [place(report, reports[:n] + reports[n + 1 :], search) for n, report in enumerate(reports)]
+    return [place(report, reports[:n] + reports[n + 1 :], search.goals) for n, report in enumerate(reports)]
 
 
 def loss_and_bits(*points):
@@ -73,7 +78,7 @@ def test_a_constraint_on_a_metric_that_is_missing_is_broken_most():
 
 
 def test_bounds_of_several_objectives_leave_the_front_to_those_within():
-    search = TWO.model_copy(update={"constraints": BOUNDED.constraints[1:]})
+    search = SearchSettings(objectives=TWO.objectives, constraints=BOUNDED.constraints[1:])
     assert places(loss_and_bits((0.1, 2.5), (0.5, 1.0), (0.6, 2.0)), search) == [2, 0, 1]
 
 
@@ -89,3 +94,50 @@ def test_what_dominates_comes_first(points):
         i < j for a, i in zip(points, found, strict=True) for b, j in zip(points, found, strict=True) if dominates(a, b)
     )
     assert min(found) == 0
+
+
+def test_one_objective_ranks_by_its_value_and_equals_are_together() -> None:
+    trials = [trial_of(space_of(), number, loss) for number, loss in enumerate((0.3, 0.1, 0.3, 0.2))]
+    assert [sorted(trial.number for trial in front) for front in fronts(trials, space_of().search.goals)] == [
+        [1],
+        [3],
+        [0, 2],
+    ]
+
+
+def test_fronts_are_those_of_a_brute_force_search() -> None:
+    space = space_of(search={"objectives": TWO_OBJECTIVES})
+    draw = random.Random(3)
+    points = [(draw.random(), draw.random()) for _ in range(30)]
+    trials = [trial_of(space, n, loss, metrics={"bits_per_element": bits}) for n, (loss, bits) in enumerate(points)]
+    left = set(range(30))
+    for front in fronts(trials, space.search.goals):
+        best = {
+            n
+            for n in left
+            if not any(
+                points[m] != points[n] and all(a <= b for a, b in zip(points[m], points[n], strict=True)) for m in left
+            )
+        }
+        assert {trial.number for trial in front} == best
+        left -= best
+    assert not left
+
+
+def test_a_metric_to_maximise_is_maximised() -> None:
+    space = space_of(search={"objectives": [{"metric": "psnr", "mode": "max"}]})
+    trials = [trial_of(space, number, metrics={"psnr": psnr}) for number, psnr in enumerate((20.0, 30.0, 25.0))]
+    assert [trial.number for trial in itertools.chain(*fronts(trials, space.search.goals))] == [1, 2, 0]
+
+
+def test_what_breaks_a_constraint_comes_last_and_the_worse_the_later() -> None:
+    space = space_of(search={"constraints": [{"metric": "codebook_usage", "at_least": 0.5}]})
+    given = [(0.1, 0.1), (0.2, 0.4), (0.9, 0.6), (0.8, 0.5), (0.05, float("nan"))]
+    trials = [trial_of(space, n, loss, metrics={"codebook_usage": usage}) for n, (loss, usage) in enumerate(given)]
+    assert [[trial.number for trial in front] for front in fronts(trials, space.search.goals)] == [
+        [3],
+        [2],
+        [1],
+        [0],
+        [4],
+    ]

@@ -1,0 +1,95 @@
+"""How the trials of a search stand: what is on offer, the front, the ranking, and the one to recommend."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ndvq_tune.judgement.comparison import measured
+from ndvq_tune.judgement.pareto import front_ranks, knee
+from ndvq_tune.judgement.repetitions import Confirmed, confirmed
+from ndvq_tune.records import Role, SearchRecord, TrialRecord
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A search with all that is judged of it. Each judgement is made once, when it is first asked for.
+
+    Make one for a state of a search, and hand it on to whoever shows or decides something.
+
+    Attributes:
+        search: The search.
+    """
+
+    search: SearchRecord
+
+    @cached_property
+    def eligible(self) -> tuple[TrialRecord, ...]:
+        """Trials that a model can be taken from: sound, measured in every objective, and with a checkpoint.
+
+        A trial that was stopped early is as good as its numbers. Repetitions measure the trial that they repeat, and
+        are not on offer themselves.
+        """
+        return tuple(
+            trial
+            for trial in self.search.trials
+            if trial.role is not Role.CONFIRM and trial.checkpoint is not None and measured(trial, self.search.goals)
+        )
+
+    @cached_property
+    def offered(self) -> tuple[TrialRecord, ...]:
+        """Eligible trials that keep the constraints, or all of them where none does.
+
+        A model over the bit budget is no offer as long as there is one within it.
+        """
+        return tuple(trial for trial in self.eligible if self.keeps(trial)) or self.eligible
+
+    @cached_property
+    def ranked(self) -> tuple[TrialRecord, ...]:
+        """Eligible trials by the first objective, best first; those that keep the constraints before all others."""
+        return tuple(sorted(self.eligible, key=lambda trial: (not self.keeps(trial), *self.costs(trial), trial.number)))
+
+    @cached_property
+    def front(self) -> tuple[TrialRecord, ...]:
+        """The Pareto front of what is offered: no other trial beats these in one objective without losing in another.
+
+        They are in the order of the last objective, best first.
+        """
+        ranks = front_ranks([self.costs(trial) for trial in self.offered])
+        front = [trial for trial, rank in zip(self.offered, ranks, strict=True) if rank == 0]
+        return tuple(sorted(front, key=lambda trial: (self.costs(trial)[::-1], trial.number)))
+
+    @cached_property
+    def confirmed(self) -> tuple[Confirmed, ...]:
+        """What was repeated with other seeds, the best mean of the first objective first."""
+        return confirmed(self.search)
+
+    @cached_property
+    def judged(self) -> Mapping[int, Mapping[str, float]]:
+        """The objectives of each eligible trial, by its number: means where it was repeated, else its last report."""
+        names = self.search.goals.metrics
+        means = {item.trial.number: dict(zip(names, item.means, strict=True)) for item in self.confirmed}
+        return {trial.number: means.get(trial.number, trial.metrics) for trial in self.eligible}
+
+    @cached_property
+    def best(self) -> TrialRecord | None:
+        """The trial to recommend: the knee of the front, which for one objective is its best value.
+
+        Trials that were repeated with other seeds are judged by their means, wherever these put them. With one
+        objective, the recommended trial is the repeated one that is most probably the best.
+        """
+        front = self.front
+        if len(self.search.goals.objectives) == 1:
+            offered = {trial.number for trial in self.offered}
+            tried = [item for item in self.confirmed if item.trial.number in offered]
+            front = (max(tried, key=lambda item: item.probability).trial,) if tried else front
+        if not front:
+            return None
+        return front[knee([self.search.goals.costs(self.judged[trial.number]) for trial in front])]
+
+    def keeps(self, trial: TrialRecord) -> bool:
+        """Whether a trial's last report keeps every constraint."""
+        return self.search.goals.kept(trial.metrics)
+
+    def costs(self, trial: TrialRecord) -> tuple[float, ...]:
+        """The objectives of a trial's last report, turned so that less is better."""
+        return self.search.goals.costs(trial.metrics)
