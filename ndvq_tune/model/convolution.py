@@ -5,9 +5,8 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
-from ndvq_tune.model.factorised import FactorisedConv4d, FactorisedTransposedConv4d
+from ndvq_tune.model.factorised import Convolution, FactorisedConv4d, FactorisedTransposedConv4d
 
 _Size = tuple[int]
 
@@ -96,7 +95,7 @@ def strided_transposed_conv(
     return _he_normal(conv, fan_in=in_channels * math.prod(kernel) / math.prod(stride), gain=gain)
 
 
-def _he_normal(conv: _ConvNd, fan_in: float, gain: float = 1.0) -> _ConvNd:
+def _he_normal(conv: Convolution, fan_in: float, gain: float = 1.0) -> Convolution:
     """Weights that keep the variance through a ReLU (He et al., 2015, equation 10; https://arxiv.org/abs/1502.01852).
 
     With PyTorch's own, a few stages shrink the signal so far that all samples get the same codes at first.
@@ -107,8 +106,8 @@ def _he_normal(conv: _ConvNd, fan_in: float, gain: float = 1.0) -> _ConvNd:
     return conv
 
 
-_CONV: dict[int, Callable[..., _ConvNd]] = {1: Conv1d, 2: nn.Conv2d, 3: Conv3d}
-_TRANSPOSED_CONV: dict[int, Callable[..., _ConvNd]] = {
+_CONV: dict[int, Callable[..., Convolution]] = {1: Conv1d, 2: nn.Conv2d, 3: Conv3d}
+_TRANSPOSED_CONV: dict[int, Callable[..., Convolution]] = {
     1: TransposedConv1d,
     2: nn.ConvTranspose2d,
     3: nn.ConvTranspose3d,

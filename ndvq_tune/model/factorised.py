@@ -9,8 +9,8 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
+Convolution = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
 _Size = tuple[int, int, int, int]
 
 
@@ -82,7 +82,9 @@ def _along_time(conv: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return y.view(*y.shape[:3], *x.shape[3:])
 
 
-def _keep_variance(first: _ConvNd, last: _ConvNd, first_fan_in: float, last_fan_in: float, gain: float = 1.0) -> None:
+def _keep_variance(
+    first: Convolution, last: Convolution, first_fan_in: float, last_fan_in: float, gain: float = 1.0
+) -> None:
     """Initialise a pair so that it keeps the variance through the ReLU after it, as one convolution would.
 
     He et al., 2015, equation 10 (https://arxiv.org/abs/1502.01852), whose factor 2 makes up for the ReLU: there is one

@@ -87,6 +87,7 @@ class EMACodebook(Quantizer):
         self.register_buffer("updates", torch.tensor(0))
         # Beside the buffer ``updates``, which a GPU would have to be waited for, and a compiled graph broken.
         self.initialised = False
+        self.register_load_state_dict_post_hook(_ask_whether_initialised)  # type: ignore[no-untyped-call]
 
     def forward(self, latents: torch.Tensor) -> VQOutput:
         """Quantise latents ``(B, D, *L)``; in training also learn from them."""
@@ -130,10 +131,6 @@ class EMACodebook(Quantizer):
     def placed(self, vectors: torch.Tensor) -> torch.Tensor:
         """Vectors where they are compared: with ``cosine`` their directions in dimension 1, otherwise themselves."""
         return F.normalize(vectors, dim=1) if self.cosine else vectors
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self.initialised = bool(self.updates > 0)
 
     @untraced
     @torch.no_grad()
@@ -189,3 +186,7 @@ class EMACodebook(Quantizer):
         """Sum of the tokens of each code and, last, their number, ``(K, D + 1)``."""
         counted = F.pad(tokens, (0, 1), value=1.0)
         return tokens.new_zeros(self.n_codes, counted.shape[1]).index_add_(0, numbers, counted)
+
+
+def _ask_whether_initialised(codebook: EMACodebook, _keys: Any) -> None:
+    codebook.initialised = bool(codebook.updates > 0)

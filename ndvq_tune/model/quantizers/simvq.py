@@ -38,18 +38,20 @@ class SimVQ(LibraryQuantizer):
         super().__init__(library, n_codes, embedding_dim)
         self.register_buffer("restarts", torch.tensor(False))
         # Beside the buffer, which a GPU would have to be waited for, and a compiled graph broken.
-        self._restarts = False
+        self.restarting = False
+        self.register_load_state_dict_pre_hook(_add_restarts)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_ask_whether_to_restart)  # type: ignore[no-untyped-call]
 
     def forward(self, latents: torch.Tensor) -> VQOutput:
         """Quantise latents ``(B, D, *L)``."""
-        if self.training and self._restarts:
+        if self.training and self.restarting:
             self._take_codes(latents.detach().float().movedim(1, -1).flatten(0, -2))
         return super().forward(latents)
 
     def restart(self) -> bool:
         """Take all codes anew from the next training batch; the codes stay until then."""
         self.restarts.fill_(True)
-        self._restarts = True
+        self.restarting = True
         return True
 
     @untraced
@@ -59,13 +61,7 @@ class SimVQ(LibraryQuantizer):
         self.library.frozen_codebook.copy_(random_tokens(tokens, self.n_codes))
         nn.init.eye_(self.library.code_transform.weight)
         self.restarts.fill_(False)
-        self._restarts = False
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Checkpoints did not always have it.
-        state_dict.setdefault(f"{prefix}restarts", torch.tensor(False))
-        super()._load_from_state_dict(state_dict, prefix, *args)
-        self._restarts = bool(self.restarts)
+        self.restarting = False
 
     def _choose(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         codes, numbers, loss = self.library(tokens)
@@ -74,3 +70,12 @@ class SimVQ(LibraryQuantizer):
     def _codes(self, numbers: torch.Tensor) -> torch.Tensor:
         # Of all codes first, and only then those asked for: a product of other rows would round differently.
         return F.embedding(numbers, self.library.codebook)
+
+
+def _add_restarts(_quantizer: SimVQ, state: dict[str, Any], prefix: str, *_rest: Any) -> None:
+    """Checkpoints did not always have it."""
+    state.setdefault(f"{prefix}restarts", torch.tensor(False))
+
+
+def _ask_whether_to_restart(quantizer: SimVQ, _keys: Any) -> None:
+    quantizer.restarting = bool(quantizer.restarts)
