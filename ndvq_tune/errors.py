@@ -28,7 +28,16 @@ class Problem:
 
 
 class ConfigError(NdvqError):
-    """A configuration that cannot be run, with all of its problems at once."""
+    """A configuration that cannot be run, with all of its problems at once.
+
+    Args:
+        source: The file, or what else the configuration came from.
+        problems: At least one; each is a line of the message.
+
+    Example:
+        >>> print(ConfigError("space.yaml", [Problem("model.n_codes", "0 given; allowed: at least 2", line=7)]))
+        space.yaml:7: model.n_codes: 0 given; allowed: at least 2
+    """
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
         self.source = source

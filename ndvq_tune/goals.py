@@ -32,7 +32,12 @@ class Objective:
     mode: Mode
 
     def cost(self, value: Values) -> Values:
-        """A value of the metric, turned so that less is better; the cost of a cost is the value again."""
+        """A value of the metric, turned so that less is better; the cost of a cost is the value again.
+
+        Example:
+            >>> Objective("psnr", "max").cost(30.0)
+            -30.0
+        """
         return value if self.mode == "min" else -value
 
 
@@ -54,6 +59,12 @@ class Constraint:
         """How far a value is beyond the bound: positive where the constraint is broken, as Optuna wants it.
 
         As a share of the bound, so that bits and parameters can be added up; absolute where the bound is 0.
+
+        Example:
+            >>> Constraint("parameters", "at_most", 1e6).violation(1.5e6)
+            0.5
+            >>> Constraint("psnr", "at_least", 20.0).violation(25.0)
+            -0.25
         """
         beyond = value - self.bound if self.side == "at_most" else self.bound - value
         return beyond / abs(self.bound) if self.bound else beyond
@@ -61,10 +72,11 @@ class Constraint:
     def beyond(self, value: float) -> float:
         """How far a value is beyond the bound: 0 for all values within it, and infinite for NaN.
 
-        >>> Constraint("bits_per_element", "at_most", 0.5).beyond(0.75)
-        0.5
-        >>> Constraint("codebook_usage", "at_least", 0.1).beyond(0.3)
-        0.0
+        Example:
+            >>> Constraint("bits_per_element", "at_most", 0.5).beyond(0.75)
+            0.5
+            >>> Constraint("codebook_usage", "at_least", 0.1).beyond(0.3)
+            0.0
         """
         violation = self.violation(value)
         return math.inf if math.isnan(violation) else max(0.0, violation)

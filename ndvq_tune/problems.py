@@ -58,6 +58,12 @@ def validate(
 
     Returns:
         The checked value, or ``None`` and every problem: one for each key.
+
+    Example:
+        >>> from ndvq_tune.config import RunConfig
+        >>> config, problems = validate(RunConfig, {"model": {"n_codes": 1}})
+        >>> config, problems
+        (None, [Problem(key='model.n_codes', message='1 given; allowed: at least 2', line=None)])
     """
     try:
         return model.model_validate(content), []
@@ -71,13 +77,26 @@ def validate(
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that was probably meant, or nothing."""
+    """A hint at the known name that was probably meant, or nothing.
+
+    Example:
+        >>> nearest("n_code", ["n_codes", "n_dims"])
+        "; did you mean 'n_codes'?"
+        >>> nearest("colour", ["n_codes", "n_dims"])
+        ''
+    """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=_SIMILAR)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def is_section(model: type[BaseModel], key: str) -> bool:
-    """Whether a key path names a nested model, or something unknown, rather than a leaf of ``model``."""
+    """Whether a key path names a nested model: False for a setting of one, and for what is unknown.
+
+    Example:
+        >>> from ndvq_tune.config import RunConfig
+        >>> is_section(RunConfig, "model.attention"), is_section(RunConfig, "model.n_codes")
+        (True, False)
+    """
     sections = [model]
     for name in key.split("."):
         found = [section.model_fields[name].annotation for section in sections if name in section.model_fields]

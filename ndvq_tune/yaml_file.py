@@ -72,6 +72,10 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Document:
 def from_overrides(overrides: Sequence[str]) -> Document:
     """A document that says only what ``key.path=value`` settings say.
 
+    Example:
+        >>> from_overrides(["model.n_codes=64", "model.downsample=[4, 4]"]).content
+        {'model': {'n_codes': 64, 'downsample': [4, 4]}}
+
     Raises:
         ConfigError: If one is malformed.
     """
@@ -83,7 +87,16 @@ def from_overrides(overrides: Sequence[str]) -> Document:
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings by key path; an empty mapping is one of them."""
+    """The leaves of nested mappings by key path; an empty mapping is one of them.
+
+    Args:
+        tree: Mappings of names to values or to mappings.
+        prefix: What every key path begins with, its last full stop included.
+
+    Example:
+        >>> flatten({"model": {"n_codes": 64, "attention": {"type": "axial"}}, "tracking": {}})
+        {'model.n_codes': 64, 'model.attention.type': 'axial', 'tracking': {}}
+    """
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
         parent = isinstance(value, Mapping) and value
@@ -92,7 +105,12 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested mappings with values at key paths: ``flatten`` the other way round."""
+    """A copy of nested mappings with values at key paths: ``flatten`` the other way round.
+
+    Example:
+        >>> with_values({"model": {"n_codes": 64}}, {"model.n_codes": 128, "training.seed": 1})
+        {'model': {'n_codes': 128}, 'training': {'seed': 1}}
+    """
     copy = _copy(tree)
     for key, value in values.items():
         *parents, name = key.split(".")

@@ -81,7 +81,12 @@ class VideoData(Picture):
 
     @property
     def sample_shape(self) -> Shape:
-        """Shape ``(C, T, H, W)`` of one sample."""
+        """Shape ``(C, T, H, W)`` of one sample.
+
+        Example:
+            >>> VideoData(clip_length=8, resolution=32).sample_shape
+            (3, 8, 32, 32)
+        """
         return (self.channels, self.clip_length, self.resolution, self.resolution)
 
 

@@ -26,5 +26,11 @@ class RunConfig(Frozen):
         return value
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for YAML and JSON."""
+        """Plain values for YAML and JSON.
+
+        Example:
+            >>> config = RunConfig.model_validate({"data": {"type": "image"}, "model": {"n_dims": 2}})
+            >>> config.to_dict()["model"]["downsample"]
+            [4, 4]
+        """
         return self.model_dump(mode="json")

@@ -93,7 +93,17 @@ def sample_shape(config: DataConfig) -> tuple[int, ...]:
 
 
 def window_of(config: DataConfig, *, training: bool) -> Window:
-    """How samples are cut from recordings. Those for testing never overlap."""
+    """How samples are cut from recordings.
+
+    Args:
+        config: The data.
+        training: Whether for training, where samples may overlap; those for testing never do.
+
+    Example:
+        >>> config = VideoData(clip_length=8, clip_stride=4)
+        >>> window_of(config, training=True).stride, window_of(config, training=False).stride
+        (4, 8)
+    """
     crop = None if isinstance(config, SignalData | ArrayData) or config.crop == "centre" else config.resolution
     match config:
         case VideoData():

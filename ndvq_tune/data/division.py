@@ -32,7 +32,12 @@ class Split:
     decoded: Decoded
 
     def with_recordings(self, recordings: Mapping[str, Rows], skipped: Mapping[str, str]) -> "Split":
-        """The same split with only these recordings, and others left out."""
+        """A copy with other rows.
+
+        Args:
+            recordings: By item name, ``(length, *row)``.
+            skipped: Items that are left out, with the reason.
+        """
         return replace(self, decoded=replace(self.decoded, recordings=dict(recordings), skipped=dict(skipped)))
 
 
@@ -47,6 +52,11 @@ def source(config: DataConfig, split: str | None) -> Source:
 
 def splits(config: DataConfig, progress: Progress, spread: Spread) -> tuple[Split, Split]:
     """The training and the test data, decoded.
+
+    Args:
+        config: The data; without ``split`` it has a training and a test part of its own.
+        progress: Told how many items are decoded.
+        spread: Who decodes, see ``cache.decoding.decoded``.
 
     Raises:
         DataError: One of them is missing or has nothing in it.
@@ -64,6 +74,10 @@ def splits(config: DataConfig, progress: Progress, spread: Spread) -> tuple[Spli
 
 def by_file(whole: Split, share: float) -> tuple[Split, Split]:
     """Whole recordings to one side or the other, by a hash of their names: a file that is added moves few others.
+
+    Args:
+        whole: The data set.
+        share: Share of the recordings that is for training; at least one is on each side.
 
     Raises:
         DataError: There is only one.
@@ -83,7 +97,12 @@ def by_file(whole: Split, share: float) -> tuple[Split, Split]:
 
 
 def by_time(whole: Split, share: float) -> tuple[Split, Split]:
-    """The beginning of every recording to training, its end to testing; no row is in both."""
+    """The beginning of every recording to training, its end to testing; no row is in both.
+
+    Args:
+        whole: The data set.
+        share: Share of the rows of each recording that is for training, rounded up to a whole row.
+    """
     cuts = {name: math.ceil(share * len(rows)) for name, rows in whole.decoded.recordings.items()}
     return _divided(
         whole,

@@ -16,6 +16,10 @@ class Snake(nn.Module):
 
     Args:
         channels: Channels.
+
+    Example:
+        >>> Snake(channels=1)(torch.tensor([[[0.0, torch.pi / 2, torch.pi]]])).detach()
+        tensor([[[0.0000, 2.5708, 3.1416]]])
     """
 
     def __init__(self, channels: int) -> None:

@@ -103,7 +103,18 @@ class AxialAttention(nn.Module):
 
 
 def build_attention(config: AttentionConfig, n_hiddens: int, n_dims: int) -> nn.Module | None:
-    """The attention that a configuration describes over ``(B, n_hiddens, *S)``, or none."""
+    """The attention that a configuration describes, or none. It maps ``(B, n_hiddens, *S)`` to the same shape.
+
+    Args:
+        config: Its type, heads, positions and dropout.
+        n_hiddens: Channels.
+        n_dims: Dimensions ``S``.
+
+    Example:
+        >>> attention = build_attention(AttentionConfig(type="axial", n_head=4), n_hiddens=32, n_dims=3)
+        >>> attention(torch.rand(2, 32, 4, 8, 8)).shape
+        torch.Size([2, 32, 4, 8, 8])
+    """
     rotary = config.positions == "rotary"
     match config.type:
         case "none":

@@ -12,7 +12,15 @@ _Size = tuple[int]
 
 
 class Conv1d(nn.Conv2d):
-    """1D convolution as a 2D one of height one: PyTorch's own copies out of channels-last memory and back."""
+    """1D convolution as a 2D one of height one: PyTorch's own copies out of channels-last memory and back.
+
+    Args:
+        in_channels: Channels C of the data.
+        out_channels: Channels C' of the result.
+        kernel: Size of the kernel.
+        stride: Stride.
+        padding: Zeros at either end.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: _Size, stride: _Size, padding: int) -> None:
         super().__init__(in_channels, out_channels, (1, *kernel), (1, *stride), (0, padding))
@@ -23,7 +31,15 @@ class Conv1d(nn.Conv2d):
 
 
 class TransposedConv1d(nn.ConvTranspose2d):
-    """1D transposed convolution as a 2D one, for the same reason."""
+    """1D transposed convolution as a 2D one of height one, to stay in channels-last memory as ``Conv1d`` does.
+
+    Args:
+        in_channels: Channels C of the data.
+        out_channels: Channels C' of the result.
+        kernel: Size of the kernel.
+        stride: Stride.
+        padding: Positions cut off at either end of the result.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: _Size, stride: _Size, padding: int) -> None:
         super().__init__(in_channels, out_channels, (1, *kernel), (1, *stride), (0, padding))
@@ -64,7 +80,8 @@ def _onednn() -> bool:
 def channels_last(x: torch.Tensor) -> torch.Tensor:
     """``(B, C, *S)`` with the channels of a position side by side in memory, where convolutions are fastest on a CPU.
 
-    The same as ``torch.channels_last`` and ``torch.channels_last_3d``, for any number of dimensions.
+    This is the memory format ``torch.channels_last`` or ``torch.channels_last_3d``, for any number of dimensions. The
+    shape stays, and nothing is copied where the memory is so already.
     """
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
 
@@ -73,6 +90,15 @@ def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -
     """Convolution from ``(B, C, *(n * s))`` to ``(B, C', *n)`` for strides ``s``; a stride of 1 keeps a size.
 
     With ``kernel = stride + 2`` and ``padding = 1`` neighbouring windows overlap by two, and sizes are exact.
+
+    Args:
+        in_channels: Channels C of the data.
+        out_channels: Channels C' of the result.
+        stride: Stride of each of the 1 to 4 dimensions; four are convolved in two factors, see ``factorised``.
+
+    Example:
+        >>> strided_conv(3, 16, (1, 2, 3))(torch.rand(2, 3, 5, 8, 9)).shape
+        torch.Size([2, 16, 5, 4, 3])
     """
     kernel = tuple(s + 2 for s in stride)
     if len(stride) == 4 and len(kernel) == 4:
@@ -86,7 +112,15 @@ def strided_transposed_conv(
 ) -> nn.Module:
     """Transposed convolution from ``(B, C, *n)`` to ``(B, C', *(n * s))``: the way back of ``strided_conv``.
 
-    Its initial weights are ``gain`` times those that keep the variance.
+    Args:
+        in_channels: Channels C of the data.
+        out_channels: Channels C' of the result.
+        stride: Stride ``s`` of each of the 1 to 4 dimensions.
+        gain: Initial weights over those that keep the variance.
+
+    Example:
+        >>> strided_transposed_conv(16, 3, (2, 3))(torch.rand(2, 16, 4, 3)).shape
+        torch.Size([2, 3, 8, 9])
     """
     kernel = tuple(s + 2 for s in stride)
     if len(stride) == 4 and len(kernel) == 4:
@@ -99,6 +133,11 @@ def _he_normal(conv: Convolution, fan_in: float, gain: float = 1.0) -> Convoluti
     """Weights that keep the variance through a ReLU (He et al., 2015, equation 10; https://arxiv.org/abs/1502.01852).
 
     With PyTorch's own, a few stages shrink the signal so far that all samples get the same codes at first.
+
+    Args:
+        conv: What is initialised; its bias becomes 0.
+        fan_in: Input values that one output value is a sum of.
+        gain: Factor on the standard deviation.
     """
     nn.init.normal_(conv.weight, std=gain * math.sqrt(2 / fan_in))
     if conv.bias is not None:

@@ -21,8 +21,8 @@ class FactorisedConv4d(nn.Module):
         in_channels: Channels of the data.
         out_channels: Channels of the result, and of what is between the factors.
         kernel: Four sizes of the kernel, that of time first.
-        stride: Strides, likewise.
-        padding: Zeros at either side, likewise.
+        stride: Four strides, in the same order.
+        padding: Zeros at either side of each dimension.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: _Size, stride: _Size, padding: _Size) -> None:
@@ -43,8 +43,8 @@ class FactorisedTransposedConv4d(nn.Module):
         in_channels: Channels of the data, and of what is between the factors.
         out_channels: Channels of the result.
         kernel: Four sizes of the kernel, that of time first.
-        stride: Strides, likewise.
-        padding: Positions cut off at either side, likewise.
+        stride: Four strides, in the same order.
+        padding: Positions cut off at either side of each dimension.
         gain: Initial weights over those that keep the variance.
     """
 

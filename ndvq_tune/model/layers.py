@@ -31,7 +31,12 @@ class ToLatents(Pointwise):
 
 
 def prime_factors(number: int) -> list[int]:
-    """Prime factors of a positive integer, smallest first; none for 1."""
+    """Prime factors of a positive integer, smallest first; none for 1.
+
+    Example:
+        >>> prime_factors(12)
+        [2, 2, 3]
+    """
     factors = []
     divisor = 2
     while number > 1:
@@ -46,7 +51,11 @@ def strides(downsample: Sequence[int]) -> list[tuple[int, ...]]:
     """Strides of the stages that downsample by these factors together, one prime a dimension and stage.
 
     All dimensions shrink from the first stage on, because the stages near the data cost most. There is always one
-    stage, of stride 1 if need be. ``(1, 4, 6)`` gives ``[(1, 2, 2), (1, 2, 3)]``.
+    stage, of stride 1 if need be.
+
+    Example:
+        >>> strides((1, 4, 6))
+        [(1, 2, 2), (1, 2, 3)]
     """
     return list(zip_longest(*map(prime_factors, downsample), fillvalue=1)) or [(1,) * len(downsample)]
 
@@ -79,7 +88,18 @@ class ResidualBlock(nn.Module):
 
 
 def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequential:
-    """Map data ``(B, channels, *S)`` to latents ``(B, embedding_dim, *(S / downsample))``."""
+    """The map of data ``(B, channels, *S)`` to latents ``(B, embedding_dim, *(S / downsample))``.
+
+    Args:
+        config: Its width, blocks and downsampling.
+        channels: Channels of the data.
+        embedding_dim: Channels of the latents, which the quantizer asks for.
+
+    Example:
+        >>> config = ModelConfig(n_dims=2, downsample=(4, 4), n_hiddens=16)
+        >>> encoder(config, channels=3, embedding_dim=8)(torch.rand(2, 3, 32, 48)).shape
+        torch.Size([2, 8, 8, 12])
+    """
     width = config.n_hiddens
     *finer, last = strides(config.downsample)
     stages: list[nn.Module] = []
@@ -101,7 +121,13 @@ def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
 
 
 def decoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequential:
-    """Map latents ``(B, embedding_dim, *L)`` to data ``(B, channels, *(L * downsample))``: the encoder mirrored."""
+    """The map of latents ``(B, embedding_dim, *L)`` to data ``(B, channels, *(L * downsample))``: the encoder mirrored.
+
+    Args:
+        config: Its width, blocks and downsampling.
+        channels: Channels of the data.
+        embedding_dim: Channels of the latents.
+    """
     width = max(1, round(config.n_hiddens * config.decoder_multiplier))
     *finer, last = reversed(strides(config.downsample))
     stages: list[nn.Module] = []

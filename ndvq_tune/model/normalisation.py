@@ -37,6 +37,7 @@ class RMSNorm(nn.RMSNorm):
     """
 
     def __init__(self, channels: int) -> None:
+        # PyTorch's default is the epsilon of the type, so another one under autocast.
         super().__init__(channels, eps=1e-5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -65,7 +66,13 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 def build_norm(kind: Norm, channels: int) -> nn.Module:
-    """Normalisation of this kind for ``(B, channels, *S)``."""
+    """Normalisation of this kind for ``(B, channels, *S)``.
+
+    Example:
+        >>> x = torch.randn(2, 16, 4, 8, 8)
+        >>> build_norm("rms", 16)(x).square().mean(1).allclose(torch.ones(2, 4, 8, 8), atol=1e-3)
+        True
+    """
     match kind:
         case "group":
             return GroupNorm(channels)

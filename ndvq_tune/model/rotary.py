@@ -24,6 +24,13 @@ def rotations(sizes: Sequence[int], width: int, device: torch.device | None = No
 
     Returns:
         Complex64 ``(L1 * ... * Ln, width // 2)``; tokens are in the order of a flattened grid.
+
+    Example:
+        >>> turns = rotations((4, 8), width=16)
+        >>> turns.shape, turns.dtype
+        (torch.Size([32, 8]), torch.complex64)
+        >>> rotate(torch.rand(2, 32, 16), turns).shape
+        torch.Size([2, 32, 16])
     """
     grid = torch.meshgrid(*(torch.arange(size, device=device) for size in sizes), indexing="ij")
     pairs = [len(range(axis, width // 2, len(sizes))) for axis in range(len(sizes))]

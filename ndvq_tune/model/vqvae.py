@@ -39,6 +39,18 @@ class NDimVQVAE(nn.Module):
     Raises:
         ShapeError: If ``n_dims``, ``downsample`` and ``input_shape`` do not fit together.
         ValueError: If ``ModelConfig`` refuses a value.
+
+    Example:
+        >>> model = NDimVQVAE(
+        ...     embedding_dim=8, n_codes=64, n_dims=2, downsample=(4, 4), n_hiddens=16, n_res_layers=1,
+        ...     codebook_beta=0.25, input_shape=(3, 32, 32),
+        ... ).eval()
+        >>> x = torch.rand(2, 3, 32, 32)
+        >>> recon_loss, x_recon, vq_output = model(x)
+        >>> x_recon.shape, vq_output["encodings"].shape
+        (torch.Size([2, 3, 32, 32]), torch.Size([2, 8, 8]))
+        >>> torch.equal(model.decode(model.encode(x)), x_recon)
+        True
     """
 
     data_mean: torch.Tensor
@@ -142,6 +154,7 @@ class NDimVQVAE(nn.Module):
 
     def _reconstruct(self, embeddings: torch.Tensor) -> torch.Tensor:
         x: torch.Tensor = self.decoder(channels_last(embeddings))
+        # Under autocast x is bf16, and without this the sum would be, too: 8 bits of data in [0, 1].
         return torch.addcmul(self.data_mean, x.float(), self.data_variance.sqrt())
 
     def _pad(self, x: torch.Tensor) -> torch.Tensor:
@@ -156,7 +169,13 @@ class NDimVQVAE(nn.Module):
 def build_model(
     config: ModelConfig, input_shape: Sequence[int], data_mean: float = 0.0, data_variance: float = 1.0
 ) -> NDimVQVAE:
-    """The model that a configuration describes, for samples of ``input_shape``, which is ``(C, *S)``.
+    """The model that a configuration describes.
+
+    Args:
+        config: The model's settings.
+        input_shape: Shape ``(C, *S)`` of a sample.
+        data_mean: Mean of the training data, on the scale of what the model is given.
+        data_variance: Its variance, above 0.
 
     Raises:
         ShapeError: If ``input_shape`` does not fit ``config.n_dims``.
@@ -167,6 +186,10 @@ def build_model(
 
 def build_model_of_shapes(config: ModelConfig, input_shape: Sequence[int]) -> NDimVQVAE:
     """The model on the meta device: tensors that have shapes and no numbers, so none are drawn.
+
+    Args:
+        config: The model's settings.
+        input_shape: Shape ``(C, *S)`` of a sample.
 
     Raises:
         ShapeError: If ``input_shape`` does not fit ``config.n_dims``.

@@ -36,7 +36,12 @@ def strips(batch: "Tensor") -> "list[Pixels]":
 
 
 def shown_frames(length: int) -> list[int]:
-    """The frames to show of a clip: the first, the last, and some between."""
+    """The frames to show of a clip: the first, the last, and some between; 8 at most.
+
+    Example:
+        >>> shown_frames(29)
+        [0, 4, 8, 12, 16, 20, 24, 28]
+    """
     return sorted(set(np.linspace(0, length - 1, min(FRAMES, length)).round().astype(int).tolist()))
 
 

@@ -19,7 +19,13 @@ def font(size: int = TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def caption(text: str, width: int, size: int = TEXT) -> Image.Image:
-    """A text in lines that are no wider than ``width`` pixels, as far as its words allow."""
+    """A picture of a text, broken into lines.
+
+    Args:
+        text: One word at least.
+        width: Pixels that a line may take; a word that is wider stays whole.
+        size: Height of the letters in pixels.
+    """
     lines: list[str] = []
     for word in text.split():
         if lines and font(size).getlength(f"{lines[-1]} {word}") <= width:
@@ -57,7 +63,17 @@ def beside(pictures: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
 
 
 def grid(pictures: Sequence[Image.Image], columns: int, gap: int = GAP) -> Image.Image:
-    """Pictures row by row."""
+    """Pictures in rows from left to right, the rows one below another.
+
+    Args:
+        pictures: One at least.
+        columns: Pictures in a row.
+        gap: Pixels between them.
+
+    Example:
+        >>> grid([Image.new("RGB", (10, 8))] * 5, columns=2, gap=2).size
+        (22, 28)
+    """
     rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
     return below([beside(row, gap) for row in rows], gap)
 

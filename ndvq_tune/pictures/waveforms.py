@@ -90,7 +90,17 @@ def span_of(values: "Signal") -> Span:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers from ``low`` to ``high``: multiples of 1, 2 or 5 times a power of ten, one or more of them."""
+    """Round numbers between two: multiples of 1, 2 or 5 times a power of ten.
+
+    Args:
+        low: The least that a number may be.
+        high: The greatest, above ``low``.
+        most: How many there may be.
+
+    Example:
+        >>> ticks(-0.5, 7.2, most=4)
+        [0.0, 2.0, 4.0, 6.0]
+    """
     power = 10.0 ** math.floor(math.log10((high - low) / most))
     for step in (power * factor for factor in (1, 2, 5, 10)):
         found = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)

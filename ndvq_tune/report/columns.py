@@ -10,12 +10,12 @@ Column = tuple[str, list[str]]
 
 
 def metric_columns(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> list[Column]:
-    """The last report of each trial."""
+    """A column for each metric, with its value in the last report of each trial."""
     return [(label(name), [metric_text(name, trial.metrics.get(name)) for trial in trials]) for name in metrics]
 
 
 def param_columns(trials: Sequence[TrialRecord]) -> list[Column]:
-    """What the search chose for each trial; empty where a trial does not have a parameter."""
+    """A column for each searched parameter, with each trial's value; empty where a trial does not have it."""
     keys = dict.fromkeys(key for trial in trials for key in trial.params)
     return [
         (short_name(key), [short_value(trial.params[key]) if key in trial.params else "" for trial in trials])
@@ -24,13 +24,13 @@ def param_columns(trials: Sequence[TrialRecord]) -> list[Column]:
 
 
 def parent_columns(trials: Sequence[TrialRecord]) -> list[Column]:
-    """The trial whose weights each one went on from; no column where there is none."""
+    """A column with the trial whose weights each one went on from; none where no trial has a parent."""
     parents = [trial.parent_name or "" if trial.role is Role.EXPLOIT else "" for trial in trials]
     return [("parent", parents)] if any(parents) else []
 
 
 def confirmed_columns(standing: Standing) -> list[Column]:
-    """What was repeated with other seeds, the best mean first; no columns where nothing was."""
+    """The columns of trials that were repeated with other seeds, the best mean first; none where nothing was."""
     items = standing.confirmed
     if not items:
         return []

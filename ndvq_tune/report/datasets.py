@@ -28,7 +28,14 @@ def cached_text(new: "Sequence[Entry]", root: Path) -> str:
 
 
 def print_cache(console: Console, root: Path, limit: int, entries: "Sequence[Entry]") -> None:
-    """Where the cache is, how full, and its entries."""
+    """Prints where the cache is, how full, and its entries.
+
+    Args:
+        console: Where to print.
+        root: The cache.
+        limit: Bytes that it may take.
+        entries: What is in it, in the order of the table.
+    """
     size = bytes_text(sum(entry.size for entry in entries))
     print_line(console, f"{root}: {count_text(len(entries), 'entry', 'entries')}, {size} of {bytes_text(limit)}")
     if not entries:
@@ -50,7 +57,7 @@ def print_cache(console: Console, root: Path, limit: int, entries: "Sequence[Ent
 
 
 def print_damage(console: Console, damage: Mapping[Path, Sequence[str]]) -> None:
-    """Which entries are damaged, and in which files."""
+    """Prints which entries are damaged, and in which files."""
     for folder, files in damage.items():
         print_line(
             console, f"{folder}: damaged: {', '.join(files)}; remove this folder, and it is decoded again when needed"
@@ -60,7 +67,7 @@ def print_damage(console: Console, damage: Mapping[Path, Sequence[str]]) -> None
 
 
 def print_dataset(console: Console, config: "DataConfig", dataset: "Dataset", where: str) -> None:
-    """A data set as a model will see it.
+    """Prints facts of a data set as a model will see it.
 
     Args:
         console: Where to print.
@@ -85,7 +92,7 @@ def print_dataset(console: Console, config: "DataConfig", dataset: "Dataset", wh
 
 
 def print_skipped_files(console: Console, skipped: Mapping[str, str]) -> None:
-    """The first files that a data set left out, with the reasons."""
+    """Prints the first files that a data set left out, with the reasons."""
     for name, reason in list(skipped.items())[:_NAMED]:
         print_line(console, f"skipped {name}: {reason}")
     if len(skipped) > _NAMED:
@@ -93,7 +100,7 @@ def print_skipped_files(console: Console, skipped: Mapping[str, str]) -> None:
 
 
 def print_line(console: Console, text: str) -> None:
-    """A line as it is: no markup, and no break in a path that someone will copy."""
+    """Prints a line as it is: no markup, and no break in a path that someone will copy."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

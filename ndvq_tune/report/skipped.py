@@ -12,7 +12,7 @@ SKIPPED = "skipped.csv"
 
 
 def write_skipped(skipped: Mapping[str, str], folder: Path) -> Path:
-    """Writes ``skipped.csv`` with the columns ``file`` and ``reason``; where it is."""
+    """Writes ``skipped.csv`` with the columns ``file`` and ``reason``, and returns its path."""
     path = folder / SKIPPED
     # Names may hold bytes that are no UTF-8.
     with replacing(path) as draft, draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
@@ -21,7 +21,7 @@ def write_skipped(skipped: Mapping[str, str], folder: Path) -> Path:
 
 
 def print_skipped(console: Console, skipped: Mapping[str, str], files: int, table: Path) -> None:
-    """One line: how many files are left out, the first with its reason, and where to find the others.
+    """Prints one line: how many files are left out, the first with its reason, and where to find the others.
 
     Args:
         console: Where to print.

@@ -49,6 +49,11 @@ def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, s
 
     Of ``trials``, ``rejected`` were never trained, and ``repetitions`` are of trials that are counted already; neither
     is part of ``total``.
+
+    Args:
+        search: The search.
+        space: The space that it ran, as a plain mapping.
+        mlflow: Where MLflow keeps it: ``tracking_uri``, ``experiment_id`` and ``parent_run_id``; None if nowhere.
     """
     search, winner = standing.search, standing.best
     return {
@@ -80,7 +85,7 @@ def best_yaml(search: SearchRecord, trial: TrialRecord) -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Of Python and of what decides over the results."""
+    """Versions of Python and of the packages that decide over the results."""
     return {"python": platform.python_version()} | {name.replace("-", "_"): _version(name) for name in _PACKAGES}
 
 

@@ -43,7 +43,7 @@ def write_tables(search: SearchRecord, folder: Path) -> tuple[Path, Path]:
 
 
 def trials_table(search: SearchRecord) -> pa.Table:
-    """A row a trial."""
+    """``trials.parquet``: a row for each trial, with its configuration's searched values and its last metrics."""
     trials = search.trials
     columns = {name: pa.array([_field(trial, name) for trial in trials], kind) for name, kind in _TRIAL_FIELDS.items()}
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
@@ -58,7 +58,7 @@ def trials_table(search: SearchRecord) -> pa.Table:
 
 
 def curves_table(search: SearchRecord) -> pa.Table:
-    """A row a report."""
+    """``curves.parquet``: a row for each report of each trial, with its metrics."""
     rows = [(trial, report) for trial in search.trials for report in trial.reports]
     columns = {
         "number": pa.array([trial.number for trial, _ in rows], pa.int64()),

@@ -24,7 +24,12 @@ def label(metric: str) -> str:
 
 
 def metric_text(metric: str, value: float | None) -> str:
-    """A metric's value as a reader wants it."""
+    """A metric's value with as many digits as matter, shares in percent; ``-`` where it is missing or not finite.
+
+    Example:
+        >>> metric_text("codebook_usage", 0.874), metric_text("recon_loss", 0.012345), metric_text("psnr", None)
+        ('87%', '0.0123', '-')
+    """
     if value is None or not math.isfinite(value):
         return "-"
     match metric:
@@ -41,7 +46,7 @@ def metric_text(metric: str, value: float | None) -> str:
 
 
 def probability_text(probability: float) -> str:
-    """A probability, never as a certainty."""
+    """A probability in percent, never as a certainty: ``<1%`` and ``>99%`` at the ends, ``-`` for NaN."""
     if math.isnan(probability):
         return "-"
     return "<1%" if probability < 0.005 else ">99%" if probability > 0.995 else f"{probability:.0%}"

@@ -68,6 +68,12 @@ def _looked_at(config: DataConfig) -> tuple[int, ...]:
 def print_dry_run(space: SearchSpace, plan: LanePlan, preflight: Preflight, console: Console) -> None:
     """Print the resolved space, the lanes, how much of the space may be trained on them, and its extreme models.
 
+    Args:
+        space: The space.
+        plan: The lanes of this machine.
+        preflight: What rules a configuration out on such a lane.
+        console: Where to print.
+
     Raises:
         ConfigError: Once all is printed, if nothing of the space may be trained.
     """
@@ -89,7 +95,14 @@ def print_dry_run(space: SearchSpace, plan: LanePlan, preflight: Preflight, cons
 
 
 def feasibility(space: SearchSpace, share: float, counts: Mapping[str, int], memory: float | None) -> str:
-    """How much of a space passes, and what rules out the rest, in a sentence."""
+    """How much of a space passes, and what rules out the rest, in a sentence.
+
+    Args:
+        space: The space.
+        share: Share of ``SAMPLES`` random configurations that pass.
+        counts: How many of them each reason rules out: a metric with a constraint, ``MEMORY`` or ``SHAPE``.
+        memory: Bytes of a worker, if they are known.
+    """
     ruled_out = ", ".join(f"{counts[name] / SAMPLES:.0%} {_reason(space, name, memory)}" for name in counts)
     passes = f"about {share:.0%} of the space passes before training" + (f": {ruled_out}" if ruled_out else "")
     return passes + (f" (of {SAMPLES} random configurations)" if memory or space.search.constraints else "")

@@ -52,7 +52,14 @@ def search_progress(
 
 
 class Lines:
-    """One line a report, without control characters."""
+    """One line a report, without control characters.
+
+    Args:
+        console: Where the lines go.
+        trials: Says how many trials the whole search will have.
+        known: Trials of earlier sessions, which are not shown again.
+        budget: Not shown in lines.
+    """
 
     def __init__(
         self, console: Console, trials: Callable[[], int], known: tuple[TrialRecord, ...], budget: float | None
@@ -91,7 +98,14 @@ class Lines:
 
 
 class LiveTable:
-    """A table of trials that is redrawn in place."""
+    """A table of trials that is redrawn in place.
+
+    Args:
+        console: A terminal.
+        trials: Says how many trials the whole search will have.
+        known: Trials of earlier sessions.
+        budget: Seconds that this session may take, if limited; for the time left.
+    """
 
     def __init__(
         self, console: Console, trials: Callable[[], int], known: tuple[TrialRecord, ...], budget: float | None
@@ -144,7 +158,23 @@ class LiveTable:
 
 
 def seconds_left(done: int, waiting: int, elapsed: float, budget: float | None) -> float | None:
-    """Estimate of the time left from the trials done in ``elapsed`` seconds; ``None`` before there is any ground."""
+    """Estimate of the seconds left: at the rate of this session so far, but no more than its budget leaves.
+
+    Args:
+        done: Trials that have ended in this session.
+        waiting: Trials that are still to end.
+        elapsed: Seconds of this session.
+        budget: Seconds that it may take, if limited.
+
+    Returns:
+        The estimate; None as long as no trial has ended and there is no budget.
+
+    Example:
+        >>> seconds_left(done=4, waiting=6, elapsed=120, budget=None)
+        180.0
+        >>> seconds_left(done=4, waiting=6, elapsed=120, budget=200)
+        80
+    """
     by_trials = elapsed / done * waiting if done else None
     by_budget = max(0.0, budget - elapsed) if budget is not None else None
     estimates = [estimate for estimate in (by_trials, by_budget) if estimate is not None]
@@ -152,7 +182,12 @@ def seconds_left(done: int, waiting: int, elapsed: float, budget: float | None) 
 
 
 def clock(seconds: float) -> str:
-    """Seconds as ``m:ss`` or ``h:mm:ss``."""
+    """Seconds as ``m:ss`` or ``h:mm:ss``.
+
+    Example:
+        >>> clock(75), clock(3675)
+        ('1:15', '1:01:15')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -27,6 +27,11 @@ PICTURED_SAMPLES = 4
 def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> SearchRecord:
     """Put the checkpoints of the front and of the best trials under ``checkpoints/``; at the end, drop all others.
 
+    Args:
+        search: The search; its trials' checkpoints are paths below ``folder``.
+        folder: The results folder.
+        final: Whether the search is over, so that what is not kept can go.
+
     Returns:
         The search with the checkpoints where they are now.
     """
@@ -57,7 +62,14 @@ def _tune_files(folder: str, names: list[str]) -> set[str]:
 
 
 def write_tables_and_summary(standing: Standing, space: SearchSpace, folder: Path, tracker: MlflowTracker) -> None:
-    """The files that programs read; quick enough for an interrupted search."""
+    """The files that programs read; quick enough for an interrupted search.
+
+    Args:
+        standing: The search.
+        space: The space that it ran.
+        folder: The results folder.
+        tracker: Where MLflow keeps it, for ``summary.json``.
+    """
     write_tables(standing.search, folder)
     mlflow = {
         "tracking_uri": tracker.uri,
@@ -68,7 +80,15 @@ def write_tables_and_summary(standing: Standing, space: SearchSpace, folder: Pat
 
 
 def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: MlflowTracker, console: Console) -> None:
-    """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report."""
+    """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report.
+
+    Args:
+        standing: The search, with checkpoints where they are now.
+        dataset: Its data, of which test samples are pictured.
+        folder: The results folder.
+        tracker: Gets the pictures, too; a store that fails is only told of.
+        console: Where that is told.
+    """
     winner = standing.best
     shown = ([winner] if winner else []) + [trial for trial in standing.front if trial is not winner]
     pictures: dict[str, Path] = {}

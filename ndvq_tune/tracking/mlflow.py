@@ -48,9 +48,14 @@ class MlflowTracker:
     After a failure nothing is assumed of what arrived: the runs are read again before anything else is sent. A store
     that failed is left alone for a minute, so that one that hangs cannot hold the search up at every report.
 
+    Args:
+        client: Speaks to the store.
+        uri: The store.
+        experiment_id: The experiment's id there.
+        search_id: What tells this search from all others, also when it is resumed.
+        search_name: Name of the search's own run, if that has to be made.
+
     Attributes:
-        uri: Where MLflow keeps it.
-        experiment_id: The experiment's id.
         parent_run_id: The id of the search's own run.
     """
 

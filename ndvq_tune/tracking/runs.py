@@ -20,7 +20,16 @@ class Run:
 
 
 def find_runs(client: MlflowClient, experiment_id: str, search_id: str) -> dict[int | None, Run]:
-    """The runs of a search by trial number; ``None`` is the search's own run. The oldest counts where there are two."""
+    """The runs of a search.
+
+    Args:
+        client: Speaks to the store.
+        experiment_id: The experiment that the search is in.
+        search_id: What its runs are tagged with.
+
+    Returns:
+        Runs by trial number, the search's own by None; of two with one number the older.
+    """
     runs: dict[int | None, Run] = {}
     token: str | None = ""
     while token is not None:

@@ -74,7 +74,15 @@ def metrics_of(report: Mapping[str, float], before: Mapping[str, float]) -> dict
 
 
 def step_of(metric: str, report: Mapping[str, float], before: Mapping[str, float]) -> int:
-    """The epoch, but 0 for a constant of the first report: MLflow draws bars of what is at 0 only, else lines."""
+    """The step at which MLflow gets a metric: the report's epoch, but 0 for constants of the first report.
+
+    MLflow draws a metric as bars if all of its values are at step 0, and as lines otherwise.
+
+    Args:
+        metric: The metric's name.
+        report: The report that it is of.
+        before: The trial's report before that; empty for the first.
+    """
     return int(report["epoch"]) if before or metric not in _CONSTANT else 0
 
 

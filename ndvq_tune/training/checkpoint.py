@@ -37,6 +37,7 @@ def pack(training: Training) -> Files:
         "training_seconds": training.seconds,
     }
     return {
+        # Safetensors refuses a tensor that is not contiguous, whatever laid it out so.
         MODEL: save({name: tensor.contiguous() for name, tensor in training.model.state_dict().items()}),
         CONFIG: json.dumps(description, indent=2).encode(),
         TRAINING: save(_optimizer_state(training.optimizer) | _random_state(training.device)),
@@ -48,6 +49,10 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
 
     The data may have another size: weights do not depend on it, and the mean and variance stay those of the data at
     hand.
+
+    Args:
+        training: Made from the same model settings; it is changed.
+        files: What ``pack`` or ``read`` gave.
 
     Raises:
         CheckpointError: If the files are damaged or belong to another model.
@@ -97,6 +102,10 @@ def read(folder: Path) -> Files:
 def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQVAE:
     """The model of a checkpoint, in evaluation mode. Nothing is unpickled.
 
+    Args:
+        folder: The checkpoint, such as ``results/NAME/checkpoints/trial-0003``.
+        device: Where the model shall be.
+
     Raises:
         CheckpointError: If the folder holds no checkpoint, or a damaged one.
     """
@@ -142,6 +151,7 @@ def _load_optimizer_state(optimizer: torch.optim.Optimizer, saved: Mapping[str, 
         if key.startswith("optimizer."):
             _, index, name = key.split(".")
             slots.setdefault(int(index), {})[name] = value
+    # Its groups follow from the configuration, and the learning rate from the step.
     optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -15,7 +15,7 @@ from ndvq_tune.model import NDimVQVAE
 def evaluate(
     model: NDimVQVAE, samples: SampleSet, batch_size: int, rank: int = 0, world_size: int = 1
 ) -> dict[str, float]:
-    """Validate a model; the same numbers on every rank.
+    """Validate a model.
 
     Squared errors and code counts are summed over all samples and ranks before anything is averaged: a mean of
     per-batch perplexities would miss codes that batches do not share.
@@ -26,6 +26,9 @@ def evaluate(
         batch_size: Samples of one forward pass.
         rank: This rank; each evaluates its share of the samples.
         world_size: How many ranks there are.
+
+    Returns:
+        Those metrics of ``ndvq_tune.metrics`` that a model and its validation samples decide; equal on every rank.
     """
     device = model.data_mean.device
     squared_error = torch.zeros((), dtype=torch.float64, device=device)
@@ -54,10 +57,14 @@ def evaluate(
 
 
 def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]:
-    """How the codebooks are used, from how often each code was chosen: ``counts`` of shape ``(Q, n_codes)``.
+    """How the codebooks are used.
 
     Perplexity is the geometric mean over the codebooks, so that ``Q * log2(perplexity)`` is the entropy of a position
     whose codes are coded one by one.
+
+    Args:
+        counts: How often each code was chosen, ``(Q, n_codes)``.
+        model: The model, for its shapes.
     """
     entropy = torch.special.entr(counts / counts.sum(1, keepdim=True)).sum(1)
     return {
@@ -68,7 +75,15 @@ def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]
 
 
 def static_metrics(model: NDimVQVAE) -> dict[str, float]:
-    """What the configuration alone decides; works on the meta device."""
+    """What the configuration alone decides; works on the meta device.
+
+    Example:
+        >>> from ndvq_tune.config import ModelConfig
+        >>> from ndvq_tune.model import build_model_of_shapes
+        >>> model = build_model_of_shapes(ModelConfig(n_codes=512, downsample=(2, 4, 4)), (3, 16, 64, 64))
+        >>> static_metrics(model)["bits_per_element"]
+        0.28125
+    """
     quantizer = model.quantizer
     return {
         "bits_per_element": _bits(quantizer.n_codebooks * math.log2(quantizer.n_codes), model),

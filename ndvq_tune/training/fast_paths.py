@@ -228,7 +228,7 @@ def unclean_memory() -> Iterator[None]:
 
 @contextmanager
 def _seeded(device: torch.device) -> Iterator[None]:
-    """The same random numbers every time; those outside go on as if nothing had been."""
+    """Random numbers inside are equal every time; those outside go on as if none had been drawn."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         yield

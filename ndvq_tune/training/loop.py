@@ -32,17 +32,24 @@ class Training:
     ``epoch``, ``samples_seen`` and ``seconds`` say how far: epochs done, training samples of all ranks together, and
     time in training and validation.
 
-    Example:
-        >>> training = Training(config, open_dataset(config.data))
-        >>> reports = []
-        >>> training.fit(reports.append)
-
     Args:
         config: The complete configuration.
         dataset: The data that ``config.data`` describes.
         device: Where to train.
         rank: This rank, in an initialised ``torch.distributed`` group if there are several.
         world_size: How many ranks train this model together.
+
+    Example:
+        On images of noise; those of a folder are ``open_dataset(config.data)``.
+
+        >>> from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
+        >>> samples = SampleSet([torch.rand(8, 16, 16, 1).numpy()], Window(), Scale(0, 1))
+        >>> dataset = Dataset(samples, samples, mean=0.5, variance=1 / 12, skipped={}, files=1)
+        >>> model = {"n_dims": 2, "n_codes": 16, "n_hiddens": 8}
+        >>> config = RunConfig.model_validate({"data": {"type": "array", "path": "noise"}, "model": model})
+        >>> report = Training(config, dataset).run_epoch()
+        >>> report["epoch"], report["samples_seen"], report["bits_per_element"]
+        (1, 8.0, 0.25)
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class Training:
         )
         self._network = self._trained_network()
         self._augment = augmentation(config.data)
+        # Weights were drawn alike on all ranks; dropout and changes of samples are each rank's own from here on.
         torch.manual_seed(settings.seed + rank)
 
     @property
@@ -171,6 +179,14 @@ def warmup_then_cosine(step: int, steps: int) -> float:
     """Share of the peak learning rate at a step: a short linear warm-up, then half a cosine down to a tenth.
 
     It depends on the step alone, so that the trials of a search compare at every epoch.
+
+    Args:
+        step: The step, counted from 0.
+        steps: Steps of the whole training.
+
+    Example:
+        >>> [round(warmup_then_cosine(step, 100), 2) for step in (0, 4, 50, 99)]
+        [0.2, 1.0, 0.59, 0.1]
     """
     warmup = max(1, round(steps * WARMUP_SHARE))
     if step < warmup:

@@ -6,9 +6,9 @@ from torch.nn import functional as F  # noqa: N812
 from ndvq_tune.config import LossConfig
 from ndvq_tune.errors import ShapeError
 
-FFT_SIZES = (2048, 512, 128, 32)
+FFT_SIZES = (2048, 512, 128, 32)  # long ones tell pitches apart, short ones when a sound begins
 SILENCE = 1e-6  # of the power of white noise with the data's variance: 60 dB below it
-SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # pixels; these and the constants are those of Wang et al., 2004, section III-C
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 
 
@@ -28,6 +28,11 @@ def reconstruction_loss(
 
     Raises:
         ShapeError: If a term with a weight is not defined for data of this many dimensions.
+
+    Example:
+        >>> x = torch.zeros(2, 3, 16, 16)
+        >>> reconstruction_loss(x + 0.5, x, LossConfig(type="l1"), variance=0.25).item()  # one standard deviation
+        1.0
     """
     dtype = torch.promote_types(x_recon.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):

@@ -66,6 +66,11 @@ def predict(config: RunConfig, sample_shape: Sequence[int], device_type: DeviceT
 
     Raises:
         ShapeError: If the model does not fit the samples.
+
+    Example:
+        >>> prediction = predict(RunConfig(), (3, 16, 64, 64), "cpu")
+        >>> prediction.bits_per_element, prediction.memory_bytes > 500 * 2**20
+        (0.28125, True)
     """
     model = build_model_of_shapes(config.model, sample_shape)
     for module in model.modules():

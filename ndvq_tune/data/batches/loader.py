@@ -56,6 +56,7 @@ def batches(
         size = min(batch_size, -(-len(samples) // world_size))
         random = np.random.default_rng([seed, epoch])
         share = np.resize(random.permutation(len(samples)), steps * size * world_size)[rank::world_size]
+        # Drawn for all samples: where one is cut does not depend on how many ranks there are.
         crops = random.random((len(samples), 2)) if samples.window.crop is not None else None
 
     def read(step: int) -> torch.Tensor:
@@ -66,7 +67,17 @@ def batches(
 
 
 def batches_per_epoch(n: int, batch_size: int, world_size: int = 1) -> int:
-    """Training batches that each rank gets from ``n`` samples in one epoch; at least one."""
+    """Training batches that each rank gets in one epoch: ``n // (batch_size * world_size)``, but at least one.
+
+    Args:
+        n: Samples in the training set.
+        batch_size: Samples in a batch of one rank.
+        world_size: How many ranks share the samples.
+
+    Example:
+        >>> batches_per_epoch(100, batch_size=8, world_size=2)
+        6
+    """
     return max(1, n // (batch_size * world_size))
 
 

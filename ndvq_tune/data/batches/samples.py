@@ -22,6 +22,10 @@ class Window:
         stride: Rows from the start of one sample to the next.
         step: Rows from one to the next within a sample.
         crop: Height and width of what is cut from each frame, the last two axes before the channels.
+
+    Example:
+        >>> Window(length=8, stride=4, step=2).span  # frames 0, 2, ..., 14
+        15
     """
 
     length: int | None = None
@@ -49,11 +53,22 @@ class Scale:
 
     @classmethod
     def of(cls, dtype: np.dtype[np.generic], minimum: float, maximum: float) -> "Scale":
-        """0 to 255 for bytes; for every other type from the least to the greatest value of the training data."""
+        """0 to 255 for bytes; for every other type from the least to the greatest value of the training data.
+
+        Args:
+            dtype: Type of the stored values.
+            minimum: The least stored value of the training data.
+            maximum: The greatest.
+        """
         return cls(0, 255) if dtype == np.uint8 else cls(minimum, maximum)
 
     def about_zero(self) -> "Scale":
-        """The same, widened so that 0 is in the middle, if it lies between the two: silence, in a sound."""
+        """A range about 0, the silence of a sound, that holds this one; this one itself if 0 is not inside.
+
+        Example:
+            >>> Scale(-0.5, 0.2).about_zero()
+            Scale(low=-0.5, high=0.5)
+        """
         reach = max(-self.low, self.high)
         return Scale(-reach, reach) if self.low < 0 < self.high else self
 
@@ -61,6 +76,10 @@ class Scale:
         """A batch of stored values on a device, as float32 in [0, 1]; test data may lie outside.
 
         It travels in its own type, which is smaller, and is converted where it is used.
+
+        Example:
+            >>> Scale(0, 255).to_unit(torch.tensor([0, 51, 255], dtype=torch.uint8), torch.device("cpu"))
+            tensor([0.0000, 0.2000, 1.0000])
         """
         there = batch.to(device, non_blocking=True)
         # Only double precision keeps small differences between large values; every other type fits float32.
@@ -75,6 +94,15 @@ class SampleSet:
 
     ``samples[[4, 0]]`` is a tensor of the stored type and of shape ``(2, C, *S)``. Its memory is laid out channels
     last, as the rows are on disk, which is also what convolutions are fastest on; nothing is transposed.
+
+    Example:
+        Of a video of 20 frames, clips of 8 that begin every 4 frames:
+
+        >>> samples = SampleSet([np.zeros((20, 32, 32, 3), np.uint8)], Window(length=8, stride=4), Scale(0, 255))
+        >>> len(samples), samples.shape
+        (4, (3, 8, 32, 32))
+        >>> samples[[3, 0]].shape
+        torch.Size([2, 3, 8, 32, 32])
     """
 
     def __init__(

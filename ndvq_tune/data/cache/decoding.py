@@ -67,7 +67,7 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
                 shards = whole_shards(entry) or _build(entry, source, items, progress, spread)
             trim(cache_root(), limit, keep=entry)
         with suppress(PermissionError):  # a cache of others, which we may only read
-            os.utime(entry / INDEX)
+            os.utime(entry / INDEX)  # when it was last used, by which trim chooses
     except OSError as error:
         raise DataError(
             f"{cache_root()}: decoded data cannot be kept there ({error}); "

@@ -17,7 +17,13 @@ _CHUNK = 2**24
 
 
 def write_index(folder: Path, source: Source, shards: Sequence[Shard]) -> None:
-    """Writes into an entry's folder what it was made from and which shards it has."""
+    """Writes into an entry's folder what it was made from and which shards it has.
+
+    Args:
+        folder: The entry, with the shards in it.
+        source: What was decoded.
+        shards: All shards of the entry.
+    """
     index = {
         "format": FORMAT,
         "place": source.place,

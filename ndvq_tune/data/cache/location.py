@@ -18,7 +18,7 @@ def cache_root() -> Path:
 
 
 def cache_limit() -> int:
-    """Bytes that the cache may take: ``NDVQ_TUNE_CACHE_LIMIT``, such as ``500GB``.
+    """Bytes that the cache may take: ``NDVQ_TUNE_CACHE_LIMIT``, such as ``500GB``; 100 GB if that is not set.
 
     Raises:
         DataError: The variable does not hold a size.
@@ -34,6 +34,11 @@ def trim(root: Path, limit: int, keep: Path | None = None) -> list[Path]:
     """Removes entries that were not used for longest, until all together fit a limit.
 
     A process that has an entry open goes on with it: its files live on until it ends.
+
+    Args:
+        root: The cache.
+        limit: Bytes that all entries together may take.
+        keep: An entry that stays even if it does not fit: the one that is about to be used.
 
     Returns:
         The removed entries.

@@ -55,7 +55,7 @@ class Shard:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Shard":
-        """What ``asdict`` and JSON made of one."""
+        """A shard from its index, which is ``asdict`` of it as JSON."""
         recordings = tuple(Recording(**found | {"shape": tuple(found["shape"])}) for found in values["recordings"])
         return cls(**values | {"recordings": recordings})
 
@@ -95,12 +95,18 @@ class ShardJob:
 
 
 def shard_jobs(source: Source, items: Sequence[Item], folder: Path) -> list[ShardJob]:
-    """Consecutive items in groups of about ``SHARD_BYTES``; what cannot be known to be small is on its own."""
+    """Shares items out to shards: consecutive ones, of at most ``SHARD_BYTES`` together; a larger one is on its own.
+
+    Args:
+        source: What the items are of.
+        items: All items, in the order in which their rows shall be.
+        folder: Where the shards are written.
+    """
     return [ShardJob(source, tuple(group), folder, number) for number, group in enumerate(_groups(items))]
 
 
 def write_shard(job: ShardJob) -> int:
-    """Carry out a job; how many items that were. A function, so that it can be sent to another process."""
+    """Writes a job's shard, and returns how many items that took. A function, which can be sent to another process."""
     job.write()
     return len(job.items)
 

@@ -14,7 +14,7 @@ Progress = Callable[[str, int, int], None]
 """``progress(description, done, total)``: called as work goes on, ``done`` counting up to ``total``."""
 
 
-def silent(description: str, done: int, total: int) -> None:
+def silent(*_: object) -> None:
     """A progress that shows nothing."""
 
 

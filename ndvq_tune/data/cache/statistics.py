@@ -23,7 +23,7 @@ _GROUP = 16  # blocks of a thread
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of some values, as they are stored.
+    """Statistics of some values, as they are stored; the sum of two is that of both together.
 
     Attributes:
         count: How many values.
@@ -31,6 +31,11 @@ class Statistics:
         squares: Sum of their squared distances from the mean.
         minimum: The least.
         maximum: The greatest.
+
+    Example:
+        >>> both = Statistics.of(np.array([1, 2])) + Statistics.of(np.array([6]))
+        >>> both.count, both.mean, round(both.variance, 3)
+        (3, 3.0, 4.667)
     """
 
     count: int
@@ -41,7 +46,7 @@ class Statistics:
 
     @classmethod
     def of(cls, values: Rows) -> "Statistics":
-        """Of an array, in double precision."""
+        """The statistics of an array, in double precision."""
         flat = values.astype(np.float64).ravel()
         mean = flat.mean()
         flat -= mean
@@ -55,7 +60,7 @@ class Statistics:
         return max(0.0, self.squares / self.count)
 
     def __add__(self, other: "Statistics") -> "Statistics":
-        """Of both together (Chan, Golub and LeVeque, 1979, eq. 2.1)."""
+        """The statistics of both together (Chan, Golub and LeVeque, 1979, eq. 2.1)."""
         count = self.count + other.count
         apart = other.mean - self.mean
         return Statistics(

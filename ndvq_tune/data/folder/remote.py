@@ -34,19 +34,34 @@ _TIMES = ("mtime", "LastModified", "last_modified", "updated", "created")
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is a URI of something that is not on this machine."""
+    """Whether a path is a URI of something that is not on this machine.
+
+    Example:
+        >>> is_remote("s3://bucket/videos"), is_remote("file:///data/videos"), is_remote("videos")
+        (True, False, False)
+    """
     return "://" in path and _scheme(path) != "file"
 
 
 def join(uri: str, name: str) -> str:
-    """The URI of something in a folder, by its name with ``/``."""
+    """The URI of something in a folder, by its name with ``/``.
+
+    Example:
+        >>> join("s3://bucket/videos?region=eu", "train/a b.mp4")
+        's3://bucket/videos/train/a%20b.mp4?region=eu'
+    """
     path, mark, query = uri.partition("?")
     # What pyarrow reads is a URI; what fsspec reads is taken as it stands.
     return path.rstrip("/") + "/" + (quote(name) if _scheme(uri) in _ARROW else name) + mark + query
 
 
 def shown(uri: str) -> str:
-    """The URI, or a message with URIs in it, without the passwords."""
+    """The URI, or a message with URIs in it, without the passwords.
+
+    Example:
+        >>> shown("sftp://ann:secret@host/videos")
+        'sftp://***@host/videos'
+    """
     # After the colon comes a password, unless it is a port; a slash in it, which is not allowed, may cut it short.
     return re.sub(r"://[^/@:\s]*:(?!\d+(?![\w@]))([^@\s]*@|[^/\s]*/)", "://***@", uri)
 
@@ -66,7 +81,7 @@ def names(folder: str) -> list[str]:
     """Names in the folder; those of folders end with ``/``.
 
     Raises:
-        DataError: As ``files``.
+        DataError: The folder is not there or cannot be reached, or the scheme is not known.
     """
     with _explained(folder):
         storage, path = _storage(folder)
@@ -163,7 +178,7 @@ def _filesystem(uri: str) -> tuple[Any, str]:
 
 
 def _impatient(filesystem: Any) -> Any:
-    """The same file system, with an end to its attempts where pyarrow has a setting for it that URIs have not."""
+    """A file system that gives up after some attempts, where pyarrow has a setting for that which URIs have not."""
     if filesystem.type_name != "s3":
         return filesystem
     from pyarrow.fs import AwsStandardS3RetryStrategy

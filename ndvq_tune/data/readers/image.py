@@ -179,5 +179,6 @@ def _with_channels(pixels: Pixels, channels: int) -> Pixels:
     # 32 bits without a sign hold every product of two 16 bit values, and half of one for rounding.
     wide = (colour.astype(np.uint32) * alpha + np.uint32(opaque // 2)) // np.uint32(opaque)
     if channels == 1 and wide.shape[2] == 3:
+        # 0.299, 0.587 and 0.114 over 2^16: Pillow's integers, so that both round alike.
         wide = (wide @ np.array([[19595], [38470], [7471]], np.uint32) + np.uint32(0x8000)) >> np.uint32(16)
     return np.broadcast_to(wide, (*wide.shape[:2], channels)).astype(pixels.dtype)

@@ -29,8 +29,8 @@ def read_frames(path: Path, stream: int, width: int, height: int, pixel_format: 
     Args:
         path: The video file.
         stream: Index of the stream in the file.
-        width: Pixels to scale to.
-        height: Likewise.
+        width: Pixels to scale the width to.
+        height: Pixels to scale the height to.
         pixel_format: ``gray`` or ``rgb24``.
 
     Yields:

@@ -63,7 +63,17 @@ def read_video(path: Path, config: VideoData) -> Iterator[Frame]:
 
 
 def scaled_size(width: float, height: float, shorter: int) -> tuple[int, int]:
-    """Width and height after scaling so that the shorter side is ``shorter`` pixels."""
+    """Width and height in whole pixels, scaled with their ratio kept.
+
+    Args:
+        width: Width, in square pixels.
+        height: Height.
+        shorter: Pixels that the shorter side gets.
+
+    Example:
+        >>> scaled_size(640, 360, 128)
+        (228, 128)
+    """
     scale = shorter / min(width, height)
     return max(shorter, round(width * scale)), max(shorter, round(height * scale))
 
@@ -133,8 +143,8 @@ class _View:
     """How coded frames become what is shown.
 
     Attributes:
-        width: Pixels that a frame is scaled to, before it is turned.
-        height: Likewise.
+        width: Pixels that a frame's width is scaled to, before it is turned.
+        height: Pixels that its height is scaled to.
         transpose: Whether rows become columns, to turn by a quarter.
         flips: Steps along the turned frame's rows and columns; -1 mirrors.
         square: Side of the square to cut out of the centre; None leaves frames whole.

@@ -12,9 +12,9 @@ from ndvq_tune.data.cache.source import Progress
 from ndvq_tune.data.sample_data import installed
 from ndvq_tune.data.sample_data.video import sample_size, train_frames
 
-PATCH = 96
-EVERY = 4
-GAP = 12
+PATCH = 96  # pixels
+EVERY = 4  # frames: neighbours are nearly alike
+GAP = 12  # frames, half a second between training and test
 
 
 def make(folder: Path, progress: Progress) -> None:

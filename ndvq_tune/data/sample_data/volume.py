@@ -11,9 +11,9 @@ SIDE = 16
 FRAMES = 8
 SAMPLES = {"train": 128, "test": 32}
 
-_PULSES = (2, 4)
-_WIDTHS = (1.2, 2.4)
-_LATEST_START = 4.0
+_PULSES = (2, 4)  # fewest and most of a sample
+_WIDTHS = (1.2, 2.4)  # standard deviations in cells: narrower ones the grid could not carry
+_LATEST_START = 4.0  # of the first frame, in the time that a wave takes for a cell
 
 Field = npt.NDArray[np.float64]
 

@@ -15,7 +15,18 @@ __all__ = ["FSQ", "LFQ", "EMACodebook", "Quantizer", "ResidualVQ", "SimVQ", "VQO
 
 
 def build_quantizer(config: ModelConfig) -> Quantizer:
-    """The quantizer that a configuration describes."""
+    """The quantizer that a configuration describes.
+
+    Example:
+        >>> import torch
+        >>> config = ModelConfig.model_validate({"embedding_dim": 8, "n_codes": 64, "quantizer": {"type": "residual"}})
+        >>> quantizer = build_quantizer(config).eval()
+        >>> output = quantizer(torch.randn(2, 8, 4, 8, 8))
+        >>> output["embeddings"].shape, output["encodings"].shape, output["counts"].shape
+        (torch.Size([2, 8, 4, 8, 8]), torch.Size([2, 4, 8, 8, 4]), torch.Size([4, 64]))
+        >>> torch.equal(quantizer.lookup(output["encodings"]), output["embeddings"])
+        True
+    """
     return _BUILDERS[config.quantizer.type](config)
 
 

@@ -138,7 +138,7 @@ class EMACodebook(Quantizer):
         self.codes.copy_(self.placed(random_tokens(tokens, self.n_codes)))
         for _ in range(_KMEANS_STEPS if self.codebook_init == "kmeans" else 0):
             self._set_codes(*self._counts_and_sums(tokens))
-        # As if this batch had been seen for ever.
+        # Moving averages as if this batch had been seen for ever: from zero they would be too small at first.
         counts, _ = self._counts_and_sums(tokens)
         self.counts.copy_(counts)
         self.sums.copy_(self.codes * counts[:, None])
@@ -148,6 +148,7 @@ class EMACodebook(Quantizer):
 
     @torch.no_grad()
     def _learn(self, tokens: torch.Tensor, counts: torch.Tensor, sums: torch.Tensor) -> None:
+        # 2/11 at first: latents of a few steps ago were those of another encoder.
         early_decay = (1 + self.updates) / (10 + self.updates)
         decay = early_decay.clamp_max(self.ema_decay)
         self.counts.lerp_(counts, 1 - decay)

@@ -41,6 +41,10 @@ def levels_for(n_codes: int) -> tuple[int, ...]:
 
     Fewer than 25 codes are too few for two such dimensions: then the levels start at 3, and fewer than 9 codes are one
     dimension.
+
+    Example:
+        >>> levels_for(512), levels_for(1000), levels_for(16)
+        ((8, 8, 8), (8, 5, 5, 5), (4, 4))
     """
     if n_codes < 9:
         return (n_codes,)

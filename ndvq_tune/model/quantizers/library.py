@@ -12,7 +12,10 @@ from ndvq_tune.model.quantizers.usage import count, over_ranks, perplexity
 
 
 class LibraryQuantizer(Quantizer):
-    """Ours: shapes, fp32 under autocast, exact values and code use. The library's: the choice, gradient and loss.
+    """A quantizer of the library that keeps our contract.
+
+    The library chooses codes, and has the gradient and the loss. Ours are shapes, fp32 under autocast, values that are
+    exactly those of ``lookup``, and the count of code use.
 
     Subclasses import the library in their constructors, because that takes as long as importing torch.
 

@@ -16,6 +16,10 @@ def nearest(tokens: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
     ``|z - c|^2`` is least where ``z.c - |c|^2 / 2`` is greatest. Both are taken relative to the codes' mean, which
     changes no distance but keeps the two terms small and their difference exact; and in fp32, even under autocast:
     half precision would pick wrong codes for latents far from the origin.
+
+    Example:
+        >>> nearest(torch.tensor([[0.1, 0.0], [0.9, 1.0]]), codes=torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+        tensor([1, 0])
     """
     with torch.autocast(tokens.device.type, enabled=False):
         origin = codes.mean(0)

@@ -12,7 +12,12 @@ def count(encodings: torch.Tensor, n_codes: int) -> torch.Tensor:
 
 
 def perplexity(counts: torch.Tensor) -> torch.Tensor:
-    """As many codes, evenly used, have the entropy of these counts ``(n_codes,)``; a scalar."""
+    """How many codes, evenly used, have the entropy of these counts ``(n_codes,)``: its exp, a scalar.
+
+    Example:
+        >>> perplexity(torch.tensor([5.0, 5.0, 0.0, 0.0])).item()
+        2.0
+    """
     entropy: torch.Tensor = torch.special.entr(counts / counts.sum()).sum()
     return entropy.exp()
 

@@ -13,7 +13,7 @@ _WORTH = 0.8  # share of a range; one that would stay wider is left as it was
 
 
 def around(old: Range, best: Sequence[float], words: str, valid: Callable[[float], bool]) -> tuple[Range, str]:
-    """The range that the best values may well come from, and why; the old one without a reason if it is about that.
+    """The range that the best values may well come from.
 
     The ends of a uniform distribution lie beyond the extremes of n draws by 1 / (n - 1) of what these span: the best
     unbiased estimate. So where a parameter does not matter, the range tends to stay. Where the best crowd at an edge
@@ -24,6 +24,13 @@ def around(old: Range, best: Sequence[float], words: str, valid: Callable[[float
         best: The best values, at least two.
         words: What they are called.
         valid: Whether the parameter may have a value.
+
+    Returns:
+        The range and why it is that; the old range and no reason where they are about equal.
+
+    Example:
+        >>> around(Range(0, 100), [40, 45, 50, 60], "the best 4", lambda value: True)
+        (Range(low=33.0, high=67.0, log=False, integer=False), 'was 0 to 100: the best 4 lie between 40 and 60')
     """
     to = math.log if old.log else float
     low, high = to(old.low), to(old.high)

@@ -41,7 +41,7 @@ class WarmStart:
     left_out: Mapping[str, int]
 
     def describe(self) -> str:
-        """The same for people, in one line."""
+        """How many trials are of use, and why others are not, in one line."""
         counts = f"{count_text(len(self.known), 'trial')} taken over, {len(self.first_points)} more to be tried first"
         rest = "; ".join(f"{count_text(count, 'trial')}: {reason}" for reason, count in self.left_out.items())
         return f"{counts}; left out: {rest}" if rest else counts

@@ -19,6 +19,15 @@ def to_yaml(content: Mapping[str, Any], head: str, comments: Sequence[tuple[str,
         content: What the file says.
         head: Comment at its top.
         comments: Key paths, and what to say before them; what is no longer there is said before its section.
+
+    Example:
+        >>> content = {"name": "small", "model": {"n_codes": 64}}
+        >>> print(to_yaml(content, "Narrowed", [("model.n_codes", "was 8")]), end="")
+        # Narrowed
+        name: small
+        model:
+          # was 8
+          n_codes: 64
     """
     placed: dict[str, list[str]] = {}
     for key, comment in comments:

@@ -9,10 +9,20 @@ from ndvq_tune.search.space import SearchSpace
 
 
 def extreme(space: SearchSpace, preflight: Preflight, metric: str, sign: int) -> tuple[dict[str, Any], RunConfig]:
-    """The values for which a metric is least (``sign`` 1) or greatest (-1), and a configuration that has them.
+    """The values for which a metric is least or greatest, and a configuration that has them.
 
     Found one parameter after the other, which is exact where they do not work against each other, as in sizes and
-    rates. Parameters that change nothing are left out of the values; in the configuration each has its first.
+    rates.
+
+    Args:
+        space: The space.
+        preflight: Tells the metrics of a configuration.
+        metric: ``MEMORY``, or a metric that the configuration alone decides, such as ``parameters``.
+        sign: 1 for the least, -1 for the greatest.
+
+    Returns:
+        The values by key path, without parameters that change nothing; and the configuration, in which each of those
+        has its first value.
     """
     chosen: dict[str, Any] = {}
     for parameter in space.searched:

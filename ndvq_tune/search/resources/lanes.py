@@ -42,7 +42,7 @@ class LanePlan:
         return {"CPU": self.group.cpus} | ({"GPU": self.group.gpus} if self.group.gpus else {})
 
     def describe(self) -> str:
-        """One line for people."""
+        """How many lanes there are and what each gets, in one line."""
         lanes, count = count_text(self.lanes, "lane"), self.group.workers
         workers = count_text(count, "worker") if count else "its own process as worker"
         gpus = f" and {self.group.gpus:g} GPU" if self.group.gpus else ""
@@ -83,6 +83,10 @@ def plan_lanes(
 
     Raises:
         ClusterError: If not even one trial fits, whatever its memory, or GPUs cannot be shared evenly.
+
+    Example:
+        >>> plan_lanes([{"CPU": 8}], trials=3, settings=ResourceSettings(), storage="results").describe()
+        '3 lanes, each with 1 worker of 2 CPU'
     """
     workers = max(1, settings.workers_per_trial)
     most = trials if settings.lanes == "auto" else min(trials, settings.lanes)

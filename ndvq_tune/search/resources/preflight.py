@@ -81,13 +81,19 @@ class Preflight:
         return _static(_model_key(config), self._shape)
 
     def predict(self, config: RunConfig) -> Prediction | str:
-        """What a configuration takes, or why it cannot be trained at all."""
+        """What a worker needs to train a configuration, or in one line why it cannot be trained at all."""
         training = config.training.model_dump_json(exclude=_COSTLESS_TRAINING)
         return _predicted(_model_key(config), training, self._shape, self._device_type, self._workers)
 
 
 def random_configurations(space: SearchSpace, samples: int, seed: int = 0) -> Iterator[RunConfig]:
-    """Configurations drawn at random from a space; the same for the same seed."""
+    """Configurations drawn at random from a space.
+
+    Args:
+        space: The space.
+        samples: How many.
+        seed: An equal seed draws equal configurations.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=RandomSampler(seed=seed))
     for _ in range(samples):
@@ -97,7 +103,17 @@ def random_configurations(space: SearchSpace, samples: int, seed: int = 0) -> It
 def feasible_share(
     space: SearchSpace, preflight: Preflight, samples: int = 200, seed: int = 0
 ) -> tuple[float, dict[str, int]]:
-    """Share of random configurations that pass, and how many each reason rules out; a few have several."""
+    """Share of random configurations that pass, and how many each reason rules out.
+
+    Args:
+        space: The space.
+        preflight: What rules a configuration out.
+        samples: How many configurations are drawn.
+        seed: Seed of the draw.
+
+    Returns:
+        The share in [0, 1]; and by reason how many it rules out: a configuration may have several reasons.
+    """
     broken = [preflight.check(config).broken for config in random_configurations(space, samples, seed)]
     return broken.count(()) / samples, dict(Counter(name for names in broken for name in names))
 
@@ -105,7 +121,14 @@ def feasible_share(
 def large_memory(space: SearchSpace, preflight: Preflight, samples: int = 24, seed: int = 0) -> float | None:
     """Predicted bytes of a worker for a large configuration: the 95th percentile of random ones that are allowed.
 
-    None where none of them can be trained.
+    Args:
+        space: The space.
+        preflight: What is allowed, and what it takes.
+        samples: How many configurations are drawn.
+        seed: Seed of the draw.
+
+    Returns:
+        Bytes; None where none of the configurations can be trained.
     """
     allowed = (config for config in random_configurations(space, samples, seed) if not preflight.check(config).broken)
     found = [predicted for config in allowed if not isinstance(predicted := preflight.predict(config), str)]

@@ -26,7 +26,14 @@ class Choice:
 
 @dataclass(frozen=True)
 class Range:
-    """A range of numbers, both ends included."""
+    """A range of numbers, both ends included.
+
+    Attributes:
+        low: The least.
+        high: The greatest.
+        log: Whether values are drawn evenly by their logarithm.
+        integer: Whether only whole numbers are drawn.
+    """
 
     low: float
     high: float
@@ -66,8 +73,18 @@ class Searched:
 def parse(kind: str, value: Any) -> Distribution:
     """The distribution that a YAML leaf describes.
 
+    Args:
+        kind: One of ``KINDS``.
+        value: What stands there: a list of values for ``choice``, else ``[low, high]``.
+
     Raises:
         ValueError: With what is wrong and what is allowed.
+
+    Example:
+        >>> parse("log_int_uniform", [64, 1024])
+        Range(low=64, high=1024, log=True, integer=True)
+        >>> parse("choice", [[2, 4, 4], [4, 4, 4]]).values
+        ([2, 4, 4], [4, 4, 4])
     """
     if not isinstance(value, list) or not value:
         raise ValueError(f"{value!r} given; needs a list that is not empty")
@@ -107,5 +124,9 @@ def label(value: Any) -> Any:
 
     Raises:
         TypeError: If it is of a kind that JSON does not have.
+
+    Example:
+        >>> label("axial"), label([2, 4, 4])
+        ('axial', '[2, 4, 4]')
     """
     return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)

@@ -122,7 +122,16 @@ def sections(node: Schema) -> list[str]:
 
 
 def leaves(schema: Schema, node: Schema, key: str) -> Iterator[tuple[str, Schema]]:
-    """Every setting below a node that is no section itself, by key path."""
+    """Every setting below a node that is no section itself.
+
+    Args:
+        schema: The whole schema, for its definitions.
+        node: A section or a setting of it.
+        key: The node's key path.
+
+    Yields:
+        Key path and schema of a setting.
+    """
     if not sections(node):
         yield key, node
     for name in sections(node):
@@ -178,7 +187,11 @@ def _positive(end: Schema) -> Schema:
 
 
 def _by_type(node: Any, definitions: Schema) -> Any:
-    """The same, but where ``type`` tells the model, a mistake is looked for in that one only."""
+    """A schema whose ``oneOf`` several models is an ``if type ... then`` for each.
+
+    With ``oneOf`` an editor would hold a mistake against all models, and could not say what is wrong with the one that
+    ``type`` names.
+    """
     if isinstance(node, list):
         return [_by_type(part, definitions) for part in node]
     if not isinstance(node, dict):

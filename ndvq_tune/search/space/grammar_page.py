@@ -51,7 +51,12 @@ def filled(page: str) -> str:
 
 
 def in_words(value: Schema) -> str:
-    """What a setting allows: ``whole number >= 1``, ``list of numbers``, or the words that it may be."""
+    """What a setting allows, or the words that it may be.
+
+    Example:
+        >>> in_words({"type": "array", "items": {"type": "integer", "minimum": 1}})
+        'list of whole numbers >= 1'
+    """
     if "$comment" in value:
         return str(value["$comment"])
     if "enum" in value or "const" in value:

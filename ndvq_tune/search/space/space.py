@@ -41,6 +41,16 @@ class SearchSpace:
         searched: The searched parameters, each behind those it depends on.
         search: How to search.
         tracking: Where to track.
+
+    Example:
+        >>> from ndvq_tune.yaml_file import from_overrides
+        >>> leaves = ["name=small", "model.n_codes={choice: [64, 512]}", "training.learning_rate=0.002"]
+        >>> space = SearchSpace.from_document(from_overrides(leaves))
+        >>> [parameter.key for parameter in space.searched]
+        ['model.n_codes']
+        >>> config = space.complete({"model.n_codes": 512})
+        >>> config.model.n_codes, config.training.learning_rate
+        (512, 0.002)
     """
 
     name: str

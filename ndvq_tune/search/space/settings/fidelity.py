@@ -52,5 +52,10 @@ class FidelitySettings(Frozen):
 
     @property
     def stages(self) -> int:
-        """Stages of a trial: 1 where all samples have their full size from the start."""
+        """Stages of a trial: 1 where all samples have their full size from the start.
+
+        Example:
+            >>> FidelitySettings(resolution=(32, 64), promote_after=(3,)).stages
+            2
+        """
         return max((len(sizes) for sizes in self.sizes.values()), default=1)

@@ -11,6 +11,10 @@ from ndvq_tune.config import Frozen, Positive
 def seconds(duration: Any) -> Any:
     """Seconds of a duration such as ``90``, ``90s``, ``10m`` or ``1h30m``; what is no text comes back as it is.
 
+    Example:
+        >>> seconds("1h30m")
+        5400.0
+
     Raises:
         ValueError: For any other text.
     """
