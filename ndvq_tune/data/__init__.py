@@ -1,7 +1,7 @@
 """Data: folders of videos, images, signals or arrays, decoded once, cut into samples and served in batches.
 
-``dataset.open_dataset`` and ``batches.loader.batches`` are all that training needs. A room imports from those
-further down in this list only:
+``dataset.open_dataset`` and ``batches.loader.batches`` are all that training needs. A room imports from those further
+down in this list only:
 
 * ``dataset``, ``division``: a data set, checked and ready; its training and its test part.
 * ``batches``: what a model gets: samples cut from rows, random changes, batches read ahead.
