@@ -51,7 +51,7 @@ def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, s
     is part of ``total``.
 
     Args:
-        search: The search.
+        standing: The search.
         space: The space that it ran, as a plain mapping.
         mlflow: Where MLflow keeps it: ``tracking_uri``, ``experiment_id`` and ``parent_run_id``; None if nowhere.
     """
