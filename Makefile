@@ -1,7 +1,7 @@
 # make check runs what CI runs. Another interpreter than the active one: make check PYTHON=.venv/bin/python
 PYTHON ?= python
 
-.PHONY: check lint format test test-ray test-cluster test-real
+.PHONY: check lint format lock test test-ray test-cluster test-real
 
 check: lint test test-real
 
@@ -14,6 +14,14 @@ lint:
 format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+# The newest versions that pyproject.toml allows, for the oldest Python. A build's label ("+cpu") is not part of a version.
+lock:
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/pip install --quiet -e '.[dev]'
+	(grep '^#' constraints.txt; .venv-lock/bin/pip freeze --exclude-editable | sed 's/+.*//') > .venv-lock/constraints.txt
+	mv .venv-lock/constraints.txt constraints.txt
+	rm -r .venv-lock
 
 # Unit tests: no Ray, no servers.
 test:
