@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,7 @@ def steps(width: int) -> tuple[dict[str, Step], float, float]:
         model.zero_grad(set_to_none=True)
         (recon_loss + vq_output["commitment_loss"]).backward()
 
-    return {name: lambda name=name: step(name) for name in models}, seconds, share
+    return {name: partial(step, name) for name in models}, seconds, share
 
 
 def run(console: Console, quick: bool) -> dict[str, Any]:

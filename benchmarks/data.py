@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def cache_passes(config: VideoData, epochs: int) -> tuple[list[Pass], Dataset]:
         return _epoch(opened[0], 0)
 
     passes = [timed("cache, first epoch (decodes)", first)]
-    later = [timed("cache, later epochs", lambda epoch=epoch: _epoch(opened[0], epoch)) for epoch in range(1, epochs)]
+    later = [timed("cache, later epochs", partial(_epoch, opened[0], epoch)) for epoch in range(1, epochs)]
     middle = sorted(later, key=lambda found: found.seconds)[len(later) // 2]
     return [*passes, middle], opened[0]
 

@@ -19,7 +19,9 @@ N_HIDDENS, N_RES_LAYERS, N_CODES, EMBEDDING_DIM = 32, 2, 256, 32
 class Learner(Protocol):
     """A model that learns."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
 
     def step(self, x: torch.Tensor, done: int, total: int) -> None:
         """Learn from data ``(B, C, *S)`` in [0, 1], knowing how far the training is."""

@@ -103,7 +103,8 @@ def count_flops(step: Step) -> int:
     """FLOPs of one call, forward and backward."""
     with FlopCounterMode(display=False, custom_mapping=_FUSED_ATTENTION) as counter:
         step()
-    return counter.get_total_flops()
+    flops: int = counter.get_total_flops()
+    return flops
 
 
 def matrix_product() -> Step:
@@ -115,6 +116,6 @@ def matrix_product() -> Step:
 def convolution() -> Step:
     """A 3D convolution of the size that models here have, forward and backward: the second ceiling."""
     torch.manual_seed(0)
-    conv = nn.Conv3d(32, 32, 3, padding=1).to(memory_format=torch.channels_last_3d)
+    conv = nn.Conv3d(32, 32, 3, padding=1).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     x = torch.rand(2, 32, 8, 32, 32).to(memory_format=torch.channels_last_3d).requires_grad_()
     return lambda: conv(x).sum().backward()

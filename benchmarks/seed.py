@@ -7,6 +7,8 @@ import warnings
 
 from ndvq_tune.data.torchvision.package import declare_missing_operators
 
+__all__ = ["CODEBOOK_BETA", "LEARNING_RATE", "MISSING", "Codebook", "NDimVQVAE"]
+
 MISSING = "The seed's columns are left out: its package is not installed. To have them: pip install -e '.\\[bench]'"
 LEARNING_RATE = 1e-4  # what its configure_optimizers has
 CODEBOOK_BETA = 0.10  # the default of its command line

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import bookkeeping, overhead, searching
 from benchmarks.report import wide_console
 from benchmarks.turns import Pace, Report, Turn, turns
+from benchmarks.watches import Watches
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import TrialState
 from ndvq_tune.search.engine.study import Study
@@ -82,7 +83,7 @@ def test_a_command_that_fails_is_no_measurement_but_a_problem(tmp_path: Path) ->
 @pytest.mark.slow
 def test_all_bookkeeping_is_done_when_the_time_is_taken(tmp_path: Path) -> None:
     space = bookkeeping.space_of(TRIALS, "random")
-    cost = bookkeeping.measure(space, tmp_path, bookkeeping.Watches())
+    cost = bookkeeping.measure(space, tmp_path, Watches())
     records = Study.open(tmp_path, space).records
     assert [record.state for record in records] == [TrialState.COMPLETED] * TRIALS
     assert [len(record.reports) for record in records] == [bookkeeping.REPORTS] * TRIALS

@@ -120,7 +120,7 @@ def test_idle_lanes_ask_again_when_something_has_happened() -> None:
 
 
 def test_what_was_recorded_is_found_exactly(curves: list[Curve], lookup: Lookup) -> None:
-    assert all(lookup(dict(reversed(recorded.params.items()))) is recorded for recorded in curves)
+    assert all(lookup(dict(reversed(list(recorded.params.items())))) is recorded for recorded in curves)
 
 
 def test_the_rate_of_a_stand_in_is_the_right_one(lookup: Lookup) -> None:

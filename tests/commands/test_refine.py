@@ -4,8 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from ndvq_tune.commands.refine import app
 from ndvq_tune.search.earlier.reading import read_folder

@@ -1,7 +1,9 @@
 """Searches over data of every kind, each from the command to a model that is loaded again."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def write_volumes(folder: Path) -> None:
     np.save(folder / "volumes.npy", np.cumsum(RANDOM.normal(size=(16, 1, 4, 8, 8)), axis=-1).astype(np.float32))
 
 
-KINDS = {
+KINDS: dict[str, tuple[Callable[[Path], None], dict[str, Any], int]] = {
     "image": (
         write_images,
         {"type": "image", "resolution": 16, "resize": 20, "crop": "random", "augment": {"RandomVerticalFlip": {}}},

@@ -74,11 +74,11 @@ def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Work
     search = workplace.start(*LONG)
     for process, why in (("RayTrainWorker", "a training process ended unexpectedly"), ("TrialActor", "The actor died")):
         seen = epochs(workplace)
-        wait_for(lambda so_far=seen: epochs(workplace) >= so_far + 12)
+        wait_for(lambda so_far=seen: epochs(workplace) >= so_far + 12)  # type: ignore[misc]
         victim = next(pid for pid in descendants(search.pid) if f"ray::{process}" in command_line(pid))
         subprocess.run(["kill", "-9", str(victim)], check=True)
         lost = rf"its process was lost; it goes on from epoch \d+ in a new one \(.*{why}"
-        wait_for(lambda text=lost: re.search(text, workplace.log) is not None)
+        wait_for(lambda text=lost: re.search(text, workplace.log) is not None)  # type: ignore[misc]
     assert search.wait(timeout=400) == 0, workplace.log
     assert_whole(workplace)
 

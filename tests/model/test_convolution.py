@@ -31,7 +31,7 @@ def direct_sum(x: np.ndarray, weight: np.ndarray, stride: tuple[int, ...]) -> np
 def test_strided_conv_is_the_direct_sum_with_one_zero_at_either_side(stride):
     conv = strided_conv(2, 3, stride)
     x = torch.randn(2, 2, *(3 * s for s in stride))
-    weight = conv.weight.detach().double().numpy().reshape(3, 2, *(s + 2 for s in stride))
+    weight = conv.get_parameter("weight").detach().double().numpy().reshape(3, 2, *(s + 2 for s in stride))
     expected = np.stack([direct_sum(sample, weight, stride) for sample in x.double().numpy()])
     np.testing.assert_allclose(conv(x).detach().numpy(), expected, atol=1e-5)
 

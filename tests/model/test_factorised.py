@@ -31,7 +31,7 @@ def dense_transposed_conv(
     return y[(slice(None), slice(None), *(slice(p, n - p) for p, n in zip(padding, sizes, strict=True)))]
 
 
-def factors(conv: torch.nn.Module) -> tuple[np.ndarray, np.ndarray]:
+def factors(conv: FactorisedConv4d | FactorisedTransposedConv4d) -> tuple[np.ndarray, np.ndarray]:
     return conv.time.weight.squeeze(-1).detach().numpy(), conv.space.weight.detach().numpy()
 
 

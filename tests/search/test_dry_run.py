@@ -87,7 +87,7 @@ def test_an_extreme_is_a_model_that_the_search_can_draw(space, name):
 def printed(space: SearchSpace, **extra: float) -> str:
     console = Console(file=io.StringIO(), width=240)
     print_to(console, space, **extra)
-    return console.file.getvalue()
+    return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def print_to(console: Console, space: SearchSpace, shape: tuple[int, ...] | None = None, **extra: float) -> None:
@@ -147,7 +147,7 @@ def test_where_nothing_passes_the_reason_is_printed_and_is_an_error_with_what_to
     console = Console(file=io.StringIO(), width=240)
     with pytest.raises(ConfigError, match=f"small: {error}"):
         print_to(console, space_of(**changes), **given)
-    text = console.file.getvalue()
+    text = console.file.getvalue()  # type: ignore[attr-defined]
     assert f"about 0% of the space passes before training: {told}" in text
     assert "most parameters" in text
 

@@ -53,7 +53,7 @@ def lines_of(pipe: Console, *records: TrialRecord, notes: tuple[str, ...] = ()) 
             progress.update(record)
         for note in notes:
             progress.note(note)
-    return pipe.file.getvalue().splitlines()
+    return pipe.file.getvalue().splitlines()  # type: ignore[attr-defined]
 
 
 def test_a_pipe_gets_one_line_a_report(pipe):
@@ -143,7 +143,7 @@ def test_a_note_stands_above_the_table():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with search_progress(console, lambda: 8, (), None) as progress:
         progress.note("interrupted; [saving]")
-    assert "interrupted; [saving]\n" in re.sub(r"\x1b\[[?0-9;]*[a-z]", "", console.file.getvalue())
+    assert "interrupted; [saving]\n" in re.sub(r"\x1b\[[?0-9;]*[a-z]", "", console.file.getvalue())  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

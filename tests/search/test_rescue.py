@@ -30,7 +30,8 @@ def data(monkeypatch) -> list[tuple[int, ...]]:
 
 def make_equal(quantizer: torch.nn.Module, *_: Any) -> None:
     """Let a codebook collapse."""
-    quantizer.codes.copy_(quantizer.codes[0].clone())
+    codes = quantizer.get_buffer("codes")
+    codes.copy_(codes[0].clone())
 
 
 def test_a_rescue_is_made_when_it_is_due_and_told():

@@ -258,7 +258,7 @@ def compiled_as(monkeypatch, change) -> Iterator[None]:
             recon_loss, x_recon, vq_output = network(x)
             return recon_loss, change(x_recon), vq_output
 
-        call.network = network
+        call.network = network  # type: ignore[attr-defined]
         return call
 
     monkeypatch.setattr(torch, "compile", compiled)

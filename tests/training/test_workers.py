@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
+import ray
 import torch
 
 from ndvq_tune.training import runs, workers
@@ -18,10 +19,10 @@ SIZE = GroupSize(workers=1, cpus=1, gpus=0, cpus_reserved=1, storage="unused")
 @pytest.fixture
 def group(monkeypatch) -> Iterator[WorkerGroup]:
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
-    monkeypatch.setattr(workers.train, "get_context", lambda: context)
+    monkeypatch.setattr(ray.train, "get_context", lambda: context)
     monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))  # as in Ray's local mode
     monkeypatch.setattr(workers, "_trainer", lambda size, channel: SimpleNamespace(fit=lambda: workers.serve(channel)))
-    monkeypatch.setattr(workers.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "127.0.0.1")
     monkeypatch.setattr(runs, "open_dataset", lambda config: dataset(size=config.resolution))
     runs._dataset.cache_clear()
     threads = torch.get_num_threads()
@@ -65,7 +66,7 @@ def test_workers_that_cannot_start_are_told(monkeypatch):
         raise RuntimeError("no such node")
 
     monkeypatch.setattr(workers, "_trainer", fail)
-    monkeypatch.setattr(workers.ray.util, "get_node_ip_address", lambda: "127.0.0.1")
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "127.0.0.1")
     group = WorkerGroup(SIZE)
     with pytest.raises(WorkerGroupError, match="no such node"):
         group.start(config())

@@ -111,7 +111,7 @@ def test_batches_are_read_ahead_by_another_thread(monkeypatch: pytest.MonkeyPatc
 def test_a_pass_that_is_given_up_ends_its_thread() -> None:
     passing = batches(numbered(20), 2)
     next(passing)
-    passing.close()
+    passing.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 

@@ -13,7 +13,7 @@ from ndvq_tune.data.cache import shards
 from ndvq_tune.data.cache.decoding import Decoded, decoded
 from ndvq_tune.data.cache.location import cache_limit, cache_root, folder_bytes, trim
 from ndvq_tune.data.cache.shards import write_shard
-from ndvq_tune.data.cache.source import silent
+from ndvq_tune.data.cache.source import Item, silent
 from ndvq_tune.errors import DataError, UnavailableError
 from tests.data.data_examples import MemorySource, noise
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_is_left_out_and_named(source: MemorySource) -> None
 
 def test_a_problem_that_shows_early_is_named_without_reading(source: MemorySource, monkeypatch) -> None:
     items = source.items()
-    monkeypatch.setattr(source, "items", lambda progress: [shards.Item("link", 0, "", "a broken link"), *items])
+    monkeypatch.setattr(source, "items", lambda progress: [Item("link", 0, "", "a broken link"), *items])
     assert load(source).skipped == {"link": "a broken link"}
     assert "link" not in source.read_names
 

@@ -76,7 +76,7 @@ def test_processes_and_pipes_are_closed(
         next(blocks)
     (ffmpeg,) = processes
     assert ffmpeg.poll() is None or blocks_taken > 1
-    blocks.close()
+    blocks.close()  # type: ignore[attr-defined]
     assert ffmpeg.returncode is not None
     assert ffmpeg.stdin.closed
     assert ffmpeg.stdout.closed

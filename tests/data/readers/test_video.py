@@ -265,7 +265,7 @@ def test_the_first_of_several_videos_in_a_file_is_read(tmp_path: Path, noise, de
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         streams = [container.add_stream("ffv1", rate=25) for _ in range(2)]
         for stream, frames in zip(streams, (small, large), strict=True):
-            stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "bgr0"
+            (stream.height, stream.width), stream.pix_fmt = frames.shape[1:3], "bgr0"
         for pair in zip(small, large, strict=True):
             for stream, frame in zip(streams, pair, strict=True):
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))

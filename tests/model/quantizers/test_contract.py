@@ -1,6 +1,7 @@
 """What every quantizer keeps, in every kind there is."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812
 from ndvq_tune.config import ModelConfig, QuantizerConfig
 from ndvq_tune.model.quantizers import Quantizer, build_quantizer
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "ema": {"type": "ema"},
     "ema cosine": {"type": "ema", "cosine": True},
     "ema rotation": {"type": "ema", "rotation_trick": True},
@@ -27,7 +28,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=KINDS.values(), ids=KINDS.keys())
+@pytest.fixture(params=list(KINDS.values()), ids=list(KINDS))
 def settings(request) -> dict:
     return request.param
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import distributed as dist
-from torch import multiprocessing
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.model import EMACodebook
@@ -51,7 +51,7 @@ def _learn(rank: int, folder: str, cosine: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("cosine", [False, True])
 def test_two_ranks_learn_as_one(tmp_path, cosine):
-    multiprocessing.spawn(_learn, args=(str(tmp_path), cosine), nprocs=2)
+    spawn(_learn, args=(str(tmp_path), cosine), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
 
     alone = _codebook(cosine)

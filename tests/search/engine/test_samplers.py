@@ -1,5 +1,6 @@
 import logging
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,10 @@ def test_what_learns_comes_nearer_than_chance(name):
 def test_a_grid_has_every_point_once_and_conditions_hold():
     space = space_of(**CHOICES)
     points = grid(space)
-    attention = [{"type": "none"}, *({"type": kind, "n_head": head} for kind in ("axial", "full") for head in (1, 4))]
+    attention: list[dict[str, Any]] = [
+        {"type": "none"},
+        *({"type": kind, "n_head": head} for kind in ("axial", "full") for head in (1, 4)),
+    ]
     expected = [
         {
             "model.n_codes": codes,

@@ -7,7 +7,7 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from ndvq_tune.records import TrialState
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.tune.scheduler import EngineScheduler, why_lost
-from ndvq_tune.training.workers import WorkerGroupError
+from ndvq_tune.training.group import WorkerGroupError
 from tests.search.search_examples import space_of
 
 
