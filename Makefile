@@ -1,9 +1,9 @@
 # make check runs what CI runs. Another interpreter than the active one: make check PYTHON=.venv/bin/python
 PYTHON ?= python
 
-.PHONY: check lint format lock test test-ray test-cluster test-real
+.PHONY: check lint format lock docs test test-ray test-cluster test-real
 
-check: lint test test-real
+check: lint docs test test-real
 
 lint:
 	$(PYTHON) -m ruff check .
@@ -14,6 +14,10 @@ lint:
 format:
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
+
+# The documentation as a site, in site/: docs/, and what README and the package itself say.
+docs:
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
 
 # The newest versions that pyproject.toml allows, for the oldest Python. A build's label ("+cpu") is not part of a version.
 lock:

@@ -25,7 +25,8 @@ PAGES = [
     TOP / "CHANGELOG.md",
     TOP / "CONTRIBUTING.md",
     TOP / "data" / "README.md",
-    *sorted((TOP / "docs").glob("*.md")),
+    TOP / "SECURITY.md",
+    *sorted((TOP / "docs").rglob("*.md")),
 ]
 COMMAND = re.compile(r"python -m ((?:ndvq_tune|benchmarks)(?:\.\w+)+(?: [a-z]+(?![\w/]))?)([^`\n#|&]*)")
 OTHER_FORMATS = {"services"}  # keys that tell examples of Docker Compose
