@@ -28,6 +28,7 @@ from typing import cast
 from rich.console import Console
 
 from benchmarks.watches import WatchedStudy, WatchedTracker, Watches
+from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS, bits_per_element
 from ndvq_tune.records import TrialRecord, number_of
 from ndvq_tune.search.engine.engine import Engine
@@ -36,6 +37,7 @@ from ndvq_tune.search.engine.verdict import Decision
 from ndvq_tune.search.progress import search_progress
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.callback import SearchCallback
+from ndvq_tune.search.tune.messages import LaneReport
 from ndvq_tune.search.tune.scheduler import EngineScheduler
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "video3d.yaml"
@@ -85,14 +87,14 @@ class Cost:
 
 def made_up(record: TrialRecord) -> dict[str, float]:
     """A healthy report, better than those of all earlier trials; bits are those of the configuration."""
-    epoch, model = len(record.reports) + 1, record.config["model"]
+    epoch, model = len(record.reports) + 1, record.config.model
     recon_loss = 0.9**epoch / (1 + record.number)
     values = {
         "recon_loss": recon_loss,
         "train_recon_loss": recon_loss,
-        "perplexity": 0.5 * model["n_codes"],
+        "perplexity": 0.5 * model.n_codes,
         "codebook_usage": 0.75,
-        "bits_per_element": bits_per_element(math.log2(model["n_codes"]), 1, math.prod(model["downsample"])),
+        "bits_per_element": bits_per_element(math.log2(model.n_codes), 1, math.prod(model.downsample)),
         "samples_seen": 100.0 * epoch,
         "training_seconds": 1.0 * epoch,
     }
@@ -122,7 +124,7 @@ def measure(space: SearchSpace, folder: Path, watches: Watches) -> Cost:
                 if ended % MEMORY_EVERY == 0:
                     memory[ended] = resident_bytes()
         study.close()
-        tracker.finish(study.to_record(), "completed")
+        tracker.finish(Standing(study.to_record()), "completed")
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     return Cost(
         sampler=space.search.sampler.type,
@@ -162,7 +164,7 @@ def _step(engine: Engine, study: Study, callback: SearchCallback, trial: SimpleN
     number = number_of(trial.trial_id)
     report = made_up(study.record(number))
     decision = engine.report(number, report)
-    callback.on_trial_result(0, [], trial, report)
+    callback.on_trial_result(0, [], trial, LaneReport(report).to_result())
     checkpoint = SimpleNamespace(path=str(folder / "ray" / trial.trial_id / f"checkpoint_{report['epoch']:06d}"))
     callback.on_checkpoint(0, [], trial, checkpoint)
     return decision
