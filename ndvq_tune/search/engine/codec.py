@@ -3,7 +3,7 @@
 The one place where a record becomes plain values and comes back from them. Journals of 0.1 are read by the same names.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from optuna.trial import FrozenTrial
@@ -11,6 +11,7 @@ from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError
+from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState, name_of
 
@@ -24,31 +25,51 @@ BEGUN = "started"
 """The attribute that is written last when a trial begins: one without it never began."""
 
 
-def attributes_of(record: TrialRecord) -> dict[str, Any]:
-    """A trial's user attributes, in the order in which they are written; what a trial does not have is left out."""
-    origin = None if record.parent is None else {"role": str(record.role), "parent": record.parent}
-    checkpoint = None
-    if record.checkpoint is not None:
-        checkpoint = {"folder": record.checkpoint, "epoch": record.checkpoint_epoch}
-    attributes = {
-        "origin": origin,
-        "params": dict(record.params),
-        "config": record.config.to_dict(),
-        **{f"report:{int(report['epoch']):06d}": dict(report) for report in record.reports},
-        "rescues": [[rescue.epoch, rescue.action] for rescue in record.rescues] or None,
-        "checkpoint": checkpoint,
-        "stop_reason": record.stop_reason and str(record.stop_reason),
-        "error": record.error,
-        "ended": record.ended,
-        BEGUN: record.started,
-    }
-    return {name: value for name, value in attributes.items() if value is not None}
+_ATTRIBUTES: dict[str, tuple[tuple[str, ...], Callable[[TrialRecord], Any]]] = {
+    "origin": (
+        ("parent", "role"),
+        lambda record: None if record.parent is None else {"role": str(record.role), "parent": record.parent},
+    ),
+    "params": (("params",), lambda record: dict(record.params)),
+    "config": (("config",), lambda record: record.config.to_dict()),
+    "rescues": (("rescues",), lambda record: [[rescue.epoch, rescue.action] for rescue in record.rescues] or None),
+    "checkpoint": (
+        ("checkpoint", "checkpoint_epoch"),
+        lambda record: record.checkpoint and {"folder": record.checkpoint, "epoch": record.checkpoint_epoch},
+    ),
+    "stop_reason": (("stop_reason",), lambda record: record.stop_reason and str(record.stop_reason)),
+    "error": (("error",), lambda record: record.error),
+    "ended": (("ended",), lambda record: record.ended),
+    BEGUN: (("started",), lambda record: record.started),
+}
+"""Each attribute beside the reports, in the order of writing: the fields that it is made from, and how."""
 
 
-def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """What to write so that attributes become others: what is gone, as ``None``, before what is new."""
-    gone = dict.fromkeys(name for name in before if name not in after)
-    return gone | {name: value for name, value in after.items() if before.get(name) != value}
+def changes(before: TrialRecord | None, record: TrialRecord) -> dict[str, Any]:
+    """The attributes to write when a trial becomes another record; ``None`` for what it no longer has.
+
+    What is gone comes first: a driver that is killed in between leaves a trial with less, never with reports of two
+    lives.
+
+    Args:
+        before: The trial as the journal has it; None for one that begins.
+        record: The trial as it is now.
+    """
+    known = {} if before is None else {_report_name(report): report for report in before.reports}
+    reports = {_report_name(report): report for report in record.reports}
+    found: dict[str, Any] = dict.fromkeys(name for name in known if name not in reports)
+    found |= {name: dict(report) for name, report in reports.items() if known.get(name) is not report}
+    for name, (fields, encoded) in _ATTRIBUTES.items():
+        if before is None:
+            value = encoded(record)
+            found |= {} if value is None else {name: value}
+        elif any(getattr(before, field) is not getattr(record, field) for field in fields):
+            found[name] = encoded(record)
+    return found
+
+
+def _report_name(report: Report) -> str:
+    return f"report:{int(report['epoch']):06d}"
 
 
 def has_begun(frozen: FrozenTrial) -> bool:

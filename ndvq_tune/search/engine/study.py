@@ -20,7 +20,7 @@ from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.search.engine.codec import OPTUNA_STATES, attributes_of, changed, has_begun, record_of
+from ndvq_tune.search.engine.codec import OPTUNA_STATES, changes, has_begun, record_of
 from ndvq_tune.search.engine.journal import Journal, drop_torn_line
 from ndvq_tune.search.engine.optuna_internals import FirstObjectiveStudy, running_trial, set_intermediate_value
 from ndvq_tune.search.engine.optuna_space import optuna_distribution, suggest
@@ -72,7 +72,6 @@ class Study:
         self._distributions = {parameter.key: parameter.distribution for parameter in space.searched}
         self._live: dict[int, optuna.Trial] = {}
         self._records: dict[int, TrialRecord] = {}
-        self._written: dict[int, Mapping[str, Any]] = {}  # the attributes of each, as the journal has them
         self._roles: Counter[Role] = Counter()
         self._rejected: Counter[str] = Counter()
         self._known: list[Mapping[str, Any]] = []
@@ -280,10 +279,9 @@ class Study:
 
     def _write(self, record: TrialRecord) -> TrialRecord:
         """Put what is new of a trial into the journal."""
-        attributes, number = attributes_of(record), record.number
-        for name, value in changed(self._written.get(number, {}), attributes).items():
-            self._live[number].set_user_attr(name, value)
-        self._written[number], self._records[number] = attributes, record
+        for name, value in changes(self._records.get(record.number), record).items():
+            self._live[record.number].set_user_attr(name, value)
+        self._records[record.number] = record
         return record
 
     def _load(self, frozen: FrozenTrial) -> None:
@@ -302,5 +300,4 @@ class Study:
         self._records[frozen.number] = record = record_of(frozen)
         self._roles[record.role] += 1
         if not frozen.state.is_finished():
-            self._written[frozen.number] = attributes_of(record)
             self._live[frozen.number] = running_trial(self._study, frozen)
