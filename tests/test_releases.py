@@ -13,7 +13,8 @@ from ndvq_tune.search.earlier.reading import read_folder
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import kept_space
 from ndvq_tune.search.tune.history import History
-from ndvq_tune.training.checkpoint import load_model, read, unpack
+from ndvq_tune.training.checkpoint import load_model, unpack
+from ndvq_tune.training.files import read
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import dataset
 

@@ -58,7 +58,8 @@ def _train(run: "RunConfig", output: Path, threads: int | None, console: Console
 
     from ndvq_tune.data.dataset import open_dataset
     from ndvq_tune.report.skipped import print_skipped, write_skipped
-    from ndvq_tune.training.checkpoint import CONFIG, pack, write
+    from ndvq_tune.training.checkpoint import pack
+    from ndvq_tune.training.files import CONFIG, write
     from ndvq_tune.training.loop import Training
 
     if (output / CONFIG).exists():

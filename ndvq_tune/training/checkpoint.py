@@ -1,14 +1,9 @@
-"""Checkpoints: safetensors and JSON, nothing pickled.
-
-A checkpoint is a folder of three files. ``model.safetensors`` and ``config.json`` are the tokenizer;
-``training.safetensors`` is what training needs beside it to go on as if it had never stopped.
-"""
+"""Checkpoints: a training's state as files, and back again; safetensors and JSON, nothing pickled."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -17,12 +12,8 @@ from safetensors.torch import load, save
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import CheckpointError
 from ndvq_tune.model import NDimVQVAE, build_model
+from ndvq_tune.training.files import CONFIG, FORMAT, MODEL, TRAINING, Files, describe, read_file
 from ndvq_tune.training.loop import Training
-
-MODEL, CONFIG, TRAINING = "model.safetensors", "config.json", "training.safetensors"
-FORMAT = 1
-
-Files = dict[str, bytes]
 
 
 def pack(training: Training) -> Files:
@@ -57,7 +48,7 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
     Raises:
         CheckpointError: If the files are damaged or belong to another model.
     """
-    description = _description(files)
+    description = describe(files)
     try:
         model = training.model
         model.load_state_dict(load(files[MODEL]) | {"data_mean": model.data_mean, "data_variance": model.data_variance})
@@ -71,34 +62,6 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
         raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {error}") from None
 
 
-def epoch_of(files: Mapping[str, bytes]) -> int:
-    """Epochs that a checkpoint's training has behind it.
-
-    Raises:
-        CheckpointError: If the description is damaged.
-    """
-    try:
-        return int(_description(files)["epoch"])
-    except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{CONFIG} is missing or damaged") from None
-
-
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a checkpoint's files into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
-
-
-def read(folder: Path) -> Files:
-    """The files of a checkpoint.
-
-    Raises:
-        CheckpointError: If one is missing.
-    """
-    return {name: _read_file(folder / name) for name in (MODEL, CONFIG, TRAINING)}
-
-
 def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQVAE:
     """The model of a checkpoint, in evaluation mode. Nothing is unpickled.
 
@@ -110,8 +73,8 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQ
         CheckpointError: If the folder holds no checkpoint, or a damaged one.
     """
     folder = Path(folder)
-    files = {name: _read_file(folder / name) for name in (MODEL, CONFIG)}
-    description = _description(files)
+    files = {name: read_file(folder / name) for name in (MODEL, CONFIG)}
+    description = describe(files)
     try:
         config = RunConfig.model_validate(description["config"])
         model = build_model(config.model, description["input_shape"])
@@ -119,25 +82,6 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQ
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:  # pydantic's are ValueErrors
         raise CheckpointError(f"{folder} is damaged: {error}") from None
     return model.to(device).eval()
-
-
-def _read_file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise CheckpointError(f"{path.parent} is no checkpoint: {path.name} is missing or cannot be read") from None
-
-
-def _description(files: Mapping[str, bytes]) -> dict[str, Any]:
-    try:
-        description: dict[str, Any] = json.loads(files[CONFIG])
-    except (KeyError, ValueError):
-        raise CheckpointError(f"{CONFIG} is missing or damaged") from None
-    if not isinstance(description, dict):
-        raise CheckpointError(f"{CONFIG} is missing or damaged")
-    if description.get("format") != FORMAT:
-        raise CheckpointError(f"checkpoint format {description.get('format')!r} given; this version reads {FORMAT}")
-    return description
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -1,6 +1,10 @@
-"""What is known of a group of workers without Ray: its size, and how it fails."""
+"""What a lane and its workers both know of their group: its size, how it speaks, how it fails. No Ray, no torch."""
 
 from dataclasses import dataclass
+
+OK, ERROR = "ok", "error"  # an answer of a worker
+READY, GONE = "ready", "gone"  # what is said first: by a worker, or by who waits for the trainer
+CLOSE = ("close", ())  # the last command
 
 GPU_MEMORY_SHARE = 0.9  # of a GPU's memory that its workers' tensors may take: CUDA itself needs some for each
 
@@ -31,3 +35,20 @@ class GroupSize:
     gpus: float
     cpus_reserved: float
     storage: str
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Where workers find their lane, and what each of them may take.
+
+    Attributes:
+        address: Where the lane listens.
+        key: What they prove to each other that they know.
+        threads: CPU threads of a worker.
+        gpus: GPUs of a worker.
+    """
+
+    address: tuple[str, int]
+    key: bytes
+    threads: float
+    gpus: float

@@ -17,7 +17,7 @@ from ndvq_tune.search.stages import Stage, stages
 from ndvq_tune.search.tune.messages import LaneReport, LaneTask
 from ndvq_tune.search.tune.trial import TrialActor
 from ndvq_tune.training import runs
-from ndvq_tune.training.group import GroupSize, RunError
+from ndvq_tune.training.group import ERROR, GroupSize, RunError
 from tests.search.search_examples import merged, report
 
 RUN = RunConfig.model_validate(
@@ -73,7 +73,7 @@ class RealGroup:
     def __getattr__(self, name: str) -> Any:
         def command(*arguments: Any) -> Any:
             status, answer = self.runs.obey(name, arguments)
-            if status == runs.ERROR:
+            if status == ERROR:
                 raise RunError(answer)
             return answer
 

@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load, save
 
 from ndvq_tune.errors import CheckpointError
-from ndvq_tune.training.checkpoint import CONFIG, MODEL, TRAINING, epoch_of, load_model, pack, read, unpack, write
+from ndvq_tune.training.checkpoint import load_model, pack, unpack
+from ndvq_tune.training.files import CONFIG, MODEL, TRAINING, epoch_of, read, write
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import SIZE, config, dataset, floats, timeless
 

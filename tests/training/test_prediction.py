@@ -131,7 +131,7 @@ def test_samples_of_another_number_of_dimensions_are_told():
 
 _TRAINED = """
 import json, sys, torch
-import ndvq_tune.training.workers, ray.tune
+import ndvq_tune.training.worker, ray.tune
 from ndvq_tune.config import ModelConfig, TrainingConfig
 from ndvq_tune.model import build_model
 from ndvq_tune.training.fast_paths import keep_right_layers_fast

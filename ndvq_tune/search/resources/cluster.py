@@ -8,11 +8,10 @@ from typing import Any
 
 import ray
 import torch
-from ray._private import worker
-from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
 from ndvq_tune.errors import ClusterError, first_line
 from ndvq_tune.search.resources.lanes import Node
+from ndvq_tune.training.ray_internals import hide_raylet_messages, resources_of_this_machine
 
 
 @contextmanager
@@ -37,8 +36,7 @@ def cluster(address: str | None) -> Iterator[list[Node]]:
         reason = first_line(error)
         hint = "; for a cluster with a token, export RAY_AUTH_MODE=token first" if address else ""
         raise ClusterError(f"no Ray cluster can be used at {address or 'this machine'}: {reason}{hint}") from None
-    # The raylet's messages bypass log_to_driver, and are coloured even in a file. We say ourselves when a lane is lost.
-    worker._worker_logs_enabled = False
+    hide_raylet_messages()  # we say ourselves when a lane is lost
     try:
         yield [_node(node) for node in ray.nodes() if node["Alive"]]
     finally:
@@ -64,15 +62,10 @@ def _node(node: Mapping[str, Any]) -> Node:
 
 
 def local_node() -> Node:
-    """This machine as the node of a local Ray, without starting it.
-
-    Ray has no public way to ask. It counts the CPUs and the memory of a container, less what is in use and what its
-    object store may take.
-    """
+    """This machine as the node of a local Ray, without starting it."""
     _silence()
     address = ray.util.get_node_ip_address()
-    counted = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address=address).to_resource_dict()
-    return _node({"Resources": counted, "NodeManagerAddress": address})
+    return _node({"Resources": resources_of_this_machine(address), "NodeManagerAddress": address})
 
 
 def _gpu_memory() -> dict[str, float]:

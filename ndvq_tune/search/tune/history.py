@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ndvq_tune.goals import Report
 from ndvq_tune.records import Rescue
-from ndvq_tune.training.loop import Report
 
 HISTORY = "history.json"
 

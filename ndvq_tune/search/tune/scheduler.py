@@ -12,6 +12,7 @@ from ndvq_tune.records import TrialState, number_of
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.verdict import Decision
 from ndvq_tune.search.tune.messages import LaneReport
+from ndvq_tune.training.ray_internals import set_trial_status
 
 _IN_TUNE = {
     Decision.CONTINUE: TrialScheduler.CONTINUE,
@@ -68,7 +69,7 @@ class EngineScheduler(FIFOScheduler):
             verdict = self._engine.verdict(number_of(trial.trial_id))
             assert verdict.state is TrialState.FAILED
             trial.handle_error(TuneError(verdict.error))
-            tune_controller._set_trial_status(trial, Trial.ERROR)
+            set_trial_status(tune_controller, trial, Trial.ERROR)
         self._failed.clear()
 
 

@@ -7,15 +7,15 @@ from typing import Any
 from ray import tune
 
 from ndvq_tune.config import ModelConfig
+from ndvq_tune.goals import Report
 from ndvq_tune.records import Rescue
 from ndvq_tune.search.engine.stopping import IMPOSSIBLE, needs_rescue
 from ndvq_tune.search.stages import Stage
 from ndvq_tune.search.tune.history import History
 from ndvq_tune.search.tune.messages import LaneReport, LaneTask
-from ndvq_tune.training.checkpoint import Files, epoch_of, read, write
+from ndvq_tune.training.files import Files, epoch_of, read, write
 from ndvq_tune.training.group import RunError
-from ndvq_tune.training.loop import Report
-from ndvq_tune.training.workers import WorkerGroup
+from ndvq_tune.training.worker_group import WorkerGroup
 
 BETA_DIVISOR = 4
 

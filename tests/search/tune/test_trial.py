@@ -6,7 +6,8 @@ import torch
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from ndvq_tune.search.tune.messages import LaneReport
-from ndvq_tune.training.checkpoint import load_model, read
+from ndvq_tune.training.checkpoint import load_model
+from ndvq_tune.training.files import read
 from tests.search.lane_examples import (
     RUN,
     RealGroup,

@@ -1,34 +1,27 @@
-"""The Ray Train side: a group of workers that outlives the trials it trains.
+"""The lane's side of Ray Train: a group of workers that outlives the trials it trains.
 
-A ``TorchTrainer`` takes tens of seconds to start on a small machine, so a lane starts one and keeps it. Its workers
-connect back over one socket each, ask nothing, and do what they are told: start a run, train an epoch, hand over a
-checkpoint. Stopping a trial early is therefore a message, not a kill.
+A trainer takes tens of seconds to start on a small machine, so a lane starts one and keeps it. Its workers connect
+back over one socket each, ask nothing, and do what they are told: start a run, train an epoch, hand over a checkpoint.
+Stopping a trial early is therefore a message, not a kill.
 """
 
 import secrets
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Client, Connection, Listener, wait
-from queue import SimpleQueue
 from typing import Any
 
 import ray
-import torch
 from ray import train
-from ray.train.torch import TorchTrainer, get_device
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.training.checkpoint import Files
-from ndvq_tune.training.group import GPU_MEMORY_SHARE, GroupSize, RunError, WorkerGroupError
-from ndvq_tune.training.loop import Report
-from ndvq_tune.training.runs import ERROR, Runs
+from ndvq_tune.goals import Report
+from ndvq_tune.training.files import Files
+from ndvq_tune.training.group import CLOSE, ERROR, GONE, Channel, GroupSize, RunError, WorkerGroupError
+from ndvq_tune.training.ray_internals import lane_trainer
 
 START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank would keep a lane waiting for ever
 CLOSE_SECONDS = 5.0
-CLOSE = ("close", ())
-READY, GONE = "ready", "gone"
 
 
 class WorkerGroup:
@@ -113,7 +106,7 @@ class WorkerGroup:
     def _fit(self) -> None:
         """Run the trainer until its workers return; say so over the socket, in case someone waits for them."""
         address = self._listener.address
-        channel = {"address": address, "key": self._key, "threads": self._size.cpus, "gpus": self._size.gpus}
+        channel = Channel(address, self._key, self._size.cpus, self._size.gpus)
         try:
             _trainer(self._size, channel).fit()
             reason = "the trainer ended"
@@ -126,26 +119,15 @@ class WorkerGroup:
             return  # the listener is closed: the group was ended on purpose
 
 
-class _LaneTrainer(TorchTrainer):
-    """A ``TorchTrainer`` without two processes that it has no use for.
-
-    One serves Ray Data sets, which we do not have. The other gives back the resources of a trainer that was killed,
-    which needs Ray's dashboard to work and outlives a driver that was killed; our workers do that themselves.
-    """
-
-    def _create_default_callbacks(self) -> list[Any]:
-        needless = DatasetsCallback | PlacementGroupCleanerCallback
-        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, needless)]
-
-
-def _trainer(size: GroupSize, channel: dict[str, Any]) -> TorchTrainer:
+def _trainer(size: GroupSize, channel: Channel) -> Any:
     resources = {"CPU": size.cpus_reserved} | ({"GPU": size.gpus} if size.gpus else {})
     scaling = train.ScalingConfig(
         num_workers=size.workers, use_gpu=size.gpus > 0, resources_per_worker=resources if size.workers else None
     )
-    return _LaneTrainer(
-        serve,
-        train_loop_config=channel,
+    return lane_trainer(
+        _serve,
+        process_group=size.workers > 1,
+        train_loop_config={"channel": channel},
         scaling_config=scaling,
         run_config=train.RunConfig(
             name=f"group-{secrets.token_hex(4)}",
@@ -155,43 +137,8 @@ def _trainer(size: GroupSize, channel: dict[str, Any]) -> TorchTrainer:
     )
 
 
-def serve(channel: dict[str, Any]) -> None:
-    """What every worker runs: commands, one after the other, until the lane says goodbye."""
-    context = train.get_context()
-    rank, world_size = context.get_world_rank(), context.get_world_size()
-    torch.set_num_threads(max(1, int(channel["threads"])))
-    device = _device(channel["gpus"])
-    commands: SimpleQueue[tuple[str, tuple[Any, ...]]] = SimpleQueue()
-    with Client(tuple(channel["address"]), authkey=channel["key"]) as lane:
-        threading.Thread(target=_listen, args=(lane, commands), daemon=True).start()
-        lane.send((READY, rank))
-        runs = Runs(rank, world_size, device)
-        while (command := commands.get()) != CLOSE:
-            lane.send(runs.obey(*command))
+def _serve(settings: dict[str, Channel]) -> None:
+    """What every worker runs. It alone imports torch, which a lane has no use for."""
+    from ndvq_tune.training.worker import serve
 
-
-def _device(gpus: float) -> torch.device:
-    """Where a worker trains: with a part of a GPU in that part of its memory, so as not to take its neighbours'."""
-    if not gpus:
-        return torch.device("cpu")  # Ray does not hide GPUs from a lane without any, and names one to it
-    device: torch.device = get_device()
-    if gpus < 1 and device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(GPU_MEMORY_SHARE * gpus, device)
-    return device
-
-
-def _listen(lane: Connection, commands: "SimpleQueue[tuple[str, tuple[Any, ...]]]") -> None:
-    """Receive commands, also while the worker trains, so that the end of a lane is noticed at once.
-
-    A lane that is killed takes Ray Train's controller with it, and Ray would keep the workers' placement group, and
-    so their CPUs and GPUs, until the whole search ends. Whoever is in the group can give it back.
-    """
-    try:
-        while (command := lane.recv()) != CLOSE:
-            commands.put(command)
-        commands.put(CLOSE)
-    except (EOFError, OSError):
-        group = ray.util.get_current_placement_group()
-        if group is not None:
-            ray.util.remove_placement_group(group)
-        commands.put(CLOSE)
+    serve(settings["channel"])

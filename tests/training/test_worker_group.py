@@ -7,10 +7,10 @@ import pytest
 import ray
 import torch
 
-from ndvq_tune.training import runs, workers
-from ndvq_tune.training.checkpoint import epoch_of
-from ndvq_tune.training.group import GPU_MEMORY_SHARE, GroupSize, RunError, WorkerGroupError
-from ndvq_tune.training.workers import WorkerGroup
+from ndvq_tune.training import runs, worker, worker_group
+from ndvq_tune.training.files import epoch_of
+from ndvq_tune.training.group import GPU_MEMORY_SHARE, Channel, GroupSize, RunError, WorkerGroupError
+from ndvq_tune.training.worker_group import WorkerGroup
 from tests.training.training_examples import config, dataset
 
 SIZE = GroupSize(workers=1, cpus=1, gpus=0, cpus_reserved=1, storage="unused")
@@ -20,8 +20,10 @@ SIZE = GroupSize(workers=1, cpus=1, gpus=0, cpus_reserved=1, storage="unused")
 def group(monkeypatch) -> Iterator[WorkerGroup]:
     context = SimpleNamespace(get_world_rank=lambda: 0, get_world_size=lambda: 1)
     monkeypatch.setattr(ray.train, "get_context", lambda: context)
-    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))  # as in Ray's local mode
-    monkeypatch.setattr(workers, "_trainer", lambda size, channel: SimpleNamespace(fit=lambda: workers.serve(channel)))
+    monkeypatch.setattr("ray.train.torch.get_device", lambda: torch.device("cuda:0"))  # as in Ray's local mode
+    monkeypatch.setattr(
+        worker_group, "_trainer", lambda size, channel: SimpleNamespace(fit=lambda: worker.serve(channel))
+    )
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "127.0.0.1")
     monkeypatch.setattr(runs, "open_dataset", lambda config: dataset(size=config.resolution))
     runs._dataset.cache_clear()
@@ -62,10 +64,10 @@ def test_an_error_of_the_run_leaves_the_group_fit_for_the_next(group):
 
 
 def test_workers_that_cannot_start_are_told(monkeypatch):
-    def fail(size: GroupSize, channel: dict[str, object]) -> None:
+    def fail(size: GroupSize, channel: Channel) -> None:
         raise RuntimeError("no such node")
 
-    monkeypatch.setattr(workers, "_trainer", fail)
+    monkeypatch.setattr(worker_group, "_trainer", fail)
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "127.0.0.1")
     group = WorkerGroup(SIZE)
     with pytest.raises(WorkerGroupError, match="no such node"):
@@ -76,12 +78,12 @@ def test_workers_that_cannot_start_are_told(monkeypatch):
 def test_the_share_of_a_gpu_caps_its_memory(monkeypatch):
     shares: list[float] = []
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: shares.append(share))
-    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))
+    monkeypatch.setattr("ray.train.torch.get_device", lambda: torch.device("cuda:0"))
     for gpus in (0.25, 1.0, 2.0):
-        assert workers._device(gpus) == torch.device("cuda:0")
+        assert worker._device(gpus) == torch.device("cuda:0")
     assert shares == [GPU_MEMORY_SHARE * 0.25]
 
 
 def test_without_gpus_a_worker_trains_on_the_cpu_whatever_it_sees(monkeypatch):
-    monkeypatch.setattr(workers, "get_device", lambda: torch.device("cuda:0"))
-    assert workers._device(0.0) == torch.device("cpu")
+    monkeypatch.setattr("ray.train.torch.get_device", lambda: torch.device("cuda:0"))
+    assert worker._device(0.0) == torch.device("cpu")

@@ -1,0 +1,74 @@
+"""The files of a checkpoint, as bytes; no torch, so that a lane can hand them on without it.
+
+A checkpoint is a folder of three files. ``model.safetensors`` and ``config.json`` are the tokenizer;
+``training.safetensors`` is what training needs beside it to go on as if it had never stopped.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ndvq_tune.errors import CheckpointError
+
+MODEL, CONFIG, TRAINING = "model.safetensors", "config.json", "training.safetensors"
+FORMAT = 1
+
+Files = dict[str, bytes]
+
+
+def epoch_of(files: Mapping[str, bytes]) -> int:
+    """Epochs that a checkpoint's training has behind it.
+
+    Raises:
+        CheckpointError: If the description is damaged.
+    """
+    try:
+        return int(describe(files)["epoch"])
+    except (KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{CONFIG} is missing or damaged") from None
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write a checkpoint's files into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def read(folder: Path) -> Files:
+    """The files of a checkpoint.
+
+    Raises:
+        CheckpointError: If one is missing.
+    """
+    return {name: read_file(folder / name) for name in (MODEL, CONFIG, TRAINING)}
+
+
+def read_file(path: Path) -> bytes:
+    """One file of a checkpoint.
+
+    Raises:
+        CheckpointError: If it is not there or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise CheckpointError(f"{path.parent} is no checkpoint: {path.name} is missing or cannot be read") from None
+
+
+def describe(files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What ``config.json`` says.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, or of a format that this version does not read.
+    """
+    try:
+        description: dict[str, Any] = json.loads(files[CONFIG])
+    except (KeyError, ValueError):
+        raise CheckpointError(f"{CONFIG} is missing or damaged") from None
+    if not isinstance(description, dict):
+        raise CheckpointError(f"{CONFIG} is missing or damaged")
+    if description.get("format") != FORMAT:
+        raise CheckpointError(f"checkpoint format {description.get('format')!r} given; this version reads {FORMAT}")
+    return description
