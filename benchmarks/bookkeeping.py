@@ -39,6 +39,7 @@ from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.callback import SearchCallback
 from ndvq_tune.search.tune.messages import LaneReport
 from ndvq_tune.search.tune.scheduler import EngineScheduler
+from ndvq_tune.tracking.client import connect
 
 SPACE = Path(__file__).parents[1] / "search_spaces" / "video3d.yaml"
 TRIALS, REPORTS, LANES = 2000, 8, 8
@@ -111,7 +112,7 @@ def measure(space: SearchSpace, folder: Path, watches: Watches) -> Cost:
     """Take all trials of a space through the driver."""
     study = cast("WatchedStudy", WatchedStudy.open(folder, space))
     uri = f"sqlite:///{folder / DATABASE}"
-    tracker = cast("WatchedTracker", WatchedTracker.open(space.name, study.search_id, space.name, uri))
+    tracker = WatchedTracker(connect(uri, space.name), space.name, study.search_id)
     study.watch, tracker.watch = watches.proposing, watches.mlflow
     engine = Engine(study, space)
     memory = {}

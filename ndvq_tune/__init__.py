@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig
     from ndvq_tune.model import NDimVQVAE
+    from ndvq_tune.search.run import run_search
     from ndvq_tune.search.space import SearchSpace
-    from ndvq_tune.search.tune.runner import run_search
     from ndvq_tune.training.checkpoint import load_model
 
 __all__ = ["NDimVQVAE", "RunConfig", "SearchSpace", "load_model", "run_search"]
@@ -20,7 +20,7 @@ _HOMES = {
     "RunConfig": "ndvq_tune.config",
     "SearchSpace": "ndvq_tune.search.space.space",
     "load_model": "ndvq_tune.training.checkpoint",
-    "run_search": "ndvq_tune.search.tune.runner",
+    "run_search": "ndvq_tune.search.run",
 }
 
 

@@ -184,10 +184,11 @@ def _open(config: "DataConfig", console: Console, address: str | None = None) ->
     from ndvq_tune.data.cache.entries import entries
     from ndvq_tune.data.cache.location import cache_root
     from ndvq_tune.search.decoding import open_on_cluster
+    from ndvq_tune.search.resources.cluster import cluster
 
     before = {entry.folder for entry in entries(cache_root())}
     with data_progress(console) as progress:
-        dataset = open_on_cluster(config, progress, address)
+        dataset = open_on_cluster(config, progress, lambda: cluster(address))
     return dataset, [entry for entry in entries(cache_root()) if entry.folder not in before]
 
 

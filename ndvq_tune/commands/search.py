@@ -1,6 +1,7 @@
 """``ndvq-tune search``: search the best model."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,27 +138,17 @@ def _dry_run(space: "SearchSpace", console: Console) -> None:
 
 def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:
     """Search; the exit code."""
-    console.print(f"{space.name}: opening the data and starting Ray ...", highlight=False)
-    from ndvq_tune.report.skipped import print_skipped, write_skipped
-    from ndvq_tune.report.terminal import print_summary
-    from ndvq_tune.search.decoding import open_on_cluster
-    from ndvq_tune.search.folder import claim, write_space
-    from ndvq_tune.search.stages import stage_data
-    from ndvq_tune.search.tune.runner import run_search
+    from ndvq_tune.search.run import run_search
 
-    with claim(folder):
-        with data_progress(console) as progress:
-            for data in stage_data(space.data, space.search.fidelity):  # the last one is the full data
-                dataset = open_on_cluster(data, progress, address)
-        write_space(folder, space)
-        print_skipped(console, dataset.skipped, dataset.files, _typed(write_skipped(dataset.skipped, folder)))
-        outcome = run_search(space, dataset, folder, console, address, known)
+    outcome = run_search(space, folder, console, partial(data_progress, console), address, known)
     if not outcome.finished:
         command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
         begun = outcome.standing.search.trials
         saved = f"everything so far is saved. Go on with: {command}" if begun else "before any trial"
         console.print(f"Interrupted; {saved}", markup=False, highlight=False)
         return INTERRUPTED
+    from ndvq_tune.report.terminal import print_summary
+
     print_summary(outcome.standing, console, _typed(folder), outcome.mlflow_command)
     return 0 if outcome.standing.best else NOTHING_FOUND
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,12 @@ from ndvq_tune.data.cache.location import cache_root
 from ndvq_tune.data.cache.shards import ShardJob
 from ndvq_tune.data.cache.source import Progress
 from ndvq_tune.data.dataset import Dataset, open_dataset
-from ndvq_tune.search.resources.cluster import cluster
 
 Write = Callable[[ShardJob], int]
+Attach = Callable[[], AbstractContextManager[object]]
 
 
-def open_on_cluster(config: DataConfig, progress: Progress, address: str | None = None) -> Dataset:
+def open_on_cluster(config: DataConfig, progress: Progress, attach: Attach) -> Dataset:
     """Opens a data set; what has to be decoded first, Ray tasks decode.
 
     Ray is only started for more than one shard of work. Nodes that do not see this machine's cache decode into their
@@ -29,20 +30,20 @@ def open_on_cluster(config: DataConfig, progress: Progress, address: str | None 
     Args:
         config: The data set.
         progress: As ``open_dataset`` takes it.
-        address: A Ray cluster; a local one is started if not given.
+        attach: A context in which Ray is there; asked for only where there is something for it to do.
 
     Raises:
         DataError: The data cannot be used.
         ClusterError: The cluster does not answer.
     """
-    return open_dataset(config, progress, partial(_over_cluster, config, address))
+    return open_dataset(config, progress, partial(_over_cluster, config, attach))
 
 
-def _over_cluster(config: DataConfig, address: str | None, write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:
+def _over_cluster(config: DataConfig, attach: Attach, write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:
     if len(jobs) < 2:
         yield from map(write, jobs)
         return
-    with cluster(address):
+    with attach():
         sharing, others = _nodes_by_cache(jobs[0].folder)
         elsewhere = [_on(node, _decode_here, num_cpus=0).remote(config, node) for node in others]
         yield from _as_tasks(sharing, write, jobs)

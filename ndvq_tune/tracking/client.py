@@ -6,6 +6,7 @@ import sqlite3
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -54,12 +55,32 @@ def ui_address(uri: str, experiment_id: str) -> str:
     return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
 
 
-def connect(uri: str, experiment: str) -> tuple[MlflowClient, str]:
-    """A client of a store that answers, and the id of the experiment, which is made if it is not there.
+@dataclass(frozen=True)
+class Store:
+    """A store that has answered.
+
+    Attributes:
+        uri: Where it is.
+        client: What talks to it.
+        experiment_id: The experiment in it.
+    """
+
+    uri: str
+    client: MlflowClient
+    experiment_id: str
+
+
+def connect(uri: str | None, experiment: str) -> Store:
+    """A store that answers, with an experiment, which is made if it is not there.
+
+    Args:
+        uri: Tracking URI; if not given, ``MLFLOW_TRACKING_URI``, or ``sqlite:///mlflow.db`` in the current folder.
+        experiment: The experiment's name.
 
     Raises:
         TrackingError: The store does not answer within about 15 s, or cannot be used; names the URI and what to do.
     """
+    uri = resolve_uri(uri)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # SQLAlchemy warns of how MLflow uses it
@@ -93,17 +114,17 @@ def _check_database(path: Path) -> None:
         connection.close()
 
 
-def _open(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+def _open(uri: str, experiment: str) -> Store:
     client = MlflowClient(tracking_uri=uri)
     found = client.get_experiment_by_name(experiment)
     if found is None:
-        return client, _create_experiment(client, uri, experiment)
+        return Store(uri, client, _create_experiment(client, uri, experiment))
     if found.lifecycle_stage != "active":
         raise TrackingError(
             f"the MLflow experiment {experiment!r} at {uri} is deleted: restore it with "
             f"`mlflow experiments restore --experiment-id {found.experiment_id}`, or choose another tracking.experiment"
         )
-    return client, str(found.experiment_id)
+    return Store(uri, client, str(found.experiment_id))
 
 
 def _create_experiment(client: MlflowClient, uri: str, experiment: str) -> str:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError, first_line
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import TrialRecord, TrialState, short_value
-from ndvq_tune.tracking.client import connect, resolve_uri, ui_address, ui_command
+from ndvq_tune.tracking.client import Store, ui_address, ui_command
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG, Run, find_runs
 from ndvq_tune.tracking.values import (
     DIGITS,
@@ -49,6 +48,11 @@ class MlflowTracker:
     that failed is left alone for a minute, so that one that hangs cannot hold the search up at every report.
 
     Args:
+        store: Where MLflow keeps it.
+        search_name: Name of the search's run, which is made if it is not there.
+        search_id: What tells this search from all others, also when it is resumed.
+
+    Args:
         client: Speaks to the store.
         uri: The store.
         experiment_id: The experiment's id there.
@@ -59,10 +63,8 @@ class MlflowTracker:
         parent_run_id: The id of the search's own run.
     """
 
-    def __init__(self, client: MlflowClient, uri: str, experiment_id: str, search_id: str, search_name: str) -> None:
-        self.uri = uri
-        self.experiment_id = experiment_id
-        self._client = client
+    def __init__(self, store: Store, search_name: str, search_id: str) -> None:
+        self.uri, self.experiment_id, self._client = store.uri, store.experiment_id, store.client
         self._search_id = search_id
         self._runs: dict[int | None, Run] | None = None  # by trial number; None is the search itself
         self._silent_until = 0.0
@@ -70,23 +72,6 @@ class MlflowTracker:
             if None not in runs:
                 runs[None] = self._create(search_name, time.time(), {})
             self.parent_run_id = runs[None].id
-
-    @classmethod
-    def open(cls, search_name: str, search_id: str, experiment: str, uri: str | None) -> "MlflowTracker":
-        """Finds or makes the search's run.
-
-        Args:
-            search_name: Name of the search's run.
-            search_id: What tells this search from all others, also when it is resumed.
-            experiment: MLflow experiment to put it in.
-            uri: Tracking URI; if not given, ``MLFLOW_TRACKING_URI``, or ``sqlite:///mlflow.db`` in the current folder.
-
-        Raises:
-            TrackingError: The store does not answer within about 15 s, or cannot be used.
-        """
-        uri = resolve_uri(uri)
-        client, experiment_id = connect(uri, experiment)
-        return cls(client, uri, experiment_id, search_id, search_name)
 
     @property
     def ui_command(self) -> str | None:

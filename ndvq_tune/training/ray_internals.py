@@ -10,10 +10,11 @@ from typing import Any, cast
 def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group: bool, **settings: Any) -> Any:
     """A Ray Train trainer without what a lane has no use for. Its ``fit`` returns when the workers do.
 
-    It has no process that serves Ray Data sets, which we do not have, and none that gives back the resources of a
-    trainer that was killed: that needs Ray's dashboard to work and outlives a driver that was killed; our workers do
-    it themselves. Workers that train alone need no process group either, and without one neither the lane nor the
-    trainer's own process has to import torch.
+    It has no process that serves Ray Data sets, which we do not have; none that gives back the resources of a trainer
+    that was killed: that needs Ray's dashboard to work and outlives a driver that was killed, and our workers do it
+    themselves; and none that tells an autoscaler of its workers, which sees their placement group anyway. Workers that
+    train alone need no process group either, and without one neither the lane nor the trainer's own process has to
+    import torch.
 
     Args:
         train_loop: What every worker runs.
@@ -22,6 +23,7 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
     """
     from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+    from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     trainer_class: Any = DataParallelTrainer
@@ -29,11 +31,23 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
         from ray.train.torch import TorchTrainer
 
         trainer_class = TorchTrainer
-    trainer = trainer_class(train_loop, **settings)
-    needless = DatasetsCallback | PlacementGroupCleanerCallback
-    usual = trainer._create_default_callbacks
-    trainer._create_default_callbacks = lambda: [one for one in usual() if not isinstance(one, needless)]
-    return trainer
+
+    class LaneTrainer(trainer_class):
+        def _create_default_callbacks(self) -> list[Any]:
+            needless = DatasetsCallback | PlacementGroupCleanerCallback
+            return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, needless)]
+
+        def _initialize_and_run_controller(self, **parts: Any) -> Any:
+            return super()._initialize_and_run_controller(**parts | {"scaling_policy": Silent(self.scaling_config)})
+
+    class Silent(FixedScalingPolicy):
+        def after_controller_start(self, train_run_context: object) -> None:
+            pass
+
+        def _maybe_send_resource_request(self) -> None:
+            pass
+
+    return LaneTrainer(train_loop, **settings)
 
 
 def resources_of_this_machine(address: str) -> Mapping[str, float]:

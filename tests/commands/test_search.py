@@ -1,6 +1,5 @@
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -13,7 +12,7 @@ from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.tune.runner import Outcome
+from ndvq_tune.search.tune.session import Outcome
 from tests.report.report_examples import goals
 from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import SMALL, begin, report, write_yaml
@@ -23,7 +22,7 @@ OPTIONS = {
     "--set", "--dry-run", "--address", "--tracking-uri",
 }  # fmt: skip
 
-RUN_SEARCH = "ndvq_tune.search.tune.runner.run_search"
+RUN_SEARCH = "ndvq_tune.search.run.run_search"
 
 
 @pytest.fixture
@@ -40,14 +39,12 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Searches that the command begins; each completes one trial at once, without Ray."""
     searches: list[tuple] = []
 
-    def run_search(space, dataset, folder, console, address, known):
+    def run_search(space, folder, console, data_progress, address, known):
         searches.append((space, folder, address, known))
         trial = TrialRecord(0, {}, space.complete({}), TrialState.COMPLETED, (report(),), checkpoint="x")
         return Outcome(Standing(SearchRecord(space.name, (trial,), goals("recon_loss"))), True, "mlflow ui")
 
     monkeypatch.setattr(RUN_SEARCH, run_search)
-    opened = SimpleNamespace(skipped={"train/bad.mp4": "is cut off", "test/b.mp4": "is empty"}, files=30)
-    monkeypatch.setattr("ndvq_tune.search.decoding.open_on_cluster", lambda *_: opened)
     return searches
 
 
@@ -209,16 +206,11 @@ def test_options_take_the_place_of_what_the_space_says(space, begun, tmp_path):
     assert searched.complete({}).training.batch_size == 2
     assert (searched.tracking.uri, address, known) == ("http://localhost:5000", "auto", None)
     assert folder == Path("runs/2024").absolute()
-    assert SearchSpace.load(folder / "space.yaml") == searched
 
 
-def test_skipped_files_and_results_are_named(space, begun):
+def test_results_are_named(space, begun):
     output = run("--space", space).output
-    assert "skipped 2 of 30 files: train/bad.mp4 (is cut off) and 1 more; see runs/small/skipped.csv" in output
-    table = Path("runs/small/skipped.csv").read_text().splitlines()
-    assert table == ["file,reason", "train/bad.mp4,is cut off", "test/b.mp4,is empty"]
-    assert "runs/small" in output
-    assert "mlflow ui" in output
+    assert "results  runs/small" in output
 
 
 def test_resume_goes_on_with_the_space_kept_in_the_folder(space, begun, tmp_path):
@@ -280,7 +272,7 @@ def test_what_takes_seconds_is_said_before_it_begins(space, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ndvq_tune.search.decoding.open_on_cluster", interrupted)
+    monkeypatch.setattr("ndvq_tune.data.sample_data.will_be_made", interrupted)
     result = run("--space", space)
     assert result.exit_code == 130
     assert result.stdout == "small: opening the data and starting Ray ...\n"

@@ -1,5 +1,6 @@
 """Decoding with real Ray processes."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from ndvq_tune.data.cache import shards
 from ndvq_tune.data.cache.source import silent
 from ndvq_tune.errors import DataError
 from ndvq_tune.search.decoding import open_on_cluster
+from ndvq_tune.search.resources.cluster import cluster as attached
 
 pytestmark = pytest.mark.ray
+LOCAL = partial(attached, None)
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def entries(folder: Path) -> list[Path]:
 
 def test_tasks_decode_all_shards_and_ray_ends_afterwards(config: ImageData) -> None:
     reports: list[tuple[str, int, int]] = []
-    dataset = open_on_cluster(config, lambda *report: reports.append(report))
+    dataset = open_on_cluster(config, lambda *report: reports.append(report), LOCAL)
     assert np.array_equal(dataset.train[:].numpy(), pixels_of(config, "train").transpose(0, 3, 1, 2))
     assert [done for name, done, total in reports if (name, total) == ("Decoding images", 16)] == [0, 4, 8, 12, 16]
     assert not ray.is_initialized()
@@ -51,7 +54,7 @@ def test_tasks_decode_all_shards_and_ray_ends_afterwards(config: ImageData) -> N
 def test_one_shard_needs_no_ray(config: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD_BYTES", 2**24)
     monkeypatch.delattr(ray, "init")
-    assert len(open_on_cluster(config, silent).train) == 16
+    assert len(open_on_cluster(config, silent, LOCAL).train) == 16
 
 
 def test_a_task_that_cannot_write_is_a_plain_error(config: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +63,7 @@ def test_a_task_that_cannot_write_is_a_plain_error(config: ImageData, monkeypatc
 
     monkeypatch.setattr("ndvq_tune.data.cache.decoding.write_shard", full)
     with pytest.raises(DataError, match=r"No space left on device.*set the environment variable NDVQ_TUNE_CACHE"):
-        open_on_cluster(config, silent)
+        open_on_cluster(config, silent, LOCAL)
 
 
 @pytest.mark.slow
@@ -71,7 +74,7 @@ def test_a_node_with_a_cache_of_its_own_fills_it_and_a_head_without_cpus_decodes
     try:
         cluster.add_node(num_cpus=1, env_vars={"NDVQ_TUNE_CACHE": str(tmp_path / "other")})
         cluster.wait_for_nodes()
-        dataset = open_on_cluster(config, silent, cluster.address)
+        dataset = open_on_cluster(config, silent, partial(attached, cluster.address))
     finally:
         ray.shutdown()
         cluster.shutdown()

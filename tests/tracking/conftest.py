@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 
-_START = "from ndvq_tune.tracking.mlflow import MlflowTracker as T; T.open('a', 'b', 'c', None).start('x: 1', {})"
+_START = """
+from ndvq_tune.tracking.client import connect
+from ndvq_tune.tracking.mlflow import MlflowTracker
+
+MlflowTracker(connect(None, "c"), "a", "b").start("x: 1", {})
+"""
 
 
 @dataclass(frozen=True)

@@ -85,14 +85,15 @@ def test_old_file_store_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_deleted_experiment_says_how_to_restore_it(uri: str) -> None:
-    mlflow, experiment_id = connect(uri, "ndvq")
+    store = connect(uri, "ndvq")
+    mlflow, experiment_id = store.client, store.experiment_id
     mlflow.delete_experiment(experiment_id)
     with pytest.raises(TrackingError, match=f"restore --experiment-id {experiment_id}"):
         connect(uri, "ndvq")
 
 
 def test_experiment_is_made_once(uri: str) -> None:
-    assert connect(uri, "ndvq")[1] == connect(uri, "ndvq")[1]
+    assert connect(uri, "ndvq").experiment_id == connect(uri, "ndvq").experiment_id
     assert len(MlflowClient(uri).search_experiments(filter_string="name = 'ndvq'")) == 1
 
 

@@ -15,6 +15,7 @@ from ndvq_tune.goals import Goals, Objective
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.tracking import mlflow as tracking
+from ndvq_tune.tracking.client import connect
 from ndvq_tune.tracking.mlflow import MlflowTracker
 
 
@@ -40,7 +41,7 @@ def search(*trials: TrialRecord) -> SearchRecord:
 
 
 def open_tracker(uri: str) -> MlflowTracker:
-    return MlflowTracker.open("video", "id-1", "ndvq", uri)
+    return MlflowTracker(connect(uri, "ndvq"), "video", "id-1")
 
 
 def stored(tracker: MlflowTracker) -> dict[str, Run]:
@@ -165,7 +166,7 @@ def test_what_stays_the_same_is_stored_once_and_drawn_as_bars(uri: str) -> None:
 
 def test_two_searches_in_one_experiment_stay_apart(uri: str) -> None:
     first = open_tracker(uri)
-    other = MlflowTracker.open("other", "id-2", "ndvq", uri)
+    other = MlflowTracker(connect(uri, "ndvq"), "other", "id-2")
     other.sync(trial(0))
     assert first.parent_run_id != other.parent_run_id
     assert first.experiment_id == other.experiment_id

@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
+from ndvq_tune.tracking.client import connect
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.tracking.reading import stored_searches
 
@@ -33,7 +34,7 @@ def trial(number: int, **changes: Any) -> TrialRecord:
 
 
 def store(uri: str, *trials: TrialRecord, name: str = "video") -> MlflowTracker:
-    tracker = MlflowTracker.open(name, f"id of {name}", "ndvq", uri)
+    tracker = MlflowTracker(connect(uri, "ndvq"), name, f"id of {name}")
     tracker.start(f"name: {name}\nsearch: {{seed: 3}}\n", {})
     for record in trials:
         tracker.sync(record)

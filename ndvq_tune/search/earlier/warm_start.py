@@ -16,6 +16,7 @@ from ndvq_tune.judgement.comparison import fronts
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, full_fidelity
 from ndvq_tune.search.earlier.reading import Earlier
+from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Range, Searched
 from ndvq_tune.search.space.settings import SearchSettings
@@ -39,6 +40,13 @@ class WarmStart:
     known: tuple[TrialRecord, ...]
     first_points: tuple[dict[str, Any], ...]
     left_out: Mapping[str, int]
+
+    def give(self, study: Study) -> None:
+        """Let a new search begin with it."""
+        for known in self.known:
+            study.import_(known)
+        for point in self.first_points:
+            study.enqueue(point)
 
     def describe(self) -> str:
         """How many trials are of use, and why others are not, in one line."""

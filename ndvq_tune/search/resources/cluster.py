@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
-import torch
 
 from ndvq_tune.errors import ClusterError, first_line
 from ndvq_tune.search.resources.lanes import Node
@@ -70,5 +69,7 @@ def local_node() -> Node:
 
 def _gpu_memory() -> dict[str, float]:
     """Bytes of the smallest GPU of this machine."""
+    import torch  # which takes longer to import than Ray, and nobody needs while that starts
+
     found = [torch.cuda.get_device_properties(index).total_memory for index in range(torch.cuda.device_count())]
     return {"gpu_memory": float(min(found))} if found else {}

@@ -1,0 +1,231 @@
+"""One session of a search: the parts put together."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from ray import tune
+from rich.console import Console
+
+from ndvq_tune.data.dataset import Dataset
+from ndvq_tune.errors import TrackingError
+from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.records import StopReason, TrialState
+from ndvq_tune.search.engine.engine import Engine
+from ndvq_tune.search.engine.study import Study
+from ndvq_tune.search.folder import RAY
+from ndvq_tune.search.progress import Progress, search_progress
+from ndvq_tune.search.resources.lanes import LanePlan, Node
+from ndvq_tune.search.resources.planning import plan_resources
+from ndvq_tune.search.results import keep_checkpoints, write_outcome, write_tables_and_summary
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.tune.callback import SearchCallback
+from ndvq_tune.search.tune.scheduler import EngineScheduler
+from ndvq_tune.search.tune.searcher import EngineSearch
+from ndvq_tune.search.tune.trial import TrialActor
+from ndvq_tune.tracking.client import Store
+from ndvq_tune.tracking.mlflow import MlflowTracker
+
+LOST_LANES = 3  # how often a trial may lose its lane before it counts as failed
+
+
+class Stopped(BaseException):
+    """The search ends at a safe point of the controller; no error, so nothing on the way may swallow it."""
+
+
+class Interrupted(Stopped):
+    """The person, or the cluster, asked for an end."""
+
+
+class OutOfTime(Stopped):
+    """The time budget is used up."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended.
+
+    Attributes:
+        standing: The search as it is now.
+        finished: Whether it came to its end; it was interrupted otherwise, and can be resumed.
+        mlflow_command: What shows it in MLflow.
+    """
+
+    standing: Standing
+    finished: bool
+    mlflow_command: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """What one session of a search works with, from its start until it ends or is interrupted.
+
+    Attributes:
+        space: What to search, and how.
+        folder: The results folder.
+        console: Where progress is shown.
+        dataset: The data, opened; lanes open it again for themselves.
+        study: The trials.
+        tracker: MLflow.
+        interrupted: Set when someone asks for an end.
+    """
+
+    space: SearchSpace
+    folder: Path
+    console: Console
+    dataset: Dataset
+    study: Study
+    tracker: MlflowTracker
+    interrupted: threading.Event = field(default_factory=threading.Event)
+
+    @classmethod
+    @contextmanager
+    def tracked(
+        cls, space: SearchSpace, folder: Path, console: Console, dataset: Dataset, study: Study, store: Store
+    ) -> Iterator["Session"]:
+        """A session that MLflow knows of, also of its end: a search that an error ends would run for ever there.
+
+        Args:
+            space: What to search, and how.
+            folder: The results folder.
+            console: Where progress is shown.
+            dataset: The data, opened.
+            study: The trials.
+            store: Where MLflow keeps them.
+
+        Raises:
+            TrackingError: If MLflow cannot be used.
+        """
+        tracker = MlflowTracker(store, space.name, study.search_id)
+        try:
+            tracker.start(space.to_yaml(), {"trials": space.search.trials, "seed": space.search.seed})
+            for record in study.records:  # what a driver that was killed could not tell
+                tracker.sync(record)
+            yield cls(space, folder, console, dataset, study, tracker)
+        except BaseException as error:
+            with suppress(TrackingError):  # the first error is the one to mend
+                tracker.finish(Standing(study.to_record()), "failed" if isinstance(error, Exception) else "interrupted")
+            raise
+
+    def search(self, nodes: Sequence[Node]) -> str | None:
+        """Train trials until the search ends, or someone asks for an end; why it ended before its last trial.
+
+        Args:
+            nodes: What each node of the cluster has.
+
+        Raises:
+            ClusterError: If not even one trial fits on the nodes.
+        """
+        shape, storage = self.dataset.train.shape, str(self.folder / RAY / "groups")
+        plan, preflight = plan_resources(self.space, shape, nodes, storage)
+        engine = Engine(self.study, self.space, preflight.check)
+        self.console.print(f"{self.space.name}: {engine.expected} trials on {plan.describe()}", highlight=False)
+        budget = self.space.search.time_budget
+        with (
+            stop_signals(self.interrupted),  # after Ray's start, which sets handlers, too
+            search_progress(self.console, lambda: engine.expected, self.study.records, budget) as progress,
+        ):
+            try:
+                self._tune(engine, plan, progress)
+            except OutOfTime:
+                _end_running(self.study)
+                return "time_budget"
+            except Interrupted:
+                progress.note("interrupted; saving")
+        return engine.ended_by
+
+    def outcome(self, ended_by: str | None) -> Outcome:
+        """Write what the search leaves behind, as far as it has come.
+
+        Args:
+            ended_by: Why it ended before its last trial.
+        """
+        finished = not self.interrupted.is_set()
+        record = keep_checkpoints(self.study.to_record(self.dataset.skipped, ended_by), self.folder, final=finished)
+        standing = Standing(record)
+        if finished or record.trials:  # nothing begun leaves nothing, and the folder's name is free again
+            write_tables_and_summary(standing, self.space, self.folder, self.tracker)
+        if finished:
+            write_outcome(standing, self.dataset, self.folder, self.tracker, self.console)
+        try:
+            self.tracker.finish(standing, "completed" if finished else "interrupted")
+        except TrackingError as error:
+            self.console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
+        return Outcome(standing, finished, self.tracker.ui_command or self.tracker.ui_address)
+
+    def _tune(self, engine: Engine, plan: LanePlan, progress: Progress) -> None:
+        """Hand the trials to Ray Tune until all have ended, time is up, or someone asks for an end."""
+        # Tune asks for one lane at a time unless told otherwise: lanes would start one after the other.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(plan.lanes)
+        # A relative data.path means the same in the lanes as here.
+        os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+        for stale in (self.folder / RAY).glob("experiment_state-*.json"):
+            stale.unlink()  # of an earlier session; this one's trial table holds those trials, too
+        scheduler, check = EngineScheduler(engine, plan.lanes), self._end_in_time()
+        callback = SearchCallback(self.study, scheduler, self.tracker, progress, self.folder, check)
+        with closing(callback):
+            # Not Tuner: that pickles all of this for a restore of its own, which the study makes needless.
+            tune.run(
+                TrialActor,
+                name=RAY,
+                storage_path=str(self.folder),
+                search_alg=EngineSearch(engine, self.study, self.space, plan, self.folder),
+                scheduler=scheduler,
+                callbacks=[callback],
+                num_samples=-1,
+                reuse_actors=True,
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+                max_failures=LOST_LANES,
+                raise_on_failed_trial=False,
+                verbose=0,
+            )
+
+    def _end_in_time(self) -> Callable[[], None]:
+        """What is called at every safe point, and ends the search there."""
+        budget = self.space.search.time_budget
+        deadline = None if budget is None else time.monotonic() + budget
+
+        def check() -> None:
+            if self.interrupted.is_set():
+                raise Interrupted
+            if deadline is not None and time.monotonic() > deadline:
+                raise OutOfTime
+
+        return check
+
+
+def _end_running(study: Study) -> None:
+    """What the time budget cuts off is pruned, at what it last reported."""
+    for record in study.records:
+        if record.state is TrialState.RUNNING:
+            study.finish(record.number, TrialState.PRUNED, StopReason.TIME_BUDGET)
+
+
+@contextmanager
+def stop_signals(asked: threading.Event) -> Iterator[None]:
+    """Let SIGINT and SIGTERM set an event; a second one ends the process at once.
+
+    Args:
+        asked: The event.
+    """
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears of signals
+        return
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,70 @@
+"""What ``ray_internals`` relies on. A test that fails after an upgrade of Ray says what to mend there.
+
+That lanes start and end with it is tested by whole searches, in tests/end_to_end.
+"""
+
+import ray
+from ray import train
+from ray._private import worker
+from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+from ray.tune.execution.tune_controller import TuneController
+
+from ndvq_tune.training.ray_internals import hide_raylet_messages, lane_trainer, resources_of_this_machine
+
+SETTINGS = {"scaling_config": train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5})}
+
+
+def serve(settings: dict[str, object]) -> None:
+    raise AssertionError("no worker runs here")
+
+
+def test_only_workers_that_train_together_get_a_process_group_of_torch():
+    alone, together = (lane_trainer(serve, process_group=several, **SETTINGS) for several in (False, True))
+    assert isinstance(together, TorchTrainer)
+    assert isinstance(alone, DataParallelTrainer)
+    assert not isinstance(alone, TorchTrainer)
+
+
+def test_the_usual_callbacks_have_what_a_lane_leaves_out():
+    usual = {type(callback) for callback in DataParallelTrainer(serve, **SETTINGS)._create_default_callbacks()}
+    assert usual >= {DatasetsCallback, PlacementGroupCleanerCallback}, "Ray Train no longer starts these: leave it be"
+    own = {
+        type(callback) for callback in lane_trainer(serve, process_group=False, **SETTINGS)._create_default_callbacks()
+    }
+    assert own == usual - {DatasetsCallback, PlacementGroupCleanerCallback}
+
+
+def test_a_lane_asks_no_autoscaler(monkeypatch):
+    started = {}
+    monkeypatch.setattr(
+        DataParallelTrainer, "_initialize_and_run_controller", lambda self, **parts: started.update(parts)
+    )
+    trainer = lane_trainer(serve, process_group=False, **SETTINGS)
+    trainer._initialize_and_run_controller(scaling_policy=None, callbacks=[])
+    policy = started["scaling_policy"]
+    assert isinstance(policy, FixedScalingPolicy)
+    policy.after_controller_start(None)  # would start a process that imports Ray Data
+    decision = policy.make_decision_for_non_running_worker_group()
+    assert decision.num_workers == 2, "Ray Train's policy of a fixed size no longer decides by itself"
+
+
+def test_this_machine_counts_as_a_node_without_a_ray():
+    assert not ray.is_initialized()
+    counted = resources_of_this_machine(ray.util.get_node_ip_address())
+    assert counted["CPU"] >= 1
+    assert counted["memory"] > 2**28
+
+
+def test_the_switch_of_the_raylets_messages_is_where_it_was(monkeypatch):
+    assert isinstance(worker._worker_logs_enabled, bool), "ray._private.worker has no such switch any more"
+    monkeypatch.setattr(worker, "_worker_logs_enabled", True)
+    hide_raylet_messages()
+    assert worker._worker_logs_enabled is False
+
+
+def test_tunes_controller_sets_the_status_of_a_trial():
+    assert callable(getattr(TuneController, "_set_trial_status", None)), "failed trials could not be shown as such"
