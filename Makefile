@@ -1,9 +1,12 @@
 # make check runs what CI runs. Another interpreter than the active one: make check PYTHON=.venv/bin/python
 PYTHON ?= python
 
-.PHONY: check lint format lock docs test test-ray test-cluster test-real
+.PHONY: check install lint format docs lock test test-fast test-ray test-cluster test-real test-lowest test-wheel coverage
 
 check: lint docs test test-real
+
+install:
+	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
 
 lint:
 	$(PYTHON) -m ruff check .
@@ -30,6 +33,28 @@ lock:
 # Unit tests: no Ray, no servers.
 test:
 	$(PYTHON) -m pytest -n 2
+
+# Those of them about what a search decides and reports, within a minute: they train, decode and serve nothing.
+test-fast:
+	$(PYTHON) -m pytest -n 2 tests/judgement tests/report $(addprefix tests/search/,earlier engine resources space) \
+		$(filter-out tests/test_docs.py tests/test_spaces.py, $(wildcard tests/test_*.py))
+
+# Which lines the unit tests reach. To read, not to pass: a line that is reached is not yet tested.
+coverage:
+	$(PYTHON) -m pytest -n 2 --cov
+
+# The unit tests with the lowest versions that pyproject.toml allows, in an environment of their own.
+test-lowest:
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/pip install --quiet -c constraints-lowest.txt -e '.[dev]'
+	.venv-lowest/bin/python -m pytest -n 2
+
+# The wheel as users get it, away from the sources.
+test-wheel:
+	$(PYTHON) -m venv --clear .venv-wheel
+	.venv-wheel/bin/pip wheel --quiet --no-deps --wheel-dir .venv-wheel/dist .
+	.venv-wheel/bin/pip install --quiet -c constraints.txt .venv-wheel/dist/*.whl
+	cd .venv-wheel && bin/python -c 'from ndvq_tune import *' && bin/ndvq-tune --help
 
 # One tiny search from end to end.
 test-ray:
