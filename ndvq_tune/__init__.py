@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig
     from ndvq_tune.model import NDimVQVAE
-    from ndvq_tune.search.run import run_search
+    from ndvq_tune.search.api import SearchResult, search
     from ndvq_tune.search.space import SearchSpace
     from ndvq_tune.training.checkpoint import load_model
 
-__all__ = ["NDimVQVAE", "RunConfig", "SearchSpace", "load_model", "run_search"]
+__all__ = ["NDimVQVAE", "RunConfig", "SearchResult", "SearchSpace", "load_model", "search"]
 
 _HOMES = {
     "NDimVQVAE": "ndvq_tune.model",
     "RunConfig": "ndvq_tune.config",
+    "SearchResult": "ndvq_tune.search.api",
     "SearchSpace": "ndvq_tune.search.space.space",
     "load_model": "ndvq_tune.training.checkpoint",
-    "run_search": "ndvq_tune.search.run",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "search":  # the room itself, which can be called
+        return import_module("ndvq_tune.search")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -69,6 +69,28 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Document:
     return Document(str(path), content, lines, [override.partition("=")[0] for override in overrides])
 
 
+def from_mapping(name: str, content: Mapping[str, Any], overrides: Sequence[str] = ()) -> Document:
+    """A document of what is no file: a mapping as a file would hold it.
+
+    Args:
+        name: Its name for messages.
+        content: What it says; it is copied.
+        overrides: ``key.path=value`` settings that replace some of that; values are YAML.
+
+    Raises:
+        ConfigError: If an override is malformed.
+
+    Example:
+        >>> from_mapping("mine", {"model": {"n_codes": 64}}, ["model.n_codes=128"]).content
+        {'model': {'n_codes': 128}}
+    """
+    copy = _copy(content)
+    problems = [problem for override in overrides for problem in _override(copy, override)]
+    if problems:
+        raise ConfigError(name, problems)
+    return Document(name, copy, {}, [override.partition("=")[0] for override in overrides])
+
+
 def from_overrides(overrides: Sequence[str]) -> Document:
     """A document that says only what ``key.path=value`` settings say.
 
@@ -79,11 +101,7 @@ def from_overrides(overrides: Sequence[str]) -> Document:
     Raises:
         ConfigError: If one is malformed.
     """
-    content: dict[str, Any] = {}
-    problems = [problem for override in overrides for problem in _override(content, override)]
-    if problems:
-        raise ConfigError("the options", problems)
-    return Document("the options", content, {})
+    return replace(from_mapping("the options", {}, overrides), overridden=())
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``ndvq-tune search``: search the best model."""
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,57 +74,28 @@ def search(
 
     Weak trials are stopped early. Ctrl-C saves everything, and --resume goes on.
     """
+    if space is None and not (resume and output):
+        raise typer.BadParameter("is needed, unless --resume --output FOLDER names a search", param_hint="--space")
+    if warm_start and resume:
+        raise typer.BadParameter("is for a new search; this one has trials of its own", param_hint="--warm-start")
     options = {
-        "search.trials": trials,
-        "data.path": data,
-        "name": name,
-        "search.seed": seed,
-        "search.time_budget": time_budget,
-        "tracking.uri": tracking_uri,
-    }
-    overrides = [*(set_ or ()), *(f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None)]
+        "trials": trials, "data": data, "name": name, "seed": seed, "time_budget": time_budget,
+        "tracking_uri": tracking_uri,
+    }  # fmt: skip
     console = output_console()
     with plain_errors():
-        plan, folder = _plan(space, overrides, output, resume, dry_run)
-        known = _known(warm_start, plan, resume, console)
+        from ndvq_tune.search.request import knowledge, overrides_of, plan_search
+
+        plan, folder = plan_search(
+            space, [*(set_ or ()), *overrides_of(options)], output, resume=resume, look_only=dry_run
+        )
+        known = knowledge(warm_start, plan) if warm_start else None
+        if known:
+            console.print(f"{warm_start}: {known.describe()}", markup=False, highlight=False)
         if dry_run:
             _dry_run(plan, console)
         else:
             raise typer.Exit(_run(plan, folder, address, known, console))
-
-
-def _plan(
-    path: Path | None, overrides: list[str], output: Path | None, resume: bool, dry_run: bool
-) -> "tuple[SearchSpace, Path]":
-    """The space to search, and the results folder to do it in."""
-    from ndvq_tune.search.consistency import check
-    from ndvq_tune.search.folder import check_new, kept_space
-    from ndvq_tune.search.space import SearchSpace
-
-    if path is None and not (resume and output):
-        raise typer.BadParameter("is needed, unless --resume --output FOLDER names a search", param_hint="--space")
-    given = SearchSpace.load(path, overrides) if path else None
-    folder = (output or RUNS / (given.name if given else "")).resolve()
-    if given is None or resume:
-        given = kept_space(folder, overrides)
-    elif not dry_run:
-        check_new(folder)
-    check(given)
-    return given, folder
-
-
-def _known(source: str | None, space: "SearchSpace", resume: bool, console: Console) -> "WarmStart | None":
-    """What a new search takes over from an earlier one."""
-    if source is None:
-        return None
-    if resume:
-        raise typer.BadParameter("is for a new search; this one has trials of its own", param_hint="--warm-start")
-    from ndvq_tune.search.earlier.reading import read
-    from ndvq_tune.search.earlier.warm_start import plan
-
-    known = plan(space, read(source, space))
-    console.print(f"{source}: {known.describe()}", markup=False, highlight=False)
-    return known
 
 
 def _dry_run(space: "SearchSpace", console: Console) -> None:

@@ -55,7 +55,7 @@ def test_the_common_command_imports_no_more_than_its_parts(tmp_path):
         ("search", ["--space", VIDEO, "--output", "full"], "is not empty"),
         ("search", ["--resume", "--output", "full"], "holds no search to resume"),
         ("search", ["--space", VIDEO, "--set", "search.sampler.type=grid"], "grid tries every value"),
-        ("search", ["--space", VIDEO, "--warm-start", "full", "--resume"], "holds no search to resume"),
+        ("search", ["--space", VIDEO, "--warm-start", "full", "--resume"], "is for a new search"),
         ("train", ["--config", "none.yaml", "--output", "model"], "none.yaml: cannot be read"),
         ("train", ["--config", VIDEO, "--output", "model"], "unknown key"),
         ("data", ["info", "--type", "vidio"], "vidio"),

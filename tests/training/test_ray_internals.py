@@ -3,6 +3,8 @@
 That lanes start and end with it is tested by whole searches, in tests/end_to_end.
 """
 
+import warnings
+
 import ray
 from ray import train
 from ray._private import worker
@@ -29,12 +31,16 @@ def test_only_workers_that_train_together_get_a_process_group_of_torch():
     assert not isinstance(alone, TorchTrainer)
 
 
+def callbacks(trainer: DataParallelTrainer) -> set[type]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray Data warns of its own settings
+        return {type(callback) for callback in trainer._create_default_callbacks()}
+
+
 def test_the_usual_callbacks_have_what_a_lane_leaves_out():
-    usual = {type(callback) for callback in DataParallelTrainer(serve, **SETTINGS)._create_default_callbacks()}
+    usual = callbacks(DataParallelTrainer(serve, **SETTINGS))
     assert usual >= {DatasetsCallback, PlacementGroupCleanerCallback}, "Ray Train no longer starts these: leave it be"
-    own = {
-        type(callback) for callback in lane_trainer(serve, process_group=False, **SETTINGS)._create_default_callbacks()
-    }
+    own = callbacks(lane_trainer(serve, process_group=False, **SETTINGS))
     assert own == usual - {DatasetsCallback, PlacementGroupCleanerCallback}
 
 
