@@ -1,4 +1,9 @@
-"""Quantizers behind one contract, chosen by ``model.quantizer.type``."""
+"""Quantizers behind one contract, chosen by ``model.quantizer.type``.
+
+A quantizer is a ``base.Quantizer``. In training ``forward`` is called once a batch, with the latents of the encoder,
+and may learn from them; in evaluation it moves nothing. ``encode`` and ``lookup`` are what a tokenizer calls. Its
+settings are those of ``config.model.QuantizerConfig``; ``BUILDERS`` is where it is registered.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +16,7 @@ from ndvq_tune.model.quantizers.lfq import LFQ
 from ndvq_tune.model.quantizers.residual import ResidualVQ
 from ndvq_tune.model.quantizers.simvq import SimVQ
 
-__all__ = ["FSQ", "LFQ", "EMACodebook", "Quantizer", "ResidualVQ", "SimVQ", "VQOutput", "build_quantizer"]
+__all__ = ["BUILDERS", "FSQ", "LFQ", "EMACodebook", "Quantizer", "ResidualVQ", "SimVQ", "VQOutput", "build_quantizer"]
 
 
 def build_quantizer(config: ModelConfig) -> Quantizer:
@@ -27,7 +32,7 @@ def build_quantizer(config: ModelConfig) -> Quantizer:
         >>> torch.equal(quantizer.lookup(output["encodings"]), output["embeddings"])
         True
     """
-    return _BUILDERS[config.quantizer.type](config)
+    return BUILDERS[config.quantizer.type](config)
 
 
 def _moving_average_settings(config: ModelConfig) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def _moving_average_settings(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-_BUILDERS: dict[str, Callable[[ModelConfig], Quantizer]] = {
+BUILDERS: dict[str, Callable[[ModelConfig], Quantizer]] = {
     "ema": lambda config: EMACodebook(**_moving_average_settings(config), cosine=config.quantizer.cosine),
     "residual": lambda config: ResidualVQ(config.quantizer.n_quantizers, **_moving_average_settings(config)),
     "simvq": lambda config: SimVQ(
@@ -51,3 +56,4 @@ _BUILDERS: dict[str, Callable[[ModelConfig], Quantizer]] = {
     "fsq": lambda config: FSQ(config.quantizer.levels or levels_for(config.n_codes)),
     "lfq": lambda config: LFQ(config.n_codes, config.codebook_beta, config.quantizer.entropy_weight),
 }
+"""What makes the quantizer of each type from a configuration."""

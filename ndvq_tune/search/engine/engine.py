@@ -57,7 +57,13 @@ class Engine:
         return record
 
     def report(self, number: int, metrics: Mapping[str, float], rescue: str | None = None) -> Decision:
-        """Note a trial's report, and what was done to rescue it, and decide."""
+        """Note a trial's report, and decide what becomes of it.
+
+        Args:
+            number: The trial.
+            metrics: ``epoch``, from 1, and what was measured after it.
+            rescue: What was done then to bring its codebook back to life, see ``records.Rescue``.
+        """
         record = self._study.report(number, metrics)
         if rescue:
             record = self._study.rescue(number, Rescue(int(metrics["epoch"]), rescue))

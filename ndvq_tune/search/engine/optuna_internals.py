@@ -26,5 +26,12 @@ def running_trial(study: optuna.Study, frozen: FrozenTrial) -> optuna.Trial:
 
 
 def set_intermediate_value(study: optuna.Study, trial: optuna.Trial, step: int, value: float) -> None:
-    """``Trial.report``, which refuses studies with several objectives; the storage itself does not mind."""
+    """``Trial.report``, which refuses studies with several objectives; the storage itself does not mind.
+
+    Args:
+        study: The study, of any number of objectives.
+        trial: A running trial of it.
+        step: The epoch, from 1.
+        value: Of the first objective.
+    """
     study._storage.set_trial_intermediate_value(trial._trial_id, step, value)

@@ -31,7 +31,13 @@ def suggest(space: SearchSpace, trial: Trial) -> tuple[dict[str, Any], RunConfig
 
 
 def suggest_value(trial: Trial, name: str, distribution: Distribution) -> Any:
-    """One value, as the space has it."""
+    """One value, as the space has it; Optuna keeps its text where it is a list.
+
+    Args:
+        trial: Optuna's trial, which chooses.
+        name: The parameter's key path, such as ``model.n_codes``.
+        distribution: Its values.
+    """
     match distribution:
         case Choice():
             return distribution.labels[trial.suggest_categorical(name, tuple(distribution.labels))]

@@ -1,4 +1,9 @@
-"""Who proposes the next point of the space: Optuna's samplers behind a table of names."""
+"""Who proposes the next point of the space: Optuna's samplers behind a table of names.
+
+A sampler is anything with Optuna's ``BaseSampler`` interface, made from the settings and a seed. The study asks it for
+every point after the startup trials, and tells it of every trial that ends; see ``study.Study.propose``. Its name is
+one of those in ``space/settings/sampler.py``; ``SAMPLERS`` is where it is registered.
+"""
 
 import random
 import warnings
@@ -27,7 +32,7 @@ def _tpe(settings: SearchSettings, seed: int) -> TPESampler:
 
 
 # Startup trials are drawn by us, so no sampler needs to draw any.
-_SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
+SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
     "tpe": _tpe,
     "gp": lambda settings, seed: GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False),
     "cmaes": lambda settings, seed: CmaEsSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False),
@@ -36,6 +41,7 @@ _SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
     "qmc": lambda settings, seed: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
     GRID: lambda settings, seed: RandomSampler(seed=seed),  # every point is given, see grid()
 }
+"""What makes the sampler of each name."""
 
 
 def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
@@ -47,7 +53,7 @@ def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
-        return _SAMPLERS[settings.sampler.type](settings, _seed(settings, begun, settings.sampler.type))
+        return SAMPLERS[settings.sampler.type](settings, _seed(settings, begun, settings.sampler.type))
 
 
 def startup_sampler(settings: SearchSettings, begun: int) -> BaseSampler:

@@ -1,7 +1,12 @@
-"""Rules that stop one trial, or ask for its rescue, as functions of its reports."""
+"""Rules that stop one trial, or ask for its rescue, as functions of its reports.
+
+A rule says of all reports of a trial so far, the settings ``search.stop`` and what was done to rescue the trial
+whether it should end. It is asked after every report, in the order of ``RULES``, where it is registered by the reason
+that a trial's state then has; the first that applies ends the trial. Lanes ask ``needs_rescue`` before that.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ndvq_tune.records import Rescue, StopReason, fidelity
 from ndvq_tune.search.space.settings.stopping import CollapseRule, CostRule, PlateauRule, StopSettings
@@ -23,21 +28,17 @@ def stop_reason(reports: Reports, settings: StopSettings, rescues: Sequence[Resc
         rescues: What was done to the trial's codebook so far, in order. A collapse stops the trial only when no rescue
             is left.
     """
-    collapse, plateau, cost = settings.collapse, settings.plateau, settings.cost
-    rules = {
-        StopReason.DIVERGED: diverged(reports),
-        StopReason.COLLAPSE: collapse is not None
-        and not _rescues_left(collapse, rescues)
-        and collapsed(reports, collapse, rescues),
-        StopReason.PLATEAU: plateau is not None and plateaued(reports, plateau, rescues),
-        StopReason.TRIAL_TIME: settings.trial_time is not None and _seconds(reports) >= settings.trial_time,
-        StopReason.COST: cost is not None and costs_too_much(reports, cost),
-    }
-    return next((reason for reason, applies in rules.items() if applies), None)
+    return next((reason for reason, applies in RULES.items() if applies(reports, settings, rescues)), None)
 
 
 def needs_rescue(reports: Reports, rule: CollapseRule, rescues: Sequence[Rescue] = ()) -> bool:
-    """Whether a trial's codebook should be rescued after its last report, rather than the trial stopped."""
+    """Whether a trial's codebook should be rescued after its last report, rather than the trial stopped.
+
+    Args:
+        reports: All reports so far, oldest first, at least one.
+        rule: When a codebook counts as dead, and how often it may be rescued.
+        rescues: What was done to it so far, in order.
+    """
     return not diverged(reports) and _rescues_left(rule, rescues) and collapsed(reports, rule, rescues)
 
 
@@ -52,6 +53,11 @@ def collapsed(reports: Reports, rule: CollapseRule, rescues: Sequence[Rescue] = 
     Only reports since the last rescue count. There must be ``rule.after`` of them, and the last must be below
     ``rule.usage_below`` or ``rule.perplexity_below``. A codebook whose usage or perplexity rose by more than a tenth
     from the report before to the last gets one more epoch, and so on for as long as it rises like that.
+
+    Args:
+        reports: All reports so far, oldest first.
+        rule: When a codebook counts as dead.
+        rescues: What was done to it so far, in order.
     """
     since = _since_rescue(reports, rescues)
     if len(since) < rule.after:
@@ -66,6 +72,11 @@ def plateaued(reports: Reports, rule: PlateauRule, rescues: Sequence[Rescue] = (
 
     Only reports since the last rescue count, and only those of the last report's fidelity: losses on samples of
     different sizes do not compare.
+
+    Args:
+        reports: All reports so far, oldest first, at least one.
+        rule: Its ``patience`` in epochs, and ``min_delta`` as a share.
+        rescues: What was done to the codebook so far, in order.
     """
     share = fidelity(reports[-1])
     losses = [report["recon_loss"] for report in _since_rescue(reports, rescues) if fidelity(report) == share]
@@ -98,3 +109,24 @@ def _rising(reports: Reports) -> bool:
 
 def _seconds(reports: Reports) -> float:
     return reports[-1].get("training_seconds", 0.0)
+
+
+def _beyond_rescue(reports: Reports, settings: StopSettings, rescues: Sequence[Rescue]) -> bool:
+    rule = settings.collapse
+    return rule is not None and not _rescues_left(rule, rescues) and collapsed(reports, rule, rescues)
+
+
+RULES: dict[StopReason, Callable[[Reports, StopSettings, Sequence[Rescue]], bool]] = {
+    StopReason.DIVERGED: lambda reports, settings, rescues: diverged(reports),
+    StopReason.COLLAPSE: _beyond_rescue,
+    StopReason.PLATEAU: lambda reports, settings, rescues: (
+        settings.plateau is not None and plateaued(reports, settings.plateau, rescues)
+    ),
+    StopReason.TRIAL_TIME: lambda reports, settings, rescues: (
+        settings.trial_time is not None and _seconds(reports) >= settings.trial_time
+    ),
+    StopReason.COST: lambda reports, settings, rescues: (
+        settings.cost is not None and costs_too_much(reports, settings.cost)
+    ),
+}
+"""Whether each reason applies, in the order in which they are asked."""

@@ -231,7 +231,13 @@ class Study:
         return self._write(replace(record, rescues=(*earlier, rescue)))
 
     def checkpoint(self, number: int, folder: str, epoch: int | None = None) -> TrialRecord:
-        """Note a trial's complete checkpoint, relative to the results folder; of its last report if not said."""
+        """Note a trial's complete checkpoint.
+
+        Args:
+            number: The trial.
+            folder: Where it is, relative to the results folder.
+            epoch: The epoch that it was saved after; that of the last report if not given.
+        """
         record = self._records[number]
         epoch = int(record.metrics["epoch"]) if epoch is None else epoch
         return self._write(replace(record, checkpoint=folder, checkpoint_epoch=epoch))
@@ -239,7 +245,15 @@ class Study:
     def finish(
         self, number: int, state: TrialState, reason: StopReason | None = None, error: str | None = None
     ) -> TrialRecord:
-        """Give a trial its final state."""
+        """Give a trial its final state.
+
+        Args:
+            number: The trial.
+            state: Completed, pruned or failed; one that completed without a finite value of every objective has
+                diverged.
+            reason: Why it was pruned.
+            error: The error's text, if it failed.
+        """
         if state is TrialState.COMPLETED and not self._records[number].finite(*self._goals.metrics):
             state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
         record = self._records[number]

@@ -2,6 +2,11 @@
 
 Pure functions of trial records: nothing is remembered from one decision to the next, so a search that is resumed
 decides as one that never stopped.
+
+A scheduler is a function of its settings, those of the search and the most epochs of a trial. It gives the rule by
+which a trial ends, ``protocol.Stops``. The engine asks that once for every report, after the rules of ``stopping``
+and before ``pbt.source_of``, with the trial and all others that search; it ends the trial where the rule says so. Its
+settings are a class in ``space/settings/scheduler.py``; ``RULES`` is where it is registered.
 """
 
 from collections.abc import Callable
@@ -20,7 +25,7 @@ from ndvq_tune.search.space.settings.scheduler import (
     PbtSettings,
 )
 
-__all__ = ["Stops", "stops_of"]
+__all__ = ["RULES", "Stops", "stops_of"]
 
 
 def stops_of(search: SearchSettings, max_epochs: int) -> Stops:
@@ -33,17 +38,18 @@ def stops_of(search: SearchSettings, max_epochs: int) -> Stops:
         search: Settings of the search.
         max_epochs: Most epochs of any trial; there is no rung at the end of the longest one.
     """
-    return _RULES[type(search.scheduler)](search.scheduler, search, max_epochs)
+    return RULES[type(search.scheduler)](search.scheduler, search, max_epochs)
 
 
 def _never(settings: NoScheduler | PbtSettings, search: SearchSettings, max_epochs: int) -> Stops:
     return lambda record, others: False
 
 
-_RULES: dict[type, Callable[[Any, SearchSettings, int], Stops]] = {
+RULES: dict[type, Callable[[Any, SearchSettings, int], Stops]] = {
     AshaSettings: asha,
     HyperbandSettings: hyperband,
     MedianSettings: median,
     PbtSettings: _never,
     NoScheduler: _never,
 }
+"""The scheduler of each kind of settings."""

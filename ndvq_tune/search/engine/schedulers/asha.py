@@ -15,7 +15,13 @@ from ndvq_tune.search.space.settings.scheduler import AshaSettings
 
 
 def asha(settings: AshaSettings, search: SearchSettings, max_epochs: int) -> Stops:
-    """The rule of ``search.scheduler.type: asha``."""
+    """The rule of ``search.scheduler.type: asha``.
+
+    Args:
+        settings: What the space says of it.
+        search: All settings of the search: its goals, and in which units progress is counted.
+        max_epochs: Most epochs of any trial.
+    """
     return halving(settings.grace_period, settings.reduction_factor, search, max_epochs)
 
 
@@ -25,6 +31,12 @@ def halving(grace_period: int, reduction_factor: int, search: SearchSettings, ma
     Rungs are at ``grace_period * reduction_factor**k``, in units of ``search.fidelity``. A trial is judged at those
     that its last report is the first to reach, by its first report there, against the first reports there of all
     trials; it goes on if ``place * reduction_factor < n`` of n trials, so the first to come to a rung always does.
+
+    Args:
+        grace_period: The first rung.
+        reduction_factor: How many times as far the next rung is, and one in how many goes on.
+        search: All settings of the search.
+        max_epochs: Most epochs of any trial; there is no rung at its end.
     """
     unit = UNITS[search.fidelity.unit]
     limit = max_epochs if search.fidelity.unit == "epochs" else math.inf
@@ -54,7 +66,17 @@ def halving(grace_period: int, reduction_factor: int, search: SearchSettings, ma
 
 
 def rungs(grace_period: int, reduction_factor: int, limit: float) -> Iterator[int]:
-    """``grace_period * reduction_factor**k`` for k from 0, as long as it is below a limit."""
+    """``grace_period * reduction_factor**k`` for k from 0, as long as it is below a limit.
+
+    Args:
+        grace_period: The first rung, at least 1.
+        reduction_factor: At least 2.
+        limit: What no rung reaches; may be infinite.
+
+    Example:
+        >>> list(rungs(2, 3, limit=20))
+        [2, 6, 18]
+    """
     rung = grace_period
     while rung < limit:
         yield rung

@@ -18,6 +18,11 @@ def hyperband(settings: HyperbandSettings, search: SearchSettings, max_epochs: i
 
     Bracket b has a grace period of ``grace_period * reduction_factor**b``. Where epochs are counted, brackets that
     would begin to compare only at the last epoch do not exist.
+
+    Args:
+        settings: What the space says of it.
+        search: All settings of the search: its goals, and in which units progress is counted.
+        max_epochs: Most epochs of any trial.
     """
     factor = settings.reduction_factor
     grace_periods = [settings.grace_period * factor**bracket for bracket in range(settings.brackets)]
@@ -40,6 +45,15 @@ def bracket_of(number: int, factor: int, brackets: int) -> int:
 
     So each bracket gets one in ``factor`` of the trials that the one before it passed on, evenly spread over the
     search: 6 : 2 : 1 with a factor of 3 and three brackets, about the shares of the paper.
+
+    Args:
+        number: The trial, from 0.
+        factor: The reduction factor.
+        brackets: How many brackets there are.
+
+    Example:
+        >>> [bracket_of(number, 3, 3) for number in range(9)]
+        [0, 0, 1, 0, 0, 1, 0, 0, 2]
     """
     bracket, rest = 0, number + 1
     while bracket < brackets - 1 and rest % factor == 0:

@@ -17,6 +17,11 @@ def median(settings: MedianSettings, search: SearchSettings, max_epochs: int) ->
     A trial ends when its best value so far is worse than the median of the other trials' averages so far. Others
     count if they have come as far, and then only with what they had reported by then, on samples of the same size.
     The rule needs an average, so it looks at the first objective alone, and at no constraint.
+
+    Args:
+        settings: What the space says of it.
+        search: All settings of the search: its goals, and in which units progress is counted.
+        max_epochs: Most epochs of any trial.
     """
     unit, objective = UNITS[search.fidelity.unit], search.goals.objectives[0]
 

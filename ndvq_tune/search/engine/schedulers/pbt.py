@@ -39,6 +39,11 @@ def source_of(record: TrialRecord, others: Iterable[TrialRecord], search: Search
     Trials are compared after every ``interval`` epochs, by what they had reported at that epoch, as soon as enough
     have for the worst share to be one trial. The same records give the same trial.
 
+    Args:
+        record: The trial.
+        others: All other trials that search, finished or not.
+        search: All settings of the search; where its scheduler is not ``pbt`` there is no such trial.
+
     Returns:
         One of the best share by chance, of those that are sound and have a checkpoint, where the trial is among the
         worst share.
