@@ -69,7 +69,7 @@ def plan_lanes(
     Without other orders, every CPU becomes a lane as long as there are trials and memory for them, and CPUs that are
     left over become threads. Lanes beat threads: small convolutions scale badly over threads, and while one lane
     validates or saves, the other trains. On 2 cores, 2 lanes of 1 thread finish the sample search sooner than 1 lane of
-    2 threads (measured; see docs/architecture.md), and early stopping has two trials to compare from the start.
+    2 threads (measured; see docs/benchmarks.md), and early stopping has two trials to compare from the start.
 
     Several workers share a GPU where its memory holds them and there are CPUs for them. Where a node's memory holds no
     worker at all, there is one lane all the same: most configurations are smaller.
