@@ -2,9 +2,10 @@
 
     python -m benchmarks.start --against ../another_checkout
 
-Each turn starts the smoke space anew, in this working tree and in another one if there is one, with a results folder
-and an MLflow database of its own; the data is in the cache. A search is ended at its first report. Seconds of
-computing are those of the driver, of Ray's own processes and of the lanes; they depend less on what else runs.
+Each turn starts the smoke space anew, with this working tree's code and with that of another one if there is one, with
+a results folder and an MLflow database of its own; a first start, which is not measured, makes the data. A search is
+ended at its first report. Seconds of computing are those of the driver, of Ray's own processes and of the lanes; they
+depend less on what else runs.
 """
 
 import argparse
@@ -44,15 +45,21 @@ class Start:
     cpu: float
 
 
-def start(tree: Path, space: str) -> Start:
-    """Start a search with the code of a working tree, and end it at its first report."""
+def start(tree: Path, space: Path, here: Path) -> Start:
+    """Start a search with the code of a working tree, and end it at its first report.
+
+    Args:
+        tree: The working tree.
+        space: The search space.
+        here: The current folder of the search: one without code, as that would come first.
+    """
     with tempfile.TemporaryDirectory() as folder:
         mark = f"{os.getpid()}-{time.time_ns()}"
-        command = [sys.executable, "-m", "ndvq_tune.search", "--space", space, "--output", f"{folder}/out"]
+        command = [sys.executable, "-m", "ndvq_tune.search", "--space", str(space), "--output", f"{folder}/out"]
         began = time.perf_counter()
         driver = subprocess.Popen(
             [*command, "--tracking-uri", f"sqlite:///{folder}/mlflow.db"],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=HERE,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=here,
             env=os.environ | {"PYTHONPATH": str(tree), MARK: mark},
         )  # fmt: skip
         seconds: dict[str, float] = {}
@@ -95,7 +102,7 @@ def medians(starts: list[Start]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How soon a search reports.")
     parser.add_argument("--against", type=Path, help="another working tree, started in turn")
-    parser.add_argument("--space", default="search_spaces/smoke.yaml")
+    parser.add_argument("--space", type=Path, default=HERE / "search_spaces" / "smoke.yaml")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
@@ -103,9 +110,12 @@ def main() -> None:
     print_machine(console, described)
     trees = {"this tree": HERE} | ({"the other": options.against.resolve()} if options.against else {})
     starts: dict[str, list[Start]] = {name: [] for name in trees}
-    for _ in range(options.turns):
-        for name, tree in trees.items():
-            starts[name].append(start(tree, options.space))
+    with tempfile.TemporaryDirectory() as here:
+        space = options.space.resolve()
+        start(HERE, space, Path(here))
+        for _ in range(options.turns):
+            for name, tree in trees.items():
+                starts[name].append(start(tree, space, Path(here)))
     found = {name: medians(some) for name, some in starts.items()}
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, title=f"Seconds, medians of {options.turns}", title_justify="left"
