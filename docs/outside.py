@@ -22,7 +22,7 @@ ON_SITE = {
     TOP / "SECURITY.md": "security.md",
     TOP / "data/README.md": "samples.md",
     TOP / "docker/compose.yaml": "compose.yaml",
-    TOP / "ndvq_tune/data/samples/volume.py": "volume.py",
+    TOP / "ndvq_tune/data/sample_data/volume.py": "volume.py",
     TOP / "ndvq_tune/search/engine/schedulers/pbt.py": "pbt.py",
     TOP / "search_spaces/video3d.yaml": "video3d.yaml",
 }
