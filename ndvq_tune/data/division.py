@@ -50,17 +50,6 @@ def source(config: DataConfig, split: str | None) -> Source:
     return TorchvisionSource(config, split) if isinstance(config, TorchvisionData) else FolderSource.of(config, split)
 
 
-def look_for_files(config: DataConfig) -> None:
-    """Make sure that each split of a folder has a file of the right kind. Quick, and without torch.
-
-    Raises:
-        DataError: A folder is missing, or has none.
-    """
-    for found in [FolderSource.of(config, split) for split in ((None,) if config.split else (TRAIN, TEST))]:
-        with found.first_file():
-            pass
-
-
 def splits(config: DataConfig, progress: Progress, spread: Spread) -> tuple[Split, Split]:
     """The training and the test data, decoded.
 

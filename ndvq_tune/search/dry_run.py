@@ -12,7 +12,8 @@ from rich.table import Table
 from ndvq_tune.config import DataConfig, RunConfig, TorchvisionData
 from ndvq_tune.data.cache.source import silent
 from ndvq_tune.data.dataset import sample_shape
-from ndvq_tune.data.division import look_for_files
+from ndvq_tune.data.division import TEST, TRAIN
+from ndvq_tune.data.folder.source import FolderSource
 from ndvq_tune.data.sample_data import ensure_samples, will_be_made
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.quantities import gibibytes
@@ -49,14 +50,19 @@ def checked_sample_shape(config: DataConfig) -> tuple[int, ...]:
         return config.sample_shape
     path, here = Path(config.path), Path.cwd()
     if "://" in config.path or path.exists():
-        look_for_files(config)
-        return sample_shape(config)
+        return _looked_at(config)
     if path.is_relative_to(here):
         config = config.model_copy(update={"path": str(path.relative_to(here))})
     with TemporaryDirectory() as folder, contextlib.chdir(folder):
         ensure_samples(config, silent)
-        look_for_files(config)
-        return sample_shape(config)
+        return _looked_at(config)
+
+
+def _looked_at(config: DataConfig) -> tuple[int, ...]:
+    for split in (None,) if config.split else (TRAIN, TEST):
+        with FolderSource.of(config, split).first_file():
+            pass
+    return sample_shape(config)
 
 
 def print_dry_run(space: SearchSpace, plan: LanePlan, preflight: Preflight, console: Console) -> None:

@@ -4,12 +4,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from ndvq_tune.config import TorchvisionData
 from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.resources.cluster import cluster
 from ndvq_tune.search.space import SearchSpace
@@ -17,6 +17,7 @@ from ndvq_tune.search.space import SearchSpace
 if TYPE_CHECKING:
     from ndvq_tune.data.cache.source import Progress
     from ndvq_tune.data.dataset import Dataset
+    from ndvq_tune.search.decoding import Attach
     from ndvq_tune.search.earlier.warm_start import WarmStart
     from ndvq_tune.search.tune.session import Outcome
     from ndvq_tune.tracking.client import Store
@@ -50,10 +51,10 @@ def run_search(
     """
     console.print(f"{space.name}: opening the data and starting Ray ...", highlight=False)
     with claim(folder), ExitStack() as resources:
-        _look_for_data(space)
-        connecting = ThreadPoolExecutor(1).submit(_connected, space, folder)  # seconds of its own
-        nodes = resources.enter_context(cluster(address))
-        dataset = _opened(space, data_progress)
+        ray = cache(lambda: resources.enter_context(cluster(address)))  # once, and not before it is needed
+        dataset = _opened(space, data_progress, lambda: nullcontext(ray()))
+        connecting = ThreadPoolExecutor(1).submit(_connected, space, folder)  # takes seconds, as Ray's start does
+        nodes = ray()
         _tell_of_data(space, dataset, folder, console)
         from ndvq_tune.search.engine.study import Study
         from ndvq_tune.search.tune.session import Session
@@ -68,27 +69,14 @@ def run_search(
             return session.outcome(ended_by)
 
 
-def _look_for_data(space: SearchSpace) -> None:
-    """Say what is wrong with a path before anything slow begins."""
-    from ndvq_tune.data.cache.source import silent
-    from ndvq_tune.data.division import look_for_files
-    from ndvq_tune.data.folder.remote import is_remote
-    from ndvq_tune.data.sample_data import ensure_samples, will_be_made
-
-    data = space.data
-    if not (isinstance(data, TorchvisionData) or is_remote(data.path) or will_be_made(data)):
-        ensure_samples(data, silent)  # none are: it says what a folder has to be
-        look_for_files(data)
-
-
-def _opened(space: SearchSpace, progress: DataProgress) -> "Dataset":
+def _opened(space: SearchSpace, progress: DataProgress, attach: "Attach") -> "Dataset":
     """The data, for each stage."""
     from ndvq_tune.search.decoding import open_on_cluster
     from ndvq_tune.search.stages import stage_data
 
     with progress() as shown:
         for data in stage_data(space.data, space.search.fidelity):  # the last one is the full data
-            dataset = open_on_cluster(data, shown, nullcontext)  # Ray is there already
+            dataset = open_on_cluster(data, shown, attach)
     return dataset
 
 

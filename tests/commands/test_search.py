@@ -272,7 +272,7 @@ def test_what_takes_seconds_is_said_before_it_begins(space, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ndvq_tune.data.sample_data.will_be_made", interrupted)
+    monkeypatch.setattr("ndvq_tune.search.decoding.open_on_cluster", interrupted)
     result = run("--space", space)
     assert result.exit_code == 130
     assert result.stdout == "small: opening the data and starting Ray ...\n"

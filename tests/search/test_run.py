@@ -53,7 +53,6 @@ def begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tupl
 
         ended: list[Any] = []
         monkeypatch.setattr(run, "cluster", cluster)
-        monkeypatch.setattr(run, "_look_for_data", lambda space: None)
         monkeypatch.setattr(run, "_opened", lambda *_: data())
         monkeypatch.setattr(run, "_connected", lambda *_: mlflow())
         monkeypatch.setattr("ndvq_tune.search.tune.session.Session", Session(ended))
