@@ -20,8 +20,9 @@ from benchmarks.report import machine, print_machine, wide_console
 from ndvq_tune.config import RunConfig
 from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
-from ndvq_tune.training.loop import Report, Training
+from ndvq_tune.training.loop import Training
 from ndvq_tune.yaml_file import with_values
 
 Options = Mapping[str, Any]

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from ndvq_tune.search.earlier.warm_start import WarmStart
     from ndvq_tune.search.space import SearchSpace
 
-RUNS = Path("runs")
 NOTHING_FOUND = 1
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

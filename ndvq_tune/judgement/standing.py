@@ -86,6 +86,11 @@ class Standing:
             return None
         return front[knee([self.search.goals.costs(self.judged[trial.number]) for trial in front])]
 
+    @cached_property
+    def recommended(self) -> tuple[TrialRecord, ...]:
+        """The trial to recommend, then the rest of the front; after repetitions the first need not be on the front."""
+        return () if self.best is None else (self.best, *(trial for trial in self.front if trial is not self.best))
+
     def keeps(self, trial: TrialRecord) -> bool:
         """Whether a trial's last report keeps every constraint."""
         return self.search.goals.kept(trial.metrics)

@@ -36,8 +36,7 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
         The search with the checkpoints where they are now.
     """
     standing = Standing(search)
-    first = [standing.best] if standing.best else []  # after repetitions, it need not be on the front
-    wanted = [*standing.front, *first, *standing.ranked[:KEPT_BESIDE_FRONT]]
+    wanted = [*standing.recommended, *standing.ranked[:KEPT_BESIDE_FRONT]]
     kept = {trial.number: Path("checkpoints") / trial.name for trial in wanted}
     for trial in search.trials:
         if trial.checkpoint is None:
@@ -89,10 +88,10 @@ def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: M
         tracker: Gets the pictures, too; a store that fails is only told of.
         console: Where that is told.
     """
-    winner = standing.best
-    shown = ([winner] if winner else []) + [trial for trial in standing.front if trial is not winner]
     pictures: dict[str, Path] = {}
-    for trial in [trial for trial in shown if (folder / str(trial.checkpoint)).exists()][:PICTURED_TRIALS]:
+    for trial in [trial for trial in standing.recommended if (folder / str(trial.checkpoint)).exists()][
+        :PICTURED_TRIALS
+    ]:
         pictures[trial.name] = _picture(trial, dataset, folder)
         try:
             tracker.picture(trial, pictures[trial.name])

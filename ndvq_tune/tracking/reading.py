@@ -49,7 +49,7 @@ def stored_searches(experiment: str, uri: str | None, curves: Collection[str]) -
 
     Args:
         experiment: The experiment's name.
-        uri: Tracking URI, as for ``MlflowTracker.open``.
+        uri: Tracking URI, as for ``client.connect``.
         curves: Metrics that are read for every epoch, at one request each a trial; of all others only the last value.
 
     Raises:

@@ -13,13 +13,12 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.data.batches.augment import augmentation
 from ndvq_tune.data.batches.loader import batches, batches_per_epoch
 from ndvq_tune.data.dataset import Dataset
+from ndvq_tune.goals import Report
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.fast_paths import compiled_where_right, keep_right_layers_fast
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes, reset_peak
-
-Report = dict[str, float]
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 WARMUP_SHARE = 0.05

@@ -10,10 +10,11 @@ from pydantic import TypeAdapter
 
 from ndvq_tune.config import DataConfig, RunConfig
 from ndvq_tune.data.dataset import Dataset, open_dataset
+from ndvq_tune.goals import Report
 from ndvq_tune.training.checkpoint import pack, unpack
 from ndvq_tune.training.files import Files
 from ndvq_tune.training.group import ERROR, OK
-from ndvq_tune.training.loop import Report, Training
+from ndvq_tune.training.loop import Training
 
 
 class Runs:

@@ -126,8 +126,7 @@ class Proposals:
     def _to_confirm(self, top: int) -> list[TrialRecord]:
         """The recommended trial, then the rest of the front, then the next best."""
         standing = Standing(self._study.to_record().without_repetitions)
-        first = [standing.best] if standing.best else []
-        return list({trial.number: trial for trial in (*first, *standing.front, *standing.ranked)}.values())[:top]
+        return list({trial.number: trial for trial in (*standing.recommended, *standing.ranked)}.values())[:top]
 
     def _by_chance(self) -> bool:
         """Whether the next point is drawn at random whatever has been learned; the same for the same seed."""

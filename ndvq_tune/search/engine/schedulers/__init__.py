@@ -4,18 +4,18 @@ Pure functions of trial records: nothing is remembered from one decision to the 
 decides as one that never stopped.
 
 A scheduler is a function of its settings, those of the search and the most epochs of a trial. It gives the rule by
-which a trial ends, ``protocol.Stops``. The engine asks that once for every report, after the rules of ``stopping``
+which a trial ends, ``Stops``. The engine asks that once for every report, after the rules of ``stopping``
 and before ``pbt.source_of``, with the trial and all others that search; it ends the trial where the rule says so. Its
 settings are a class in ``space/settings/scheduler.py``; ``RULES`` is where it is registered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.schedulers.asha import asha
 from ndvq_tune.search.engine.schedulers.hyperband import hyperband
 from ndvq_tune.search.engine.schedulers.median import median
-from ndvq_tune.search.engine.schedulers.protocol import Stops
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import (
     AshaSettings,
@@ -25,7 +25,8 @@ from ndvq_tune.search.space.settings.scheduler import (
     PbtSettings,
 )
 
-__all__ = ["RULES", "Stops", "stops_of"]
+Stops = Callable[[TrialRecord, Iterable[TrialRecord]], bool]
+"""Whether a trial whose last report is new should end, given all other trials that search, finished or not."""
 
 
 def stops_of(search: SearchSettings, max_epochs: int) -> Stops:

@@ -5,16 +5,20 @@ With several objectives it compares by non-dominated sorting (as in Schmucker et
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ndvq_tune.goals import Report
 from ndvq_tune.judgement.comparison import place
 from ndvq_tune.records import TrialRecord, fidelity
-from ndvq_tune.search.engine.schedulers.protocol import UNITS, Stops
 from ndvq_tune.search.space.settings import SearchSettings
+from ndvq_tune.search.space.settings.fidelity import UNITS
 from ndvq_tune.search.space.settings.scheduler import AshaSettings
 
+if TYPE_CHECKING:
+    from ndvq_tune.search.engine.schedulers import Stops
 
-def asha(settings: AshaSettings, search: SearchSettings, max_epochs: int) -> Stops:
+
+def asha(settings: AshaSettings, search: SearchSettings, max_epochs: int) -> "Stops":
     """The rule of ``search.scheduler.type: asha``.
 
     Args:
@@ -25,7 +29,7 @@ def asha(settings: AshaSettings, search: SearchSettings, max_epochs: int) -> Sto
     return halving(settings.grace_period, settings.reduction_factor, search, max_epochs)
 
 
-def halving(grace_period: int, reduction_factor: int, search: SearchSettings, max_epochs: int) -> Stops:
+def halving(grace_period: int, reduction_factor: int, search: SearchSettings, max_epochs: int) -> "Stops":
     """A trial ends at a rung where it is not among the best ``1 / reduction_factor`` of those that have come there.
 
     Rungs are at ``grace_period * reduction_factor**k``, in units of ``search.fidelity``. A trial is judged at those

@@ -5,15 +5,18 @@ Li et al., 2018 (arXiv 1603.06560); brackets whose trials do not wait for each o
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.schedulers.asha import halving
-from ndvq_tune.search.engine.schedulers.protocol import Stops
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import HyperbandSettings
 
+if TYPE_CHECKING:
+    from ndvq_tune.search.engine.schedulers import Stops
 
-def hyperband(settings: HyperbandSettings, search: SearchSettings, max_epochs: int) -> Stops:
+
+def hyperband(settings: HyperbandSettings, search: SearchSettings, max_epochs: int) -> "Stops":
     """The rule of ``search.scheduler.type: hyperband``: ``asha`` within each bracket.
 
     Bracket b has a grace period of ``grace_period * reduction_factor**b``. Where epochs are counted, brackets that

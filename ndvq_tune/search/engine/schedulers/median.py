@@ -3,15 +3,19 @@
 import math
 import statistics
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from ndvq_tune.goals import Report
 from ndvq_tune.records import TrialRecord, fidelity
-from ndvq_tune.search.engine.schedulers.protocol import UNITS, Stops
 from ndvq_tune.search.space.settings import SearchSettings
+from ndvq_tune.search.space.settings.fidelity import UNITS
 from ndvq_tune.search.space.settings.scheduler import MedianSettings
 
+if TYPE_CHECKING:
+    from ndvq_tune.search.engine.schedulers import Stops
 
-def median(settings: MedianSettings, search: SearchSettings, max_epochs: int) -> Stops:
+
+def median(settings: MedianSettings, search: SearchSettings, max_epochs: int) -> "Stops":
     """The rule of ``search.scheduler.type: median``.
 
     A trial ends when its best value so far is worse than the median of the other trials' averages so far. Others

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 from ndvq_tune.config import Frozen, Positive
 
 Sizes = tuple[Positive, ...]
+UNITS = {"epochs": "epoch", "samples": "samples_seen", "seconds": "training_seconds"}
+"""What a report says of each unit that a trial's progress is counted in."""
 
 
 class FidelitySettings(Frozen):
