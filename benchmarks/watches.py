@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.engine.study import Draft, Study
+from ndvq_tune.search.engine.optuna_space import Draft
+from ndvq_tune.search.engine.study import Study
 from ndvq_tune.tracking.mlflow import MlflowTracker
 
 

@@ -37,7 +37,7 @@ def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def drawn(name: str, count: int) -> list[RunConfig]:
     space = SearchSpace.load(SPACES[name])
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    return [suggest(space, study.ask())[1] for _ in range(count)]
+    return [suggest(space, study.ask()).config for _ in range(count)]
 
 
 def test_there_is_a_space_for_every_number_of_dimensions_and_one_to_try() -> None:

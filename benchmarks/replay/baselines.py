@@ -84,7 +84,7 @@ class PlainOptuna:
     def next(self) -> Proposal | None:
         """What TPE proposes."""
         trial = self._study.ask()
-        params, _ = suggest(self._task.space, trial)
+        params = suggest(self._task.space, trial).params
         if self._task.rejects(params):
             self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             return self.next()

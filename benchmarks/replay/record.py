@@ -19,14 +19,14 @@ from rich.progress import track
 
 from benchmarks.replay.table import TABLE, load_space
 from ndvq_tune.data.dataset import open_dataset
-from ndvq_tune.search.engine.optuna_space import suggest
+from ndvq_tune.search.engine.optuna_space import Draft, suggest
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.loop import Training
 
 CONFIGURATIONS = 216
 
 
-def configuration(space: SearchSpace, number: int) -> tuple[dict[str, Any], Any]:
+def configuration(space: SearchSpace, number: int) -> Draft:
     """The random configuration of that number; the same in every run."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=number))
     return suggest(space, study.ask())
@@ -34,13 +34,13 @@ def configuration(space: SearchSpace, number: int) -> tuple[dict[str, Any], Any]
 
 def learning_curve(space: SearchSpace, dataset: Any, number: int) -> list[dict[str, Any]]:
     """One training from the first epoch to the last: a row an epoch, with the seconds it took so far."""
-    params, config = configuration(space, number)
+    draft = configuration(space, number)
     rows: list[dict[str, Any]] = []
     start = time.process_time()
-    training = Training(config, dataset)
+    training = Training(draft.config, dataset)
     training.fit(
         lambda report: rows.append(
-            {"number": number, "params": json.dumps(params), "seconds": time.process_time() - start, **report}
+            {"number": number, "params": json.dumps(draft.params), "seconds": time.process_time() - start, **report}
         )
     )
     return rows

@@ -64,4 +64,4 @@ class StockRay:
         self._searcher.on_trial_complete(str(number), result)
 
     def _define(self, trial: Trial) -> dict[str, Any]:
-        return {"params": suggest(self._task.space, trial)[0]}
+        return {"params": suggest(self._task.space, trial).params}

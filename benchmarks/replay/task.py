@@ -96,7 +96,7 @@ class Task:
     def random_points(self) -> Iterator[tuple[int, Params]]:
         """Independent points of the space, numbered."""
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=self.seed))
-        points = (suggest(self.space, study.ask())[0] for _ in count())
+        points = (suggest(self.space, study.ask()).params for _ in count())
         return enumerate(params for params in points if not self.rejects(params))
 
 

@@ -6,7 +6,7 @@ The one place where a record becomes plain values and comes back from them. Jour
 from collections.abc import Callable
 from typing import Any
 
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.config import RunConfig
@@ -14,6 +14,9 @@ from ndvq_tune.errors import ConfigError
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState, name_of
+from ndvq_tune.search.engine.optuna_space import optuna_distribution
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.distributions import label
 
 STATES = {
     OptunaState.COMPLETE: TrialState.COMPLETED,
@@ -23,7 +26,8 @@ STATES = {
 OPTUNA_STATES = {ours: theirs for theirs, ours in STATES.items()}
 BEGUN = "started"
 """The attribute that is written last when a trial begins: one without it never began."""
-
+REJECTED, KNOWN = "rejected", "known"
+"""The attributes of points that are no trials of the search: what ruled one out; the trial of another search."""
 
 _ATTRIBUTES: dict[str, tuple[tuple[str, ...], Callable[[TrialRecord], Any]]] = {
     "origin": (
@@ -103,4 +107,19 @@ def record_of(frozen: FrozenTrial) -> TrialRecord:
         role=Role(origin.get("role", Role.SEARCH)),
         parent=origin.get("parent"),
         rescues=tuple(Rescue(*rescue) for rescue in attributes.get("rescues", ())),
+    )
+
+
+def known_trial(known: TrialRecord, space: SearchSpace) -> FrozenTrial:
+    """A finished trial of another search as one that Optuna's samplers learn from; its parameters are the space's."""
+    goals, distributions = space.search.goals, {parameter.key: parameter.distribution for parameter in space.searched}
+    complete = known.state is TrialState.COMPLETED
+    return create_trial(
+        state=OPTUNA_STATES[known.state],
+        values=[known.metrics[name] for name in goals.metrics] if complete else None,
+        params={key: label(value) for key, value in known.params.items()},
+        distributions={key: optuna_distribution(distributions[key]) for key in known.params},
+        intermediate_values={int(report["epoch"]): float(report[goals.metrics[0]]) for report in known.reports},
+        constraints=goals.violations(known.metrics),
+        user_attrs={KNOWN: known.name, "params": dict(known.params)},
     )

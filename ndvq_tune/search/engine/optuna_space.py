@@ -1,5 +1,7 @@
 """A search space in Optuna's terms."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from optuna import Trial
@@ -8,6 +10,21 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ndvq_tune.config import RunConfig
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Choice, Distribution, Range
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A point that Optuna proposes, not a trial of the search yet.
+
+    Attributes:
+        trial: Optuna's trial.
+        params: What was chosen, by full key path.
+        config: The complete run configuration.
+    """
+
+    trial: Trial
+    params: Mapping[str, Any]
+    config: RunConfig
 
 
 def optuna_distribution(distribution: Distribution) -> BaseDistribution:
@@ -21,13 +38,13 @@ def optuna_distribution(distribution: Distribution) -> BaseDistribution:
             return FloatDistribution(low, high, log=log)
 
 
-def suggest(space: SearchSpace, trial: Trial) -> tuple[dict[str, Any], RunConfig]:
-    """One point of a space: what Optuna chose, by key path, and the complete configuration."""
+def suggest(space: SearchSpace, trial: Trial) -> Draft:
+    """One point of a space, of which Optuna chooses the values."""
     chosen: dict[str, Any] = {}
     for parameter in space.searched:
         if space.active(parameter, chosen):
             chosen[parameter.key] = suggest_value(trial, parameter.key, parameter.distribution)
-    return chosen, space.complete(chosen)
+    return Draft(trial, chosen, space.complete(chosen))
 
 
 def suggest_value(trial: Trial, name: str, distribution: Distribution) -> Any:

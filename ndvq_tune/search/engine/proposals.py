@@ -12,9 +12,10 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, StopReason, TrialRecord
+from ndvq_tune.search.engine.optuna_space import Draft
 from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
-from ndvq_tune.search.engine.study import Draft, Study
+from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings.sampler import GRID
 

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,15 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
-from ndvq_tune.config import RunConfig
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.search.engine.codec import OPTUNA_STATES, changes, has_begun, record_of
+from ndvq_tune.search.engine.codec import KNOWN, OPTUNA_STATES, REJECTED, changes, has_begun, known_trial, record_of
 from ndvq_tune.search.engine.journal import Journal, drop_torn_line
 from ndvq_tune.search.engine.optuna_internals import FirstObjectiveStudy, running_trial, set_intermediate_value
-from ndvq_tune.search.engine.optuna_space import optuna_distribution, suggest
+from ndvq_tune.search.engine.optuna_space import Draft, suggest
 from ndvq_tune.search.engine.samplers import sampler, startup_sampler
 from ndvq_tune.search.folder import JOURNAL
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import label
-
-# User attributes of trials that are not trials of this search.
-_REJECTED, _KNOWN = "rejected", "known"
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A point that Optuna proposes, not a trial yet.
-
-    Attributes:
-        trial: Optuna's trial.
-        params: What was chosen, by full key path.
-        config: The complete run configuration.
-    """
-
-    trial: optuna.Trial
-    params: Mapping[str, Any]
-    config: RunConfig
 
 
 class Study:
@@ -69,7 +50,6 @@ class Study:
             load_if_exists=True,
         )
         self._study = FirstObjectiveStudy(space.name, storage)
-        self._distributions = {parameter.key: parameter.distribution for parameter in space.searched}
         self._live: dict[int, optuna.Trial] = {}
         self._records: dict[int, TrialRecord] = {}
         self._roles: Counter[Role] = Counter()
@@ -145,8 +125,7 @@ class Study:
             self.enqueue(params)
         startup = len(self._known) + self.count(Role.SEARCH) < self._space.search.sampler.startup_trials
         self._study.sampler = self._startup if startup or at_random else self._sampler
-        trial = self._study.ask()
-        return Draft(trial, *suggest(self._space, trial))
+        return suggest(self._space, self._study.ask())
 
     def begin(
         self,
@@ -189,7 +168,7 @@ class Study:
         """
         for name, violation in constraints.items():
             draft.trial.set_constraint(name, violation)
-        draft.trial.set_user_attr(_REJECTED, list(broken))
+        draft.trial.set_user_attr(REJECTED, list(broken))
         self._study.tell(draft.trial, state=OptunaState.FAIL)
         self._rejected.update(broken)
 
@@ -199,20 +178,8 @@ class Study:
 
     def import_(self, known: TrialRecord) -> None:
         """Let the sampler learn from a finished trial of another search."""
-        metrics, first = self._goals.metrics, self._goals.metrics[0]
-        complete = known.state is TrialState.COMPLETED
         self._known.append(known.params)
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                state=OPTUNA_STATES[known.state],
-                values=[known.metrics[name] for name in metrics] if complete else None,
-                params={key: label(value) for key, value in known.params.items()},
-                distributions={key: optuna_distribution(self._distributions[key]) for key in known.params},
-                intermediate_values={int(report["epoch"]): float(report[first]) for report in known.reports},
-                constraints=self._goals.violations(known.metrics),
-                user_attrs={_KNOWN: known.name, "params": dict(known.params)},
-            )
-        )
+        self._study.add_trial(known_trial(known, self._space))
 
     def report(self, number: int, metrics: Mapping[str, float]) -> TrialRecord:
         """Add a trial's report; one for an epoch that it had reported before replaces that."""
@@ -300,9 +267,9 @@ class Study:
 
     def _load(self, frozen: FrozenTrial) -> None:
         attributes = frozen.user_attrs
-        if _REJECTED in attributes:
-            self._rejected.update(attributes[_REJECTED])
-        if _KNOWN in attributes:
+        if REJECTED in attributes:
+            self._rejected.update(attributes[REJECTED])
+        if KNOWN in attributes:
             self._known.append(attributes["params"])
             return
         if frozen.state is OptunaState.WAITING:

@@ -97,7 +97,7 @@ def random_configurations(space: SearchSpace, samples: int, seed: int = 0) -> It
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=RandomSampler(seed=seed))
     for _ in range(samples):
-        yield suggest(space, study.ask())[1]
+        yield suggest(space, study.ask()).config
 
 
 def feasible_share(

@@ -14,8 +14,8 @@ SHIPPED = sorted((Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
 def draws(space: SearchSpace, count: int = 60):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(count):
-        trial = study.ask()
-        yield *suggest(space, trial), trial.params
+        draft = suggest(space, study.ask())
+        yield draft.params, draft.config, draft.trial.params
 
 
 def test_every_shipped_space_is_there_to_be_tested():
