@@ -77,6 +77,11 @@ class ClusterError(NdvqError):
     """A Ray cluster that cannot be reached, or that has too little for one trial."""
 
 
+def message_of(error: BaseException) -> str:
+    """What an error of another library says; its type if it says nothing."""
+    return str(error).strip() or type(error).__name__
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an error of another library says, cut at 300 characters; its type if it says nothing."""
-    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
+    return message_of(error).partition("\n")[0][:300]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.errors import CheckpointError
+from ndvq_tune.errors import CheckpointError, message_of
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training.files import CONFIG, FORMAT, MODEL, TRAINING, Files, describe, read_file
 from ndvq_tune.training.loop import Training
@@ -59,7 +59,7 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
         training.samples_seen = description.get("samples_seen", 0)  # checkpoints did not always have these
         training.seconds = description.get("training_seconds", 0.0)
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {error}") from None
+        raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {message_of(error)}") from None
 
 
 def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQVAE:
@@ -80,7 +80,7 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQ
         model = build_model(config.model, description["input_shape"])
         model.load_state_dict(load(files[MODEL]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:  # pydantic's are ValueErrors
-        raise CheckpointError(f"{folder} is damaged: {error}") from None
+        raise CheckpointError(f"{folder} is damaged: {message_of(error)}") from None
     return model.to(device).eval()
 
 

@@ -15,6 +15,7 @@ import ray
 from ray import train
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.errors import message_of
 from ndvq_tune.goals import Report
 from ndvq_tune.training.files import Files
 from ndvq_tune.training.group import CLOSE, ERROR, GONE, Channel, GroupSize, RunError, WorkerGroupError
@@ -33,6 +34,7 @@ class WorkerGroup:
         address = (ray.util.get_node_ip_address(), 0)
         self._listener = Listener(address, backlog=max(1, size.workers), authkey=self._key)
         self._workers: list[Connection] = []
+        self._reason = ""
         self._trainer = threading.Thread(target=self._fit, daemon=True)
         self._trainer.start()
 
@@ -68,7 +70,8 @@ class WorkerGroup:
 
         Raises:
             RunError: If the run raised an error.
-            WorkerGroupError: If a worker is gone, or if one of several failed and left the others waiting for it.
+            WorkerGroupError: If a worker is gone, or if one of several failed and left the others waiting for it. The
+                group has ended then.
         """
         try:
             if not self._workers:
@@ -77,7 +80,9 @@ class WorkerGroup:
                 worker.send((name, arguments))
             return self._answer()
         except (EOFError, OSError) as error:
-            raise WorkerGroupError(f"a training process ended unexpectedly ({type(error).__name__})") from error
+            self.close()  # also waits for the trainer, who looks after its workers every two seconds and knows more
+            what = f"a training process ended unexpectedly ({type(error).__name__})"
+            raise WorkerGroupError(f"{what}: {self._reason}" if self._reason else what) from error
 
     def _answer(self) -> Any:
         """What rank 0 answers, as soon as all have answered."""
@@ -109,12 +114,12 @@ class WorkerGroup:
         channel = Channel(address, self._key, self._size.cpus, self._size.gpus)
         try:
             _trainer(self._size, channel).fit()
-            reason = "the trainer ended"
+            self._reason = "the trainer ended"
         except Exception as error:  # whatever it is, the lane must hear of it instead of waiting for ever
-            reason = str(error)
+            self._reason = message_of(error)
         try:
             with Client(address, authkey=self._key) as connection:
-                connection.send((GONE, reason))
+                connection.send((GONE, self._reason))
         except OSError:
             return  # the listener is closed: the group was ended on purpose
 

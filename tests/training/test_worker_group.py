@@ -1,6 +1,8 @@
 """A worker group over its real sockets, with a thread in place of Ray Train's process."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Client
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 
 from ndvq_tune.training import runs, worker, worker_group
 from ndvq_tune.training.files import epoch_of
-from ndvq_tune.training.group import GPU_MEMORY_SHARE, Channel, GroupSize, RunError, WorkerGroupError
+from ndvq_tune.training.group import GPU_MEMORY_SHARE, READY, Channel, GroupSize, RunError, WorkerGroupError
 from ndvq_tune.training.worker_group import WorkerGroup
 from tests.training.training_examples import config, dataset
 
@@ -63,16 +65,62 @@ def test_an_error_of_the_run_leaves_the_group_fit_for_the_next(group):
     assert group.train()["epoch"] == 1
 
 
-def test_workers_that_cannot_start_are_told(monkeypatch):
-    def fail(size: GroupSize, channel: Channel) -> None:
-        raise RuntimeError("no such node")
+@pytest.fixture
+def group_of(monkeypatch) -> Iterator[Callable[[Callable[[Channel], None]], WorkerGroup]]:
+    """A group whose trainer does what it is given."""
+    groups: list[WorkerGroup] = []
 
-    monkeypatch.setattr(worker_group, "_trainer", fail)
+    def group_of(fit: Callable[[Channel], None]) -> WorkerGroup:
+        monkeypatch.setattr(worker_group, "_trainer", lambda size, channel: SimpleNamespace(fit=lambda: fit(channel)))
+        groups.append(WorkerGroup(SIZE))
+        return groups[-1]
+
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "127.0.0.1")
-    group = WorkerGroup(SIZE)
-    with pytest.raises(WorkerGroupError, match="no such node"):
-        group.start(config())
-    group.close()
+    yield group_of
+    for group in groups:
+        group.close()
+
+
+REASONS = [(RuntimeError("no such node"), "no such node"), (MemoryError(), "MemoryError")]
+
+
+@pytest.mark.parametrize(("error", "reason"), REASONS)
+def test_workers_that_cannot_start_are_told(group_of, error, reason):
+    def fail(channel: Channel) -> None:
+        raise error
+
+    with pytest.raises(WorkerGroupError, match=f"^the workers could not start: {reason}$"):
+        group_of(fail).start(config())
+
+
+def die_at_the_first_command(channel: Channel) -> None:
+    """A worker that is gone before it answers."""
+    with Client(channel.address, authkey=channel.key) as lane:
+        lane.send((READY, 0))
+        lane.recv()
+
+
+@pytest.mark.parametrize(("error", "reason"), REASONS)
+def test_when_a_worker_is_gone_the_trainer_says_why(group_of, error, reason):
+    def fail(channel: Channel) -> None:
+        die_at_the_first_command(channel)
+        raise error
+
+    with pytest.raises(WorkerGroupError, match=rf"^a training process ended unexpectedly \(EOFError\): {reason}$"):
+        group_of(fail).train()
+
+
+def test_a_trainer_that_does_not_notice_is_not_waited_for(group_of, monkeypatch):
+    noticed = threading.Event()
+
+    def wait(channel: Channel) -> None:
+        die_at_the_first_command(channel)
+        noticed.wait()
+
+    monkeypatch.setattr(worker_group, "CLOSE_SECONDS", 0.01)
+    with pytest.raises(WorkerGroupError, match=r"^a training process ended unexpectedly \(EOFError\)$"):
+        group_of(wait).train()
+    noticed.set()
 
 
 def test_the_share_of_a_gpu_caps_its_memory(monkeypatch):

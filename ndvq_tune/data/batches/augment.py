@@ -13,7 +13,7 @@ import torch
 
 from ndvq_tune.config import DataConfig
 from ndvq_tune.data.torchvision.package import transforms
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, message_of
 from ndvq_tune.problems import nearest
 
 Change = Callable[[torch.Tensor], torch.Tensor]
@@ -159,7 +159,7 @@ def _try_out(name: str, change: Change, shape: tuple[int, ...]) -> None:
 
 
 def _wrong(name: str, error: Exception) -> DataError:
-    return DataError(f"data.augment: {name}: {str(error) or type(error).__name__}")
+    return DataError(f"data.augment: {name}: {message_of(error)}")
 
 
 def _kind(result: Any) -> str:

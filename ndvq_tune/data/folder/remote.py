@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, message_of
 
 _ARROW = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs"})
 _HINTS = {
@@ -221,6 +221,6 @@ def _explained(uri: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise DataError(f"{shown(uri)}: no such folder, file or bucket") from error
     except Exception as error:
-        reason = shown(str(error)).partition("\n")[0] or type(error).__name__
+        reason = shown(message_of(error)).partition("\n")[0]
         hint = next((hint for scheme, hint in _HINTS.items() if _scheme(uri).startswith(scheme)), "")
         raise DataError(f"{shown(uri)}: cannot be read: {reason}" + (f" ({hint})" if hint else "")) from error

@@ -13,7 +13,7 @@ import numpy as np
 from ndvq_tune.data.readers.array_chunked import open_hdf5, open_zarr
 from ndvq_tune.data.readers.array_contents import BLOCK_BYTES, Contents, Stored, Values
 from ndvq_tune.data.readers.array_npy import open_npy, open_npz
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, message_of
 from ndvq_tune.problems import nearest
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _open(path: Path, config: "ArrayData") -> Iterator[tuple[Stored, str]]:
     except BlockingIOError as error:
         raise DataError(f"{path}: another program has the file open for writing") from error
     except _UNREADABLE as error:
-        reason = getattr(error, "strerror", None) or error or type(error).__name__
+        reason = getattr(error, "strerror", None) or message_of(error)
         raise DataError(f"{path}: not a readable array ({reason})") from error
 
 

@@ -13,7 +13,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from ndvq_tune.config.data import ImageData, Picture
 from ndvq_tune.data.readers.video import scaled_size
-from ndvq_tune.errors import DataError
+from ndvq_tune.errors import DataError, message_of
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 SETTINGS = ("channels", "bits", "resolution", "resize", "crop")
@@ -71,7 +71,7 @@ def _decode(path: Path) -> Pixels:
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: not an image with 8 or 16 bits ({', '.join(_FORMATS)})") from error
     except (av.FFmpegError, *_DAMAGED) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or message_of(error)
         raise DataError(f"{path}: not a readable image ({reason})") from error
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from ndvq_tune.errors import DataError, UnavailableError
+from ndvq_tune.errors import DataError, UnavailableError, message_of
 from ndvq_tune.problems import nearest
 
 # What these classes raise where files are missing or damaged.
@@ -58,7 +58,7 @@ def opened(name: str, path: str, options: str, subset: str | None) -> Any:
             refused = refused or error
         except TypeError as error:
             allowed = ", ".join(sorted(parameters - _NOT_OPTIONS - choice.keys()))
-            raise DataError(f"data.options: {error}; torchvision's {name} takes: {allowed}") from error
+            raise DataError(f"data.options: {message_of(error)}; torchvision's {name} takes: {allowed}") from error
         except ImportError as error:
             raise UnavailableError(f"torchvision's {name} {needs_package(error)}") from error
         except MISSING as error:
@@ -68,7 +68,7 @@ def opened(name: str, path: str, options: str, subset: str | None) -> Any:
 
 def needs_package(error: ImportError) -> str:
     """What an import missed; of an error that brings a traceback from another process, the last line."""
-    return f"needs another package: {str(error).strip().splitlines()[-1].removeprefix('ImportError: ')}"
+    return f"needs another package: {message_of(error).splitlines()[-1].removeprefix('ImportError: ')}"
 
 
 def _class(name: str) -> Any:
@@ -125,7 +125,7 @@ def _open(kind: Any, root: Path, parameters: frozenset[str], arguments: dict[str
 
 
 def _missing(name: str, path: str, downloads: bool, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = " ".join(message_of(error).split())
     if not downloads:
         return f"{path}: torchvision's {name} cannot be opened there: {reason}"
     return (

@@ -15,7 +15,7 @@ from ndvq_tune.config import TorchvisionData
 from ndvq_tune.data.cache.source import Item, Progress, Rows, silent
 from ndvq_tune.data.readers.image import Pixels, fit, to_pixels
 from ndvq_tune.data.torchvision.opening import MISSING, needs_package, opened
-from ndvq_tune.errors import DataError, UnavailableError
+from ndvq_tune.errors import DataError, UnavailableError, message_of
 
 _SETTINGS = ("channels", "resolution", "resize", "crop")
 # What they raise for a sample that is missing or damaged.
@@ -88,7 +88,7 @@ class TorchvisionSource:
         except ImportError as error:
             raise UnavailableError(f"{self.place} {needs_package(error)}") from error
         except _UNREADABLE as error:
-            raise DataError(f"{self.path_of(item)}: {error}") from error
+            raise DataError(f"{self.path_of(item)}: {message_of(error)}") from error
 
     def mapped(self, item: Item) -> Rows | None:
         """None: samples have to be decoded."""

@@ -7,7 +7,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from ndvq_tune.errors import ConfigError, ResultsError
+from ndvq_tune.errors import ConfigError, ResultsError, message_of
 from ndvq_tune.problems import validate
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.codec import has_begun, record_of
@@ -71,7 +71,7 @@ def read_folder(folder: Path) -> tuple[SearchSpace, Earlier]:
         studies = [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
         frozen = [trial for study in studies[:1] for trial in study.get_trials(deepcopy=False)]
     except (ValueError, KeyError, OSError) as error:
-        raise ResultsError(f"{journal}: cannot be read: {error}") from None
+        raise ResultsError(f"{journal}: cannot be read: {message_of(error)}") from None
     trials, unreadable = [], 0
     for trial in frozen:
         if not (trial.state.is_finished() and has_begun(trial)):

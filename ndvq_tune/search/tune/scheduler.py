@@ -8,6 +8,7 @@ from ray.tune import TuneError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from ndvq_tune.errors import message_of
 from ndvq_tune.records import TrialState, number_of
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.verdict import Decision
@@ -78,4 +79,4 @@ def why_lost(trial: Trial) -> str:
     if trial.pickled_error_file is None:
         return "no error is known"
     error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    return str(getattr(error, "cause", None) or error)
+    return message_of(getattr(error, "cause", None) or error)

@@ -362,6 +362,18 @@ def test_other_files_are_refused(
         look(tmp_path / name, config())
 
 
+def test_an_error_of_a_library_without_a_text_is_told_by_its_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise EOFError
+
+    write_npz(tmp_path / "a.npz", noise())
+    monkeypatch.setattr(zipfile, "ZipFile", fail)
+    with pytest.raises(DataError, match=r"a\.npz: not a readable array \(EOFError\)"):
+        read(tmp_path / "a.npz")
+
+
 @pytest.mark.parametrize("metadata", [None, "", "{", "{}", '{"zarr_format": 3, "node_type": "array"}'])
 def test_zarr_folder_with_bad_metadata(tmp_path: Path, metadata: str | None) -> None:
     (tmp_path / "a.zarr").mkdir()

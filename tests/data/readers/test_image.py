@@ -319,6 +319,16 @@ def test_bad_files_are_named_with_a_reason(
     assert capfd.readouterr() == ("", "")
 
 
+def test_an_error_of_pillow_without_a_text_is_told_by_its_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EOFError
+
+    Image.new("L", (16, 16)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(DataError, match=r"a\.png: not a readable image \(EOFError\)"):
+        read(tmp_path / "a.png", resolution=16)
+
+
 def test_a_large_image_that_pillow_only_warns_of_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (40, 40)).save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)

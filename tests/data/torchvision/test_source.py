@@ -182,6 +182,7 @@ def test_val_is_the_test_data_where_there_is_no_test(tmp_path: Path, samples: ty
         (np.zeros((16, 16, 3), np.uint8), r"neither an image .* uint8 \(16, 16, 3\)"),
         (OSError("image file is truncated"), "image file is truncated"),
         (RuntimeError("no such member"), "no such member"),
+        (AssertionError(), "AssertionError$"),
         ({"image": 1}, "neither an image"),
     ],
 )
@@ -249,13 +250,19 @@ def test_what_cannot_be_opened_says_why(
     assert reason in str(caught.value)
 
 
-def test_packages_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ModuleNotFoundError("No module named 'lmdb'"), "No module named 'lmdb'"), (ImportError(), "ImportError")],
+)
+def test_packages_that_are_not_there_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: ImportError, reason: str
+) -> None:
     class Needy:
         def __init__(self, root: str) -> None:
-            raise ModuleNotFoundError("No module named 'lmdb'")
+            raise error
 
     monkeypatch.setattr(datasets(), "LSUN", Needy)
-    with pytest.raises(DataError, match="LSUN needs another package: No module named 'lmdb'"):
+    with pytest.raises(DataError, match=f"LSUN needs another package: {reason}$"):
         source(tmp_path, "LSUN", None).items()
 
 

@@ -129,6 +129,10 @@ def test_a_process_that_died_is_told_as_ray_does(lost_trial):
     assert why_lost(lost_trial(ActorDiedError())).startswith("The actor died unexpectedly")
 
 
+def test_an_error_without_a_text_is_told_by_its_type(lost_trial):
+    assert why_lost(lost_trial(RayTaskError("step", "a long traceback", AssertionError()))) == "AssertionError"
+
+
 def test_nothing_is_made_up():
     assert why_lost(SimpleNamespace(pickled_error_file=None)) == "no error is known"
 
