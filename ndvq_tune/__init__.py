@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig
     from ndvq_tune.model import NDimVQVAE
-    from ndvq_tune.search.api import SearchResult, search
+    from ndvq_tune.search.api import search
+    from ndvq_tune.search.outcome import SearchResult
     from ndvq_tune.search.space import SearchSpace
     from ndvq_tune.training.checkpoint import load_model
 
@@ -18,7 +19,7 @@ __all__ = ["NDimVQVAE", "RunConfig", "SearchResult", "SearchSpace", "load_model"
 _HOMES = {
     "NDimVQVAE": "ndvq_tune.model",
     "RunConfig": "ndvq_tune.config",
-    "SearchResult": "ndvq_tune.search.api",
+    "SearchResult": "ndvq_tune.search.outcome",
     "SearchSpace": "ndvq_tune.search.space.space",
     "load_model": "ndvq_tune.training.checkpoint",
 }

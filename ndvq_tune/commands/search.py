@@ -109,17 +109,17 @@ def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmSt
     """Search; the exit code."""
     from ndvq_tune.search.run import run_search
 
-    outcome = run_search(space, folder, console, partial(data_progress, console), address, known)
-    if not outcome.finished:
+    result = run_search(space, folder, console, partial(data_progress, console), address, known)
+    if not result.finished:
         command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
-        begun = outcome.standing.search.trials
+        begun = result.standing.search.trials
         saved = f"everything so far is saved. Go on with: {command}" if begun else "before any trial"
         console.print(f"Interrupted; {saved}", markup=False, highlight=False)
         return INTERRUPTED
     from ndvq_tune.report.terminal import print_summary
 
-    print_summary(outcome.standing, console, _typed(folder), outcome.mlflow_command)
-    return 0 if outcome.standing.best else NOTHING_FOUND
+    print_summary(result.standing, console, _typed(folder), result.mlflow)
+    return 0 if result.best else NOTHING_FOUND
 
 
 def _typed(folder: Path) -> Path:

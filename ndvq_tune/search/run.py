@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ndvq_tune.data.dataset import Dataset
     from ndvq_tune.search.decoding import Attach
     from ndvq_tune.search.earlier.warm_start import WarmStart
-    from ndvq_tune.search.tune.session import Outcome
+    from ndvq_tune.search.outcome import SearchResult
     from ndvq_tune.tracking.client import Store
 
 DataProgress = Callable[[], AbstractContextManager["Progress"]]
@@ -32,7 +32,7 @@ def run_search(
     data_progress: DataProgress,
     address: str | None = None,
     warm_start: "WarmStart | None" = None,
-) -> "Outcome":
+) -> "SearchResult":
     """Run a search, or go on with the one that the folder holds.
 
     Args:
@@ -57,13 +57,14 @@ def run_search(
         nodes = ray()
         _tell_of_data(space, dataset, folder, console)
         from ndvq_tune.search.engine.study import Study
-        from ndvq_tune.search.tune.session import Session
+        from ndvq_tune.search.tune.session import Session, tracked
 
         store = connecting.result()
         study = resources.enter_context(closing(Study.open(folder, space)))
         if warm_start is not None:
             warm_start.give(study)
-        with Session.tracked(space, folder, console, dataset, study, store) as session:
+        with tracked(space, study, store) as tracker:
+            session = Session(space, folder, console, dataset, study, tracker)
             ended_by = session.search(nodes)
             resources.close()  # what follows has all of this machine
             return session.outcome(ended_by)

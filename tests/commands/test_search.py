@@ -11,8 +11,8 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
+from ndvq_tune.search.outcome import SearchResult
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.tune.session import Outcome
 from tests.report.report_examples import goals
 from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import SMALL, begin, report, write_yaml
@@ -34,6 +34,11 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_yaml(tmp_path / "space.yaml", SMALL)
 
 
+def outcome(*trials: TrialRecord, finished: bool = True) -> SearchResult:
+    standing = Standing(SearchRecord("small", trials, goals("recon_loss")))
+    return SearchResult(Path("runs/small"), standing, finished, "mlflow ui")
+
+
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Searches that the command begins; each completes one trial at once, without Ray."""
@@ -42,7 +47,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     def run_search(space, folder, console, data_progress, address, known):
         searches.append((space, folder, address, known))
         trial = TrialRecord(0, {}, space.complete({}), TrialState.COMPLETED, (report(),), checkpoint="x")
-        return Outcome(Standing(SearchRecord(space.name, (trial,), goals("recon_loss"))), True, "mlflow ui")
+        return outcome(trial)
 
     monkeypatch.setattr(RUN_SEARCH, run_search)
     return searches
@@ -263,11 +268,6 @@ def test_a_warm_start_from_nothing(space, begun, tmp_path):
     assert begun == []
 
 
-def outcome(*, finished: bool, **trial: object) -> Outcome:
-    record = TrialRecord(0, {}, RunConfig(), **trial)
-    return Outcome(Standing(SearchRecord("small", (record,), goals("recon_loss"))), finished, "mlflow ui")
-
-
 def test_what_takes_seconds_is_said_before_it_begins(space, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -280,15 +280,14 @@ def test_what_takes_seconds_is_said_before_it_begins(space, monkeypatch):
 
 
 def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):
-    monkeypatch.setattr(RUN_SEARCH, lambda *_: outcome(finished=False))
+    monkeypatch.setattr(RUN_SEARCH, lambda *_: outcome(TrialRecord(0, {}, RunConfig()), finished=False))
     result = run("--space", space)
     assert result.exit_code == 130
     assert "Go on with: python -m ndvq_tune.search --resume --output runs/small" in result.output
 
 
 def test_a_search_that_is_interrupted_before_its_first_trial_has_nothing_to_go_on_with(space, begun, monkeypatch):
-    nothing = Outcome(Standing(SearchRecord("small", (), goals("recon_loss"))), False, "mlflow ui")
-    monkeypatch.setattr(RUN_SEARCH, lambda *_: nothing)
+    monkeypatch.setattr(RUN_SEARCH, lambda *_: outcome(finished=False))
     result = run("--space", space)
     assert result.exit_code == 130
     assert "Interrupted; before any trial" in result.output
@@ -296,6 +295,6 @@ def test_a_search_that_is_interrupted_before_its_first_trial_has_nothing_to_go_o
 
 
 def test_a_search_without_a_model_to_show_ends_with_an_error_code(space, begun, monkeypatch):
-    diverged = outcome(finished=True, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED)
-    monkeypatch.setattr(RUN_SEARCH, lambda *_: diverged)
+    diverged = TrialRecord(0, {}, RunConfig(), TrialState.PRUNED, stop_reason=StopReason.DIVERGED)
+    monkeypatch.setattr(RUN_SEARCH, lambda *_: outcome(diverged))
     assert run("--space", space).exit_code == 1

@@ -17,10 +17,9 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.model import build_model
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
 from ndvq_tune.search import api
-from ndvq_tune.search.api import SearchResult
+from ndvq_tune.search.outcome import SearchResult
 from ndvq_tune.search.request import knowledge
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.tune.session import Outcome
 from ndvq_tune.training.checkpoint import load_model
 from tests.report.report_examples import goals, make_trial
 from tests.search.search_examples import SMALL, space_of, write_yaml
@@ -33,10 +32,10 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ..
     """Searches that are begun, in an empty current folder; each has two trials at once."""
     searches: list[tuple[Any, ...]] = []
 
-    def run_search(space: SearchSpace, folder: Path, *rest: Any) -> Outcome:
+    def run_search(space: SearchSpace, folder: Path, *rest: Any) -> SearchResult:
         searches.append((space, folder, *rest))
         trials = (make_trial(0, {"recon_loss": 0.2}), make_trial(1, LOSS))
-        return Outcome(Standing(SearchRecord(space.name, trials, goals("recon_loss"))), True, "mlflow ui")
+        return SearchResult(folder, Standing(SearchRecord(space.name, trials, goals("recon_loss"))), True, "mlflow ui")
 
     monkeypatch.setattr(api, "run_search", run_search)
     monkeypatch.chdir(tmp_path)

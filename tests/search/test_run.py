@@ -26,9 +26,8 @@ class Session:
     def __init__(self, ended: list[Any]) -> None:
         self.ended = ended
 
-    @contextmanager
-    def tracked(self, *given: Any) -> Iterator["Session"]:
-        yield self
+    def __call__(self, *given: Any) -> "Session":
+        return self
 
     def search(self, nodes: Any) -> str:
         self.ended.append(nodes)
@@ -56,6 +55,7 @@ def begin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tupl
         monkeypatch.setattr(run, "_opened", lambda *_: data())
         monkeypatch.setattr(run, "_connected", lambda *_: mlflow())
         monkeypatch.setattr("ndvq_tune.search.tune.session.Session", Session(ended))
+        monkeypatch.setattr("ndvq_tune.search.tune.session.tracked", lambda *_: nullcontext())
         output = io.StringIO()
         outcome = run.run_search(
             space_of(), tmp_path / "out", Console(file=output, width=200), lambda: nullcontext(lambda *_: None)

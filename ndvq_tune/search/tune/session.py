@@ -20,6 +20,7 @@ from ndvq_tune.records import StopReason, TrialState
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import RAY
+from ndvq_tune.search.outcome import SearchResult
 from ndvq_tune.search.progress import Progress, search_progress
 from ndvq_tune.search.resources.lanes import LanePlan, Node
 from ndvq_tune.search.resources.planning import plan_resources
@@ -48,21 +49,6 @@ class OutOfTime(Stopped):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a search ended.
-
-    Attributes:
-        standing: The search as it is now.
-        finished: Whether it came to its end; it was interrupted otherwise, and can be resumed.
-        mlflow_command: What shows it in MLflow.
-    """
-
-    standing: Standing
-    finished: bool
-    mlflow_command: str
-
-
-@dataclass(frozen=True)
 class Session:
     """What one session of a search works with, from its start until it ends or is interrupted.
 
@@ -83,35 +69,6 @@ class Session:
     study: Study
     tracker: MlflowTracker
     interrupted: threading.Event = field(default_factory=threading.Event)
-
-    @classmethod
-    @contextmanager
-    def tracked(
-        cls, space: SearchSpace, folder: Path, console: Console, dataset: Dataset, study: Study, store: Store
-    ) -> Iterator["Session"]:
-        """A session that MLflow knows of, also of its end: a search that an error ends would run for ever there.
-
-        Args:
-            space: What to search, and how.
-            folder: The results folder.
-            console: Where progress is shown.
-            dataset: The data, opened.
-            study: The trials.
-            store: Where MLflow keeps them.
-
-        Raises:
-            TrackingError: If MLflow cannot be used.
-        """
-        tracker = MlflowTracker(store, space.name, study.search_id)
-        try:
-            tracker.start(space.to_yaml(), {"trials": space.search.trials, "seed": space.search.seed})
-            for record in study.records:  # what a driver that was killed could not tell
-                tracker.sync(record)
-            yield cls(space, folder, console, dataset, study, tracker)
-        except BaseException as error:
-            with suppress(TrackingError):  # the first error is the one to mend
-                tracker.finish(Standing(study.to_record()), "failed" if isinstance(error, Exception) else "interrupted")
-            raise
 
     def search(self, nodes: Sequence[Node]) -> str | None:
         """Train trials until the search ends, or someone asks for an end; why it ended before its last trial.
@@ -140,7 +97,7 @@ class Session:
                 progress.note("interrupted; saving")
         return engine.ended_by
 
-    def outcome(self, ended_by: str | None) -> Outcome:
+    def outcome(self, ended_by: str | None) -> SearchResult:
         """Write what the search leaves behind, as far as it has come.
 
         Args:
@@ -157,7 +114,7 @@ class Session:
             self.tracker.finish(standing, "completed" if finished else "interrupted")
         except TrackingError as error:
             self.console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
-        return Outcome(standing, finished, self.tracker.ui_command or self.tracker.ui_address)
+        return SearchResult(self.folder, standing, finished, self.tracker.ui_command or self.tracker.ui_address)
 
     def _tune(self, engine: Engine, plan: LanePlan, progress: Progress) -> None:
         """Hand the trials to Ray Tune until all have ended, time is up, or someone asks for an end."""
@@ -198,6 +155,30 @@ class Session:
                 raise OutOfTime
 
         return check
+
+
+@contextmanager
+def tracked(space: SearchSpace, study: Study, store: Store) -> Iterator[MlflowTracker]:
+    """MLflow, which hears also of an end by an error: a search would run for ever there.
+
+    Args:
+        space: What is searched, and how.
+        study: The trials.
+        store: Where MLflow keeps them.
+
+    Raises:
+        TrackingError: If MLflow cannot be used.
+    """
+    tracker = MlflowTracker(store, space.name, study.search_id)
+    try:
+        tracker.start(space.to_yaml(), {"trials": space.search.trials, "seed": space.search.seed})
+        for record in study.records:  # what a driver that was killed could not tell
+            tracker.sync(record)
+        yield tracker
+    except BaseException as error:
+        with suppress(TrackingError):  # the first error is the one to mend
+            tracker.finish(Standing(study.to_record()), "failed" if isinstance(error, Exception) else "interrupted")
+        raise
 
 
 def _end_running(study: Study) -> None:

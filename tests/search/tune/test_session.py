@@ -3,14 +3,13 @@
 import os
 import signal
 import threading
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ndvq_tune.errors import ClusterError, TrackingError
 from ndvq_tune.search.tune import session
-from ndvq_tune.search.tune.session import Session, stop_signals
+from ndvq_tune.search.tune.session import stop_signals, tracked
 from tests.search.search_examples import begin, space_of
 
 
@@ -46,8 +45,7 @@ def fail(monkeypatch, open_study):
         monkeypatch.setattr(session, "MlflowTracker", tracker)
 
         def search() -> None:
-            with Session.tracked(space_of(), None, None, SimpleNamespace(skipped={}), study, None) as running:
-                assert running.study is study
+            with tracked(space_of(), study, None):
                 raise error
 
         with pytest.raises(type(error)) as caught:
