@@ -3,18 +3,23 @@
 ``tests/training/test_ray_internals.py`` says what each of these relies on, for when an upgrade breaks it.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+import ray
+
 
 def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group: bool, **settings: Any) -> Any:
-    """A Ray Train trainer without what a lane has no use for. Its ``fit`` returns when the workers do.
+    """A Ray Train trainer for a lane of Ray Tune. Its ``fit`` returns when the workers do.
 
-    It has no process that serves Ray Data sets, which we do not have; none that gives back the resources of a trainer
-    that was killed: that needs Ray's dashboard to work and outlives a driver that was killed, and our workers do it
-    themselves; and none that tells an autoscaler of its workers, which sees their placement group anyway. Workers that
-    train alone need no process group either, and without one neither the lane nor the trainer's own process has to
-    import torch.
+    Its workers take the bundles that Tune has reserved for the lane beside the lane's own, so that they are given back
+    with the lane, however that ends; Ray Train's own reservation would outlive a lane that is killed. What controls
+    them runs in the lane's process, which has nothing else to do, and ends with it.
+
+    It has no process that serves Ray Data sets, which we do not have; none that gives back what a killed trainer had
+    reserved; and none that tells an autoscaler of its workers, which sees the lane's reservation. Workers that train
+    alone need no process group either, and without one the lane does not have to import torch.
 
     Args:
         train_loop: What every worker runs.
@@ -23,7 +28,10 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
     """
     from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+    from ray.train.v2._internal.execution.controller import TrainController
     from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
+    from ray.train.v2._internal.execution.worker_group import WorkerGroup
+    from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
     trainer_class: Any = DataParallelTrainer
@@ -31,6 +39,7 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
         from ray.train.torch import TorchTrainer
 
         trainer_class = TorchTrainer
+    reserved = ray.util.get_current_placement_group()
 
     class LaneTrainer(trainer_class):
         def _create_default_callbacks(self) -> list[Any]:
@@ -38,7 +47,9 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
             return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, needless)]
 
         def _initialize_and_run_controller(self, **parts: Any) -> Any:
-            return super()._initialize_and_run_controller(**parts | {"scaling_policy": Silent(self.scaling_config)})
+            controller = Controller(**parts | {"scaling_policy": Silent(self.scaling_config)})
+            asyncio.run(controller.run())
+            return controller.get_result()
 
     class Silent(FixedScalingPolicy):
         def after_controller_start(self, train_run_context: object) -> None:
@@ -46,6 +57,21 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
 
         def _maybe_send_resource_request(self) -> None:
             pass
+
+    class Bundles(DefaultPlacementGroupHandle):
+        def shutdown(self) -> None:
+            pass  # they are the lane's
+
+    class Workers(WorkerGroup):
+        def _create_placement_group(self, *_: object) -> Bundles:
+            return Bundles(reserved)
+
+        def _create_workers(self, num_workers: int, *place: Any, **ranks: Any) -> Any:
+            bundles = range(1, num_workers + 1)  # the first one is the lane's own
+            return super()._create_workers(num_workers, *place, **ranks, placement_group_bundle_indices=[*bundles])
+
+    class Controller(TrainController):
+        worker_group_cls = Workers
 
     return LaneTrainer(train_loop, **settings)
 

@@ -1,11 +1,11 @@
 """A worker's side of Ray Train: it connects to its lane, asks nothing, and does what it is told."""
 
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Client, Connection
 from queue import SimpleQueue
 from typing import Any
 
-import ray
 import torch
 from ray import train
 
@@ -41,17 +41,8 @@ def _device(gpus: float) -> torch.device:
 
 
 def _listen(lane: Connection, commands: "SimpleQueue[tuple[str, tuple[Any, ...]]]") -> None:
-    """Receive commands, also while the worker trains, so that the end of a lane is noticed at once.
-
-    A lane that is killed takes Ray Train's controller with it, and Ray would keep the workers' placement group, and
-    so their CPUs and GPUs, until the whole search ends. Whoever is in the group can give it back.
-    """
-    try:
+    """Receive commands, also while the worker trains, so that the end of a lane is noticed at once."""
+    with suppress(EOFError, OSError):
         while (command := lane.recv()) != CLOSE:
             commands.put(command)
-        commands.put(CLOSE)
-    except (EOFError, OSError):
-        group = ray.util.get_current_placement_group()
-        if group is not None:
-            ray.util.remove_placement_group(group)
-        commands.put(CLOSE)
+    commands.put(CLOSE)

@@ -35,11 +35,12 @@ class LanePlan:
     crowded: bool = False
 
     @property
-    def trial_resources(self) -> dict[str, float]:
-        """What Ray Tune reserves for a lane's own process; its workers reserve their own."""
-        if self.group.workers:
-            return {"CPU": LANE_CPUS}
-        return {"CPU": self.group.cpus} | ({"GPU": self.group.gpus} if self.group.gpus else {})
+    def bundles(self) -> list[dict[str, float]]:
+        """What Ray Tune reserves for a lane: for its own process first, then for each of its workers."""
+        gpus = {"GPU": self.group.gpus} if self.group.gpus else {}
+        if not self.group.workers:
+            return [{"CPU": self.group.cpus} | gpus]
+        return [{"CPU": LANE_CPUS}, *[{"CPU": self.group.cpus_reserved} | gpus] * self.group.workers]
 
     def describe(self) -> str:
         """How many lanes there are and what each gets, in one line."""

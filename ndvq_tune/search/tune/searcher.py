@@ -80,7 +80,7 @@ class EngineSearch(SearchAlgorithm):
             config=self._task(record).to_config(),
             trial_id=record.name,
             evaluated_params=dict(record.params),
-            placement_group_factory=PlacementGroupFactory([self._plan.trial_resources]),
+            placement_group_factory=PlacementGroupFactory(self._plan.bundles),
             storage=self._experiment.storage,
             checkpoint_config=spec["checkpoint_config"],
             max_failures=spec["max_failures"],
