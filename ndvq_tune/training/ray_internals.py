@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import ray
 
@@ -17,9 +17,10 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
     with the lane, however that ends; Ray Train's own reservation would outlive a lane that is killed. What controls
     them runs in the lane's process, which has nothing else to do, and ends with it.
 
-    It has no process that serves Ray Data sets, which we do not have; none that gives back what a killed trainer had
-    reserved; and none that tells an autoscaler of its workers, which sees the lane's reservation. Workers that train
-    alone need no process group either, and without one the lane does not have to import torch.
+    It has no process that serves Ray Data sets, which we do not have; none for workers to agree on what they report to
+    Ray Train, as they report to the lane; none that gives back what a killed trainer had reserved; and none that tells
+    an autoscaler of its workers, which sees the lane's reservation. Workers that train alone need no process group
+    either, and without one the lane does not have to import torch.
 
     Args:
         train_loop: What every worker runs.
@@ -30,7 +31,7 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
     from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
     from ray.train.v2._internal.execution.controller import TrainController
     from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
-    from ray.train.v2._internal.execution.worker_group import WorkerGroup
+    from ray.train.v2._internal.execution.worker_group import WorkerGroup, state, worker_group
     from ray.train.v2._internal.execution.worker_group.placement_group_handle import DefaultPlacementGroupHandle
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
@@ -39,7 +40,6 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
         from ray.train.torch import TorchTrainer
 
         trainer_class = TorchTrainer
-    reserved = ray.util.get_current_placement_group()
 
     class LaneTrainer(trainer_class):
         def _create_default_callbacks(self) -> list[Any]:
@@ -47,6 +47,7 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
             return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, needless)]
 
         def _initialize_and_run_controller(self, **parts: Any) -> Any:
+            worker_group.SynchronizationActor, state._shutdown_sync_actor = NoActor, lambda actor: None
             controller = Controller(**parts | {"scaling_policy": Silent(self.scaling_config)})
             asyncio.run(controller.run())
             return controller.get_result()
@@ -64,7 +65,7 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
 
     class Workers(WorkerGroup):
         def _create_placement_group(self, *_: object) -> Bundles:
-            return Bundles(reserved)
+            return Bundles(ray.util.get_current_placement_group())
 
         def _create_workers(self, num_workers: int, *place: Any, **ranks: Any) -> Any:
             bundles = range(1, num_workers + 1)  # the first one is the lane's own
@@ -74,6 +75,20 @@ def lane_trainer(train_loop: Callable[[dict[str, Any]], None], *, process_group:
         worker_group_cls = Workers
 
     return LaneTrainer(train_loop, **settings)
+
+
+class NoActor:
+    """Takes the place of an actor's class where nobody calls it: a handle without a process."""
+
+    @classmethod
+    def options(cls, **_: object) -> type[Self]:
+        """As an actor's class has it."""
+        return cls
+
+    @classmethod
+    def remote(cls, **_: object) -> Self:
+        """As an actor's class has it."""
+        return cls()
 
 
 def resources_of_this_machine(address: str) -> Mapping[str, float]:

@@ -3,21 +3,28 @@
 That lanes start and end with it is tested by whole searches, in tests/end_to_end.
 """
 
+import inspect
 import warnings
+from typing import Any
 
 import ray
-from ray import train
+from ray import JobID, PlacementGroupID, train
 from ray._private import worker
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
+from ray.train.v2._internal.execution.worker_group import WorkerGroup, state, worker_group
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.execution.tune_controller import TuneController
+from ray.util.placement_group import PlacementGroup
 
 from ndvq_tune.training.ray_internals import hide_raylet_messages, lane_trainer, resources_of_this_machine
 
 SETTINGS = {"scaling_config": train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5})}
+
+NEEDLESS = ((worker_group, "SynchronizationActor"), (state, "_shutdown_sync_actor"))
 
 
 def serve(settings: dict[str, object]) -> None:
@@ -44,18 +51,52 @@ def test_the_usual_callbacks_have_what_a_lane_leaves_out():
     assert own == usual - {DatasetsCallback, PlacementGroupCleanerCallback}
 
 
-def test_a_lane_asks_no_autoscaler(monkeypatch):
-    started = {}
-    monkeypatch.setattr(
-        DataParallelTrainer, "_initialize_and_run_controller", lambda self, **parts: started.update(parts)
-    )
+def controlled(monkeypatch) -> dict[str, Any]:
+    """What a lane hands to Ray Train's controller, which is not run."""
+    handed = {}
+
+    async def run(controller: TrainController) -> None:
+        pass
+
+    monkeypatch.setattr(TrainController, "__init__", lambda self, **parts: handed.update(parts, controller=self))
+    monkeypatch.setattr(TrainController, "run", run)
+    monkeypatch.setattr(TrainController, "get_result", lambda self: "its result")
+    for module, name in NEEDLESS:
+        monkeypatch.setattr(module, name, getattr(module, name))  # as it was, after the test
     trainer = lane_trainer(serve, process_group=False, **SETTINGS)
-    trainer._initialize_and_run_controller(scaling_policy=None, callbacks=[])
-    policy = started["scaling_policy"]
+    assert trainer._initialize_and_run_controller(scaling_policy=None, callbacks=[]) == "its result"
+    return handed
+
+
+def test_a_lane_asks_no_autoscaler(monkeypatch):
+    policy = controlled(monkeypatch)["scaling_policy"]
     assert isinstance(policy, FixedScalingPolicy)
     policy.after_controller_start(None)  # would start a process that imports Ray Data
     decision = policy.make_decision_for_non_running_worker_group()
     assert decision.num_workers == 2, "Ray Train's policy of a fixed size no longer decides by itself"
+
+
+def test_workers_take_the_bundles_that_tune_has_reserved_beside_that_of_the_lane(monkeypatch):
+    assert callable(getattr(WorkerGroup, "_create_workers", None)), "Ray Train places its workers in another way"
+    assert callable(getattr(WorkerGroup, "_create_placement_group", None)), "Ray Train reserves in another way"
+    reserved = PlacementGroup(PlacementGroupID.of(JobID.from_int(1)))
+    monkeypatch.setattr(ray.util, "get_current_placement_group", lambda: reserved)
+    workers = controlled(monkeypatch)["controller"].worker_group_cls
+    handle = workers._create_placement_group(None, None, None)
+    assert handle.placement_group is reserved
+    handle.shutdown()  # would ask Ray, which does not run, to give back what is the lane's
+    placed = {}
+    monkeypatch.setattr(WorkerGroup, "_create_workers", lambda self, *place, **ranks: placed.update(ranks))
+    workers._create_workers(object.__new__(workers), 2, reserved, {"CPU": 0.5}, replica_group_size=None)
+    assert placed == {"placement_group_bundle_indices": [1, 2], "replica_group_size": None}
+
+
+def test_workers_have_no_process_to_agree_on_reports(monkeypatch):
+    for module, name in NEEDLESS:
+        assert name in inspect.getsource(module), "Ray Train agrees on reports in another way"
+    controlled(monkeypatch)
+    nobody = worker_group.SynchronizationActor.options(label_selector={}).remote(timeout_s=1)
+    state._shutdown_sync_actor(nobody)  # would start Ray, to kill an actor that there is not
 
 
 def test_this_machine_counts_as_a_node_without_a_ray():

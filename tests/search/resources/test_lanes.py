@@ -81,9 +81,8 @@ def test_too_little_for_one_trial_is_told_with_what_there_is(nodes, settings):
 
 def fits(planned: LanePlan, nodes: Nodes) -> bool:
     """Whether Ray can hold all lanes at once: places each on the first node, and GPU, with room."""
-    workers, lane = planned.group.workers, planned.trial_resources
-    worker = {"CPU": planned.group.cpus_reserved, "GPU": planned.group.gpus}
-    demands = [worker] * (planned.lanes * workers) + [{"GPU": 0.0} | lane] * planned.lanes
+    largest_first = sorted(planned.bundles * planned.lanes, key=lambda bundle: -bundle["CPU"])
+    demands = [{"GPU": 0.0} | bundle for bundle in largest_first]
     free_cpus = [node.get("CPU", 0.0) for node in nodes]
     free_gpus = [[1.0] * int(node.get("GPU", 0)) for node in nodes]
     return all(any(place(demand, free_cpus, gpus, index) for index, gpus in enumerate(free_gpus)) for demand in demands)

@@ -112,7 +112,7 @@ def test_tune_gets_each_trial_as_the_study_knows_it(open_study):
     assert trials["trial-0003"].last_result["stop_reason"] == "plateau"
     assert trials["trial-0003"].last_result["recon_loss"] == pytest.approx(0.3)
     trials["trial-0005"].create_placement_group_factory()
-    assert trials["trial-0005"].placement_group_factory.required_resources == {"CPU": 0.01}
+    assert trials["trial-0005"].placement_group_factory.bundles == search._plan.bundles
     assert str(trials["trial-0005"]) == "trial-0005"
 
 
