@@ -6,27 +6,18 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
 from ndvq_tune.training.memory import peak_bytes, reset_peak
+from ndvq_tune.training.torch_internals import CPU_ATTENTION_FLOPS
 
 Step = Callable[[], object]
 
 MATRIX = 2048
 _CPU = torch.device("cpu")
-# PyTorch's counter knows the fused attention of GPUs only.
-_FUSED_ATTENTION: dict[Any, Any] = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
-    ),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda grad, query, key, value, *_, **__: sdpa_backward_flop_count(grad, query, key, value)
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -101,7 +92,7 @@ def _resident() -> float:
 
 def count_flops(step: Step) -> int:
     """FLOPs of one call, forward and backward."""
-    with FlopCounterMode(display=False, custom_mapping=_FUSED_ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION_FLOPS) as counter:
         step()
     flops: int = counter.get_total_flops()
     return flops

@@ -5,24 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode
 
 from ndvq_tune.config import ModelConfig, RunConfig, TrainingConfig
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.model import build_model
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.prediction import predict
+from ndvq_tune.training.torch_internals import CPU_ATTENTION_FLOPS
 
 SHAPES = {1: (2, 64), 2: (3, 16, 12), 3: (3, 4, 16, 16), 4: (1, 2, 8, 8, 8)}
 QUANTIZERS = ("ema", "residual", "simvq", "fsq", "lfq")
-CPU_ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
-    ),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda grad, query, key, value, *_, **__: sdpa_backward_flop_count(grad, query, key, value)
-    ),
-}
 
 
 def run(n_dims: int, model: dict | None = None, **training) -> RunConfig:
@@ -36,7 +29,7 @@ def counted(config: RunConfig, shape: tuple[int, ...], batch: int) -> int:
     model = build_model(config.model, shape)
     x = torch.rand(batch, *shape)
     model(x)
-    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
+    with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION_FLOPS) as counter:
         _, x_recon, vq_output = model(x)
         loss = reconstruction_loss(x_recon, x, config.training.loss, model.data_variance)
         (loss + vq_output["commitment_loss"]).backward()
