@@ -108,7 +108,7 @@ def waiting_share(config: RunConfig, dataset: Dataset, *, cold: bool) -> float:
             arrived = time.perf_counter()
             if batch is None:
                 break
-            training._step(step, dataset.train.scale.to_unit(batch, training.device)).item()
+            training.step(step, dataset.train.scale.to_unit(batch, training.device)).item()
             step += 1
             waited += arrived - start
             step_seconds += time.perf_counter() - arrived

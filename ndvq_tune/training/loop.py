@@ -98,7 +98,7 @@ class Training:
         samples, recon_loss = 0, torch.zeros((), device=self.device)
         for step, batch in enumerate(self._batches(), start=self.epoch * self._epoch_steps):
             x = self.dataset.train.scale.to_unit(batch, self.device)
-            recon_loss += self._step(step, self._augment(x) if self._augment else x) * len(batch)
+            recon_loss += self.step(step, self._augment(x) if self._augment else x) * len(batch)
             samples += len(batch)
         train_recon_loss = recon_loss.item() / samples
         seconds = time.perf_counter() - start
@@ -121,6 +121,24 @@ class Training:
             "bf16_layers": self._bf16_layers,
         }
 
+    def step(self, step: int, x: torch.Tensor) -> torch.Tensor:
+        """One optimiser step; NMSE of the reconstruction, without waiting for the device.
+
+        Args:
+            step: Its number, as if all epochs before had been on data of the present size: so the learning rate
+                depends on the share of epochs done, also where the data changes between them.
+            x: The batch.
+        """
+        settings = self.config.training
+        share = warmup_then_cosine(step, self._epoch_steps * settings.max_epochs)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * share
+        self.optimizer.zero_grad(set_to_none=True)
+        recon_loss = self._backward(self._network, x)
+        nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
+        self.optimizer.step()
+        return recon_loss
+
     def _trained_network(self) -> Callable[[torch.Tensor], Any]:
         """The model as training calls it: over all ranks, and compiled if asked for. Validation calls it plain."""
         network: nn.Module = self.model
@@ -141,24 +159,6 @@ class Training:
             world_size=self.world_size,
             pin_memory=self.device.type == "cuda",
         )
-
-    def _step(self, step: int, x: torch.Tensor) -> torch.Tensor:
-        """One optimiser step; NMSE of the reconstruction, without waiting for the device.
-
-        Args:
-            step: Its number, as if all epochs before had been on data of the present size: so the learning rate
-                depends on the share of epochs done, also where the data changes between them.
-            x: The batch.
-        """
-        settings = self.config.training
-        share = warmup_then_cosine(step, self._epoch_steps * settings.max_epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * share
-        self.optimizer.zero_grad(set_to_none=True)
-        recon_loss = self._backward(self._network, x)
-        nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
-        self.optimizer.step()
-        return recon_loss
 
     def _backward(self, network: Callable[[torch.Tensor], Any], x: torch.Tensor) -> torch.Tensor:
         """Add the gradients of a batch; NMSE of its reconstruction."""
