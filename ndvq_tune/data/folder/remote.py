@@ -181,11 +181,11 @@ def _impatient(filesystem: Any) -> Any:
     """A file system that gives up after some attempts, where pyarrow has a setting for that which URIs have not."""
     if filesystem.type_name != "s3":
         return filesystem
-    from pyarrow.fs import AwsStandardS3RetryStrategy
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
-    rebuild, (options,) = filesystem.__reduce__()
+    _, (options,) = filesystem.__reduce__()  # its arguments, as they are pickled
     retries = AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS)
-    return rebuild({**options, "connect_timeout": 5, "request_timeout": _SECONDS, "retry_strategy": retries})
+    return S3FileSystem(**{**options, "connect_timeout": 5, "request_timeout": _SECONDS, "retry_strategy": retries})
 
 
 def _fsspec(uri: str) -> tuple[_Storage, str]:

@@ -1,4 +1,7 @@
-"""Decodes a video with scikit-video, which runs ffmpeg in a process of its own."""
+"""Decodes a video with scikit-video, which runs ffmpeg in a process of its own.
+
+Nothing else knows of scikit-video, and only one release of it is allowed: its inside, too, is used here alone.
+"""
 
 import importlib
 import shutil
@@ -54,7 +57,7 @@ def read_frames(path: Path, stream: int, width: int, height: int, pixel_format: 
     }
     reader = _reader_class()(str(path.absolute()), dict(_INPUT), output)
     # Not reader.close(): it may leave pipes open and the process unwaited for.
-    with reader._proc as process:
+    with reader.process as process:
         try:
             yield from reader.nextFrame()
             if process.wait() != 0:
@@ -80,5 +83,10 @@ def _reader_class() -> Any:
 
         def _getSupportedDecoders(self) -> Any:  # noqa: N802
             return NotImplemented  # no list of suffixes: its own lacks .webm
+
+        @property
+        def process(self) -> Any:
+            """That of ffmpeg."""
+            return self._proc
 
     return Reader

@@ -189,6 +189,17 @@ def test_a_silent_endpoint_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
             find_files(uri, MP4)
 
 
+def test_an_s3_file_system_is_pickled_as_the_arguments_that_make_it() -> None:
+    """pyarrow tells none of them otherwise, and a URI has no timeouts."""
+    from pyarrow.fs import S3FileSystem
+
+    filesystem = S3FileSystem(access_key="k", secret_key="s", region="eu-west-1", endpoint_override="http://host:1")
+    _, (options,) = filesystem.__reduce__()
+    assert S3FileSystem(**options) == filesystem, "pyarrow pickles an S3FileSystem another way: see remote._impatient"
+    _, (impatient,) = remote._impatient(filesystem).__reduce__()
+    assert impatient == options | {"connect_timeout": 5, "request_timeout": 10}
+
+
 def test_google_storage_does_not_try_for_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     from pyarrow.fs import FileSystem
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ndvq_tune.config import VideoData
+from ndvq_tune.data.readers import scikit_video
 from ndvq_tune.data.readers.video import read_video
 from ndvq_tune.errors import DataError
 
@@ -47,6 +48,12 @@ def test_where_ffmpeg_is_missing_the_error_says_how_to_get_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DataError, match=r"a\.mkv: .*ffmpeg and ffprobe.*apt-get install ffmpeg.*reader: pyav"):
         next(read_video(path, VideoData(reader="scikit-video", resolution=16)))
+
+
+def test_scikit_video_asks_what_its_reader_answers() -> None:
+    abstract_reader = scikit_video._reader_class().__base__.__base__
+    asked = abstract_reader.__init__.__code__.co_names
+    assert {"_probe", "_getSupportedDecoders"} <= {*asked}, "scikit-video asks for formats another way: see Reader"
 
 
 @needs_ffmpeg
