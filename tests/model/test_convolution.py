@@ -72,16 +72,12 @@ def test_one_sample_is_convolved_as_in_a_batch(onednn_layout):
         torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
-def test_one_sample_is_convolved_where_onednn_is_switched_off():
+def test_one_sample_is_convolved_where_onednn_is_switched_off(monkeypatch):
     conv = Conv3d(3, 5, 3, padding=1)
     x = channels_last(torch.randn(1, 3, 4, 6, 5))
     expected = conv(x)
-    enabled = torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)
-    try:
-        torch.testing.assert_close(conv(x), expected, atol=1e-4, rtol=1e-4)
-    finally:
-        torch._C._set_mkldnn_enabled(enabled)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    torch.testing.assert_close(conv(x), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])

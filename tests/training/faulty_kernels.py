@@ -32,7 +32,7 @@ def small_strided_in_bf16(x: torch.Tensor, weight: torch.Tensor) -> bool:
 
 
 def in_onednn_layout(x: torch.Tensor, weight: torch.Tensor) -> bool:
-    return x.layout is torch._mkldnn  # type: ignore[attr-defined]
+    return x.is_mkldnn
 
 
 class FaultyConvolutions(TorchDispatchMode):

@@ -153,7 +153,7 @@ def test_compiles_to_one_graph_once_it_has_codes(settings, quantizer):
     trained(quantizer).train()
     alike = build(settings)
     alike.load_state_dict(quantizer.state_dict())
-    torch._dynamo.reset()
+    torch.compiler.reset()
     compiled = torch.compile(alike, fullgraph=True, dynamic=False, backend="eager")
     for _ in range(2):
         latents = latents_for(quantizer, 20)
