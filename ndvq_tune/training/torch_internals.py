@@ -19,7 +19,7 @@ _DEVICE = torch.Tensor.device.__get__
 _ATTENTION = F.scaled_dot_product_attention
 _HALVED = {F.linear, F.conv2d, F.conv3d, F.conv_transpose2d, F.conv_transpose3d, torch.matmul, _ATTENTION}
 _COPIES = {torch.Tensor.to_mkldnn, torch.Tensor.to_dense}  # to layouts that the meta device does not have
-_KEPT_WHOLE = {torch.group_norm}
+_KEPT_WHOLE = {F.group_norm}
 
 # FLOPs by shape, to be added to PyTorch's own table, which knows the fused attention of GPUs only.
 CPU_ATTENTION_FLOPS: dict[Any, Callable[..., int]] = {

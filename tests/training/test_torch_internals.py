@@ -76,7 +76,7 @@ def test_tensors_say_that_they_are_on_the_pretended_device_but_not_to_pytorch_it
 def test_autocast_can_be_set_for_a_device_that_is_not_there():
     with pretended_device("cuda", []), pretended_autocast("cuda", enabled=True):
         product = torch.matmul(torch.empty(4, 3), torch.empty(3, 2))
-        normalised = torch.group_norm(product, 2)
+        normalised = F.group_norm(product, 2)
     assert product.dtype == torch.bfloat16, "functions come under other names to a TorchFunctionMode: see _HALVED"
     assert normalised.dtype == torch.float32, "functions come under other names to a TorchFunctionMode: see _KEPT_WHOLE"
     assert not torch.is_autocast_enabled("cuda")
