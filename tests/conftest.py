@@ -2,9 +2,13 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import settings
 
 from ndvq_tune.records import SearchRecord
 from tests.report.report_examples import OBJECTIVES, eventful_search, invented_search, make_trial
+
+settings.register_profile("patient", deadline=None)  # no test asserts on time
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
