@@ -4,9 +4,9 @@ That lanes start and end with it is tested by whole searches, in tests/end_to_en
 """
 
 import inspect
-import warnings
 from typing import Any
 
+import pytest
 import ray
 from ray import JobID, PlacementGroupID, train
 from ray._private import worker
@@ -21,6 +21,8 @@ from ray.tune.execution.tune_controller import TuneController
 from ray.util.placement_group import PlacementGroup
 
 from ndvq_tune.training.ray_internals import hide_raylet_messages, lane_trainer, resources_of_this_machine
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data warns of its own settings
 
 SETTINGS = {"scaling_config": train.ScalingConfig(num_workers=2, resources_per_worker={"CPU": 0.5})}
 
@@ -39,9 +41,7 @@ def test_only_workers_that_train_together_get_a_process_group_of_torch():
 
 
 def callbacks(trainer: DataParallelTrainer) -> set[type]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray Data warns of its own settings
-        return {type(callback) for callback in trainer._create_default_callbacks()}
+    return {type(callback) for callback in trainer._create_default_callbacks()}
 
 
 def test_the_usual_callbacks_have_what_a_lane_leaves_out():
