@@ -52,6 +52,10 @@ class ModelConfig(Frozen):
         default_factory=lambda values: DOWNSAMPLE[values["n_dims"]],
         description="downsampling factor of each dimension; if not given, 4 for the last two and 2 for those before",
     )
+    stem: Literal["conv", "patch"] = Field(
+        "conv",
+        description="what downsamples: strided convolutions one after another, or a single one over patches",
+    )
     n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
     decoder_multiplier: float = Field(1.0, gt=0, description="channels of the decoder over n_hiddens")
     n_res_layers: int = Field(2, ge=0, description="residual blocks on each side (at each level, if res_levels is all)")

@@ -86,7 +86,7 @@ def channels_last(x: torch.Tensor) -> torch.Tensor:
     return x.movedim(1, -1).contiguous().movedim(-1, 1)
 
 
-def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -> nn.Module:
+def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...], gain: float = 1.0) -> nn.Module:
     """Convolution from ``(B, C, *(n * s))`` to ``(B, C', *n)`` for strides ``s``; a stride of 1 keeps a size.
 
     With ``kernel = stride + 2`` and ``padding = 1`` neighbouring windows overlap by two, and sizes are exact.
@@ -95,6 +95,7 @@ def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -
         in_channels: Channels C of the data.
         out_channels: Channels C' of the result.
         stride: Stride of each of the 1 to 4 dimensions; four are convolved in two factors, see ``factorised``.
+        gain: Initial weights over those that keep the variance.
 
     Example:
         >>> strided_conv(3, 16, (1, 2, 3))(torch.rand(2, 3, 5, 8, 9)).shape
@@ -102,9 +103,9 @@ def strided_conv(in_channels: int, out_channels: int, stride: tuple[int, ...]) -
     """
     kernel = tuple(s + 2 for s in stride)
     if len(stride) == 4 and len(kernel) == 4:
-        return FactorisedConv4d(in_channels, out_channels, kernel, stride, (1, 1, 1, 1))
+        return FactorisedConv4d(in_channels, out_channels, kernel, stride, (1, 1, 1, 1), gain)
     conv = _CONV[len(stride)](in_channels, out_channels, kernel, stride, padding=1)
-    return _he_normal(conv, fan_in=in_channels * math.prod(kernel))
+    return _he_normal(conv, fan_in=in_channels * math.prod(kernel), gain=gain)
 
 
 def strided_transposed_conv(

@@ -23,13 +23,22 @@ class FactorisedConv4d(nn.Module):
         kernel: Four sizes of the kernel, that of time first.
         stride: Four strides, in the same order.
         padding: Zeros at either side of each dimension.
+        gain: Initial weights over those that keep the variance.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: _Size, stride: _Size, padding: _Size) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: _Size,
+        stride: _Size,
+        padding: _Size,
+        gain: float = 1.0,
+    ) -> None:
         super().__init__()
         self.space = nn.Conv3d(in_channels, out_channels, kernel[1:], stride[1:], padding[1:], bias=False)
         self.time = nn.Conv2d(out_channels, out_channels, (kernel[0], 1), (stride[0], 1), (padding[0], 0))
-        _keep_variance(self.space, self.time, in_channels * math.prod(kernel[1:]), out_channels * kernel[0])
+        _keep_variance(self.space, self.time, in_channels * math.prod(kernel[1:]), out_channels * kernel[0], gain)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map ``(B, C, T, D, H, W)`` to ``(B, C', T', D', H', W')``."""

@@ -11,6 +11,7 @@ from ndvq_tune.model.activation import build_activation
 from ndvq_tune.model.attention import build_attention
 from ndvq_tune.model.convolution import strided_conv, strided_transposed_conv
 from ndvq_tune.model.normalisation import build_norm
+from ndvq_tune.model.patches import PatchConv, SubPixelConv
 
 
 class Pointwise(nn.Linear):
@@ -60,6 +61,11 @@ def strides(downsample: Sequence[int]) -> list[tuple[int, ...]]:
     return list(zip_longest(*map(prime_factors, downsample), fillvalue=1)) or [(1,) * len(downsample)]
 
 
+def stages_of(config: ModelConfig) -> list[tuple[int, ...]]:
+    """Factors of the stages of an encoder: with ``stem: patch`` a single one, by all factors at once."""
+    return [config.downsample] if config.stem == "patch" else strides(config.downsample)
+
+
 class ResidualBlock(nn.Module):
     """Residual convolution through half the width, then residual attention if there is any.
 
@@ -101,18 +107,17 @@ def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
         torch.Size([2, 8, 8, 12])
     """
     width = config.n_hiddens
-    *finer, last = strides(config.downsample)
-    stages: list[nn.Module] = []
-    for stride in finer:
+    first, *others = stages_of(config)
+    start = PatchConv if config.stem == "patch" else strided_conv
+    stages: list[nn.Module] = [start(channels, width, first)]
+    for stride in others:
         stages += [
-            strided_conv(channels, width, stride),
             build_activation(config.activation, width),
             *_finer_blocks(config, width),
+            strided_conv(width, width, stride),
         ]
-        channels = width
     return nn.Sequential(
         *stages,
-        strided_conv(channels, width, last),
         build_activation(config.activation, width),
         strided_conv(width, width, (1,) * config.n_dims),
         *_coarsest_blocks(config, width),
@@ -129,7 +134,8 @@ def decoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
         embedding_dim: Channels of the latents.
     """
     width = max(1, round(config.n_hiddens * config.decoder_multiplier))
-    *finer, last = reversed(strides(config.downsample))
+    *finer, last = reversed(stages_of(config))
+    end = SubPixelConv if config.stem == "patch" else strided_transposed_conv
     stages: list[nn.Module] = []
     for stride in finer:
         stages += [
@@ -142,7 +148,7 @@ def decoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
         *_coarsest_blocks(config, width),
         *stages,
         # Training starts near the mean of the data, and not with noise to unlearn.
-        strided_transposed_conv(width, channels, last, gain=0.1),
+        end(width, channels, last, gain=0.1),
     )
 
 
