@@ -62,6 +62,7 @@ class ModelConfig(Frozen):
     res_levels: Literal["all", "coarsest"] = Field("coarsest", description="where the residual blocks are")
     norm: Literal["group", "rms", "batch"] = Field("group", description="normalisation in residual blocks")
     activation: Literal["silu", "relu", "snake"] = Field("silu", description="snake continues what is periodic")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout in residual blocks, before their last convolution")
     codebook_beta: float = Field(0.25, ge=0, description="weight of the commitment loss")
     ema_decay: float = Field(0.95, gt=0, lt=1, description="decay of the codebook's moving averages")
     quantizer: QuantizerConfig = QuantizerConfig()

@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
     """Residual convolution through half the width, then residual attention if there is any.
 
     Args:
-        config: Names the norm, the activation and the attention.
+        config: Names the norm, the activation, the dropout and the attention.
         n_hiddens: Channels.
         attended: Whether the block has the attention.
     """
@@ -82,8 +82,11 @@ class ResidualBlock(nn.Module):
             *_norm_and_activation(config, n_hiddens),
             strided_conv(n_hiddens, half, (1,) * config.n_dims),
             *_norm_and_activation(config, half),
-            Pointwise(half, n_hiddens),
         )
+        if config.dropout:
+            self.convs.add_module("dropout", nn.Dropout(config.dropout))
+        # By name, so that weights are those of a block without dropout, too.
+        self.convs.add_module("5", Pointwise(half, n_hiddens))
         attention = build_attention(config.attention, n_hiddens, config.n_dims) if attended else None
         self.attention = None if attention is None else nn.Sequential(build_norm(config.norm, n_hiddens), attention)
 

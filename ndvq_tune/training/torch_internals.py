@@ -125,7 +125,15 @@ class _PretendedDevice(TorchFunctionMode):
             # Meta tensors are not cast by themselves.
             dtype = torch.bfloat16 if func in _HALVED else torch.float32 if func in _KEPT_WHOLE else None
             args, kwargs = [_cast(value, dtype) for value in args], {k: _cast(v, dtype) for k, v in kwargs.items()}
+        if func is F.dropout:
+            return self._dropout(*args, **kwargs)
         return self._attention(*args, **kwargs) if func is _ATTENTION else func(*args, **kwargs)
+
+    def _dropout(self, x: torch.Tensor, p: float, training: bool, inplace: bool) -> torch.Tensor:
+        """Dropout as a device does it: a GPU keeps a byte for each number, a CPU what it is multiplied by."""
+        if self._type == "cuda":
+            return torch.native_dropout(x, p, training)[0]
+        return F.dropout(x, p, training, inplace)
 
     def _attention(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, dropout_p: float) -> torch.Tensor:
         """Attention as it is fused on a device; for the meta device PyTorch would take its parts."""

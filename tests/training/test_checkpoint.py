@@ -11,7 +11,7 @@ from ndvq_tune.training.files import CONFIG, MODEL, TRAINING, epoch_of, read, wr
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import SIZE, config, dataset, floats, timeless
 
-RESTARTING = {"quantizer": {"restart_threshold": 0.5}}
+RESTARTING = {"quantizer": {"restart_threshold": 0.5}, "dropout": 0.1}
 
 
 def trained(epochs: int = 1, **settings) -> Training:

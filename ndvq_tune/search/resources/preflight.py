@@ -137,9 +137,11 @@ def large_memory(space: SearchSpace, preflight: Preflight, samples: int = 24, se
 
 def _model_key(config: RunConfig) -> str:
     # How much dropout there is does not matter, but whether there is any does.
-    attention = config.model.attention
-    alike = attention.model_copy(update={"dropout": 0.5 if attention.dropout else 0.0})
-    return config.model.model_copy(update={"attention": alike}).model_dump_json(exclude=_COSTLESS_MODEL)
+    model, attention = (
+        section.model_copy(update={"dropout": 0.5 if section.dropout else 0.0})
+        for section in (config.model, config.model.attention)
+    )
+    return model.model_copy(update={"attention": attention}).model_dump_json(exclude=_COSTLESS_MODEL)
 
 
 def _or_reason(find: Callable[[], Found]) -> Found | str:

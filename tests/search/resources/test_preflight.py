@@ -81,11 +81,13 @@ def test_a_model_is_looked_at_once_whatever_its_learning(monkeypatch):
     module._predicted.cache_clear()
     preflight = Preflight(space_of(), SHAPE, 1e12)
     for beta, seed, dropout in ((0.1, 0, 0.1), (0.2, 1, 0.3)):
-        chosen = {"model.codebook_beta": beta, "training.seed": seed, "model.attention.dropout": dropout}
+        chosen = {"model.codebook_beta": beta, "training.seed": seed}
+        chosen |= {"model.attention.dropout": dropout, "model.dropout": dropout}
         preflight.check(space_of().complete({**chosen, "model.n_codes": 16, "model.downsample": [2, 2, 2]}))
     assert len(calls) == 1
-    preflight.check(config(downsample=[2, 2, 2], n_hiddens=8))
-    assert len(calls) == 2
+    for number, other in enumerate(({"n_hiddens": 8}, {"stem": "patch"}, {"dropout": 0.1}, {}), start=2):
+        preflight.check(config(downsample=[2, 2, 2], **other))
+        assert len(calls) == number
 
 
 def test_the_share_that_passes_is_that_of_a_sample_of_the_space():

@@ -19,6 +19,7 @@ MUTABLE = frozenset(
     {
         "model.attention.dropout",
         "model.codebook_beta",
+        "model.dropout",
         "model.ema_decay",
         "model.quantizer.entropy_weight",
         "model.quantizer.restart_threshold",
