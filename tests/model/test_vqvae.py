@@ -23,9 +23,14 @@ def model_of(input_shape, downsample, **settings) -> NDimVQVAE:
     return NDimVQVAE(n_dims=len(downsample), downsample=downsample, input_shape=input_shape, **{**defaults, **settings})
 
 
+@pytest.fixture(params=["conv", "patch"])
+def stem(request) -> str:
+    return request.param
+
+
 @pytest.fixture(params=[1, 2, 3, 4], ids=["1d", "2d", "3d", "4d"])
-def model(request) -> NDimVQVAE:
-    return model_of(*SAMPLES[request.param], data_mean=0.4, data_variance=0.09)
+def model(request, stem) -> NDimVQVAE:
+    return model_of(*SAMPLES[request.param], data_mean=0.4, data_variance=0.09, stem=stem)
 
 
 def data_for(model: NDimVQVAE, batch: int = 2) -> torch.Tensor:
@@ -37,6 +42,7 @@ shapes = st.integers(1, 4).flatmap(
         st.lists(st.integers(1, 9), min_size=n_dims, max_size=n_dims).map(tuple),
         st.lists(st.sampled_from([1, 2, 3, 4, 6]), min_size=n_dims, max_size=n_dims).map(tuple),
         st.integers(1, 4),
+        st.sampled_from(["conv", "patch"]),
     )
 )
 
@@ -44,8 +50,8 @@ shapes = st.integers(1, 4).flatmap(
 @settings(max_examples=40, deadline=None)
 @given(shapes)
 def test_any_size_channels_and_factors_make_a_round_trip(shape):
-    sizes, downsample, channels = shape
-    model = model_of((channels, *sizes), downsample, n_hiddens=2).eval()
+    sizes, downsample, channels, stem = shape
+    model = model_of((channels, *sizes), downsample, n_hiddens=2, stem=stem).eval()
     x = data_for(model)
     recon_loss, x_recon, output = model(x)
     assert x_recon.shape == x.shape
@@ -84,17 +90,17 @@ def test_data_are_normalised_inside_and_given_back_in_their_units():
     torch.testing.assert_close(scaled_loss, loss, rtol=1e-4, atol=1e-5)
 
 
-def test_padding_repeats_the_edge():
+def test_padding_repeats_the_edge(stem):
     """A size that does not divide gives the codes of the same sample with its edge repeated by hand."""
-    model = model_of((2, 5, 7), (4, 3)).eval()
+    model = model_of((2, 5, 7), (4, 3), stem=stem).eval()
     x = data_for(model)
     rows = torch.tensor([0, 1, 2, 3, 4, 4, 4, 4])
     columns = torch.tensor([0, 1, 2, 3, 4, 5, 6, 6, 6])
     assert torch.equal(model.encode(x), model.encode(x[:, :, rows][..., columns]))
 
 
-def test_other_sizes_than_the_input_shape_work():
-    model = model_of((1, 8, 8), (4, 4)).eval()
+def test_other_sizes_than_the_input_shape_work(stem):
+    model = model_of((1, 8, 8), (4, 4), stem=stem).eval()
     x = torch.rand(2, 1, 12, 10)
     _, x_recon, output = model(x)
     assert x_recon.shape == x.shape
@@ -102,9 +108,9 @@ def test_other_sizes_than_the_input_shape_work():
     assert model.decode(output["encodings"]).shape == (2, 1, 12, 12)
 
 
-def test_samples_differ_in_their_latents_before_any_training():
+def test_samples_differ_in_their_latents_before_any_training(stem):
     """Even through many stages: if the signal fades on the way, position alone decides the codes."""
-    model = model_of((1, 64, 64), (16, 16))
+    model = model_of((1, 64, 64), (16, 16), stem=stem)
     latents = model.encoder(torch.randn(16, 1, 64, 64))
     # With PyTorch's own initialisation this share is 0.01.
     assert latents.var(0).mean() / latents.var() > 0.05
@@ -122,8 +128,9 @@ def test_training_starts_near_the_mean_of_the_data(model):
         {"attention": {"type": "full", "levels": "all"}, "res_levels": "all"},
         {"norm": "rms", "activation": "silu", "decoder_multiplier": 1.5},
         {"norm": "batch", "activation": "snake"},
+        {"stem": "patch", "dropout": 0.1},
     ],
-    ids=["axial", "full, all levels", "rms, silu", "batch, snake"],
+    ids=["axial", "full, all levels", "rms, silu", "batch, snake", "patch, dropout"],
 )
 def test_gradients_reach_every_parameter(model, options):
     model = model_of(model.input_shape, model.downsample, **options)
@@ -150,7 +157,7 @@ def test_evaluation_moves_no_buffer_and_training_does(model):
 def test_state_dict_alone_restores_the_model(model):
     x = data_for(model)
     model(x)
-    other = model_of(model.input_shape, model.downsample)
+    other = model_of(model.input_shape, model.downsample, stem=model.config.stem)
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.eval()(x)[1], model.eval()(x)[1])
 
@@ -171,7 +178,7 @@ def test_channels_last_model_and_data_give_the_same():
 
 @pytest.mark.parametrize("attention", ["none", "axial"])
 def test_bfloat16_autocast_trains(model, attention):
-    model = model_of(model.input_shape, model.downsample, attention={"type": attention})
+    model = model_of(model.input_shape, model.downsample, attention={"type": attention}, stem=model.config.stem)
     x = data_for(model)
     with torch.autocast("cpu", torch.bfloat16):
         recon_loss, x_recon, output = model(x)
@@ -187,6 +194,8 @@ def test_bfloat16_autocast_trains(model, attention):
         (2, {"norm": "batch", "quantizer": {"type": "residual"}}),
         (3, {"attention": {"type": "axial", "positions": "rotary"}}),
         (4, {"quantizer": {"type": "fsq"}}),
+        (1, {"stem": "patch"}),
+        (3, {"stem": "patch"}),
     ],
 )
 def test_compiles_without_graph_breaks(n_dims, options):
@@ -308,6 +317,7 @@ def test_one_batch_is_learned_to_an_nmse_under_a_hundredth(input_shape, downsamp
 def test_a_model_of_shapes_has_the_shapes_of_a_real_one_and_draws_nothing(n_dims, quantizer):
     shape, downsample = SAMPLES[n_dims]
     settings = {"norm": "batch", "activation": "snake", "attention": AttentionConfig(type="axial", n_head=2)}
+    settings |= {"stem": "patch", "dropout": 0.1}
     config = ModelConfig(n_dims=n_dims, downsample=downsample, quantizer=QuantizerConfig(type=quantizer), **settings)
     random = torch.get_rng_state()
     model = build_model_of_shapes(config, shape)

@@ -52,6 +52,12 @@ def test_flops_are_those_of_a_real_step(n_dims, quantizer, attention):
     assert predict(config, SHAPES[n_dims], "cpu").flops == counted(config, SHAPES[n_dims], 3)
 
 
+@pytest.mark.parametrize("n_dims", SHAPES)
+def test_flops_of_patches_and_dropout_are_those_of_a_real_step(n_dims):
+    config = run(n_dims, {"n_hiddens": 8, "stem": "patch", "dropout": 0.1}, batch_size=3)
+    assert predict(config, SHAPES[n_dims], "cpu").flops == counted(config, SHAPES[n_dims], 3)
+
+
 def test_one_sample_of_three_dimensions_goes_another_way_on_a_cpu_but_takes_the_same_flops():
     config = run(3, {"n_hiddens": 8}, batch_size=1)
     assert predict(config, SHAPES[3], "cpu").flops == counted(config, SHAPES[3], 1)
@@ -109,6 +115,14 @@ def test_attention_that_a_device_fuses_keeps_no_matrix_of_weights():
     assert parts - fused > matrices
 
 
+@pytest.mark.parametrize(("device_type", "kept"), [("cpu", 1.4 * 4), ("cuda", 1)])
+def test_dropout_keeps_a_number_for_each_of_its_input_on_a_cpu_and_a_byte_on_a_gpu(device_type, kept):
+    model = {"downsample": (2, 2), "n_res_layers": 8}
+    without, with_dropout = (memory(device_type, model=model | {"dropout": p}, batch_size=8) for p in (0.0, 0.1))
+    numbers = 2 * 8 * 8 * 16 * 32 * 32  # 8 blocks on each side, 8 samples, half of 32 channels, positions
+    assert with_dropout - without == pytest.approx(kept * numbers, rel=0.1)
+
+
 def test_nothing_is_left_behind():
     state = torch.get_rng_state()
     memory(precision="bf16")
@@ -160,6 +174,10 @@ AXIAL = {"type": "axial", "dropout": 0.1}
         ((3, 8, 32, 32), {"n_dims": 3, "n_hiddens": 128, "quantizer": {"type": "residual"}}, {}),
         ((3, 8, 64, 64), {"n_dims": 3, "quantizer": {"type": "fsq"}, "attention": AXIAL}, {}),
         ((1, 4, 16, 16, 16), {"n_dims": 4}, {}),
+        ((1, 8192), {"n_dims": 1, "n_hiddens": 64, "stem": "patch", "dropout": 0.1}, {}),
+        ((3, 128, 128), {"n_dims": 2, "n_hiddens": 64, "stem": "patch", "dropout": 0.1}, {"batch_size": 16}),
+        ((3, 8, 64, 64), {"n_dims": 3, "n_hiddens": 64, "stem": "patch", "dropout": 0.1}, {}),
+        ((1, 8, 16, 16, 16), {"n_dims": 4, "n_hiddens": 64, "stem": "patch"}, {}),
     ],
 )
 def test_memory_is_that_of_a_real_training_process(shape, model, training):
