@@ -1,13 +1,17 @@
-"""``python -m benchmarks.ablation``: what each choice in the model is worth.
+"""``python -m benchmarks.ablation``: what each choice in the model and in its training is worth.
 
-The base is what ``ModelConfig`` and ``TrainingConfig`` say by themselves. Each row changes the options it names and
-trains as long, on the same clips. Rows of other rates (bits) than the base do not compare by NMSE alone.
+The base is what ``ModelConfig`` and ``TrainingConfig`` say by themselves, on the data of the shipped search space for
+so many dimensions. Each row changes the options it names, and trains for as many epochs or, with ``--seconds``, for as
+much computing. Rows of other rates (bits) than the base do not compare by NMSE alone.
 """
 
 import argparse
 import json
+import math
 import statistics
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +19,40 @@ import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from scipy import stats
 
 from benchmarks.report import machine, print_machine, wide_console
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data.dataset import open_dataset
+from ndvq_tune.data.batches.loader import batches
+from ndvq_tune.data.dataset import Dataset, open_dataset
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.loop import Training
-from ndvq_tune.yaml_file import with_values
+from ndvq_tune.yaml_file import flatten, from_overrides, with_values
 
 Options = Mapping[str, Any]
 
 BASE = "base"
-DATA: Options = {"data.clip_length": 8, "data.clip_stride": 4, "data.resolution": 32}
+SPACES = {1: "signal1d", 2: "image2d", 3: "video3d", 4: "volume4d"}
+MUON = {"training.optimizer.type": "muon", "training.schedule.final_share": 0.0}
 ROWS: dict[str, Options] = {
     BASE: {},
+    **{f"adam {rate:g}": {"training.learning_rate": rate} for rate in (5e-4, 2e-3, 4e-3, 8e-3)},
+    "adam 0.002, to 0": {
+        "training.learning_rate": 2e-3, "training.beta2": 0.95, "training.schedule.final_share": 0.0,
+    },
+    "adam 0.004, to 0": {
+        "training.learning_rate": 4e-3, "training.beta2": 0.95, "training.schedule.final_share": 0.0,
+    },
+    "adamw 0.002": {
+        "training.learning_rate": 2e-3, "training.optimizer.type": "adamw", "training.weight_decay": 0.01,
+    },
+    **{f"muon {rate:g}": {**MUON, "training.learning_rate": rate} for rate in (5e-3, 1e-2, 2e-2, 4e-2, 8e-2)},
+    "muon, 4 steps": {**MUON, "training.optimizer.newton_schulz_steps": 4},
+    "muon, to a tenth": {"training.optimizer.type": "muon"},
     "attention: axial": {"model.attention.type": "axial"},
     "axial, rotary": {"model.attention.type": "axial", "model.attention.positions": "rotary"},
     "attention: full": {"model.attention.type": "full"},
@@ -53,8 +75,16 @@ ROWS: dict[str, Options] = {
     "embedding_dim: 32": {"model.embedding_dim": 32},
     "decoder: 2x wide": {"model.decoder_multiplier": 2.0},
     "blocks: all levels": {"model.res_levels": "all"},
-}
+}  # fmt: skip
 SHOWN = ("recon_loss", "perplexity", "codebook_usage", "bits_per_element")
+
+
+def data_of(n_dims: int) -> Options:
+    """The data and the batch size of the shipped search space for data of so many dimensions, by key path."""
+    path = Path(__file__).parents[1] / "search_spaces" / f"{SPACES[n_dims]}.yaml"
+    config = SearchSpace.load(path).complete({})
+    data = {f"data.{key}": value for key, value in flatten(config.data.model_dump(mode="json")).items()}
+    return {**data, "model.n_dims": n_dims, "training.batch_size": config.training.batch_size}
 
 
 def configs(rows: Mapping[str, Options], common: Options) -> dict[str, RunConfig]:
@@ -78,40 +108,104 @@ def configs(rows: Mapping[str, Options], common: Options) -> dict[str, RunConfig
     return found
 
 
-def train(config: RunConfig) -> Report:
-    """Train a configuration to its end: its last report, with the median time of a step as ``ms_per_step``."""
-    reports: list[Report] = []
-    Training(config, open_dataset(config.data)).fit(reports.append)
-    milliseconds = [1e3 * config.training.batch_size / report["samples_per_second"] for report in reports]
-    return {**reports[-1], "ms_per_step": statistics.median(milliseconds)}
+def for_epochs(found: Mapping[str, RunConfig]) -> dict[str, Report]:
+    """Train each row to its end: its last report, with the median time of a step."""
+    ends: dict[str, Report] = {}
+    for name, config in found.items():
+        reports: list[Report] = []
+        Training(config, open_dataset(config.data)).fit(reports.append)
+        seconds = [config.training.batch_size / report["samples_per_second"] for report in reports]
+        ends[name] = {**reports[-1], "seconds_per_step": statistics.median(seconds)}
+    return ends
 
 
-def train_all(console: Console, found: Mapping[str, RunConfig], seeds: int) -> dict[str, list[Report]]:
-    """The reports of every row, one a seed. Rows take turns, so that a busy hour of the machine hits all."""
+def for_seconds(found: Mapping[str, RunConfig], seconds: float) -> dict[str, Report]:
+    """Train each row for as much computing, step by step in turn, so that whatever else runs here hits all alike.
+
+    The learning rate follows the share of the time.
+
+    Args:
+        found: The configuration of each row; all have the same data.
+        seconds: CPU seconds of each row, of all its threads.
+    """
+    dataset = open_dataset(next(iter(found.values())).data)
+    trainings = {name: Training(config, dataset) for name, config in found.items()}
+    streams = {name: _endless(dataset, config) for name, config in found.items()}
+    spent, steps = dict.fromkeys(found, 0.0), dict.fromkeys(found, 0)
+    while spent[name := min(spent, key=spent.__getitem__)] < seconds:
+        training, x = trainings[name], next(streams[name])
+        training.model.train()
+        before = time.process_time()
+        training.step(int(spent[name] / seconds * training.steps), x)
+        spent[name], steps[name] = spent[name] + time.process_time() - before, steps[name] + 1
+    return {
+        name: {
+            **evaluate(training.model, dataset.test, training.config.training.batch_size),
+            "steps": steps[name],
+            "seconds_per_step": spent[name] / steps[name],
+        }
+        for name, training in trainings.items()
+    }
+
+
+def _endless(dataset: Dataset, config: RunConfig) -> Iterator[torch.Tensor]:
+    settings, scale = config.training, dataset.train.scale
+    for epoch in count():
+        for batch in batches(dataset.train, settings.batch_size, seed=settings.seed, epoch=epoch):
+            yield scale.to_unit(batch, torch.device("cpu"))
+
+
+def train_all(
+    console: Console, found: Mapping[str, RunConfig], seeds: Sequence[int], seconds: float | None
+) -> dict[str, list[Report]]:
+    """The reports of every row, one a seed.
+
+    Args:
+        console: Where progress is shown.
+        found: The configuration of each row.
+        seeds: Of weights and batches.
+        seconds: CPU seconds of each training; as many epochs as the rows say if not given.
+    """
     reports: dict[str, list[Report]] = {name: [] for name in found}
     with console.status("") as status:
-        for seed in range(seeds):
-            for name, config in found.items():
-                status.update(f"seed {seed + 1} of {seeds}: {name}")
-                training = config.training.model_copy(update={"seed": seed})
-                reports[name].append(train(config.model_copy(update={"training": training})))
+        for number, seed in enumerate(seeds, start=1):
+            status.update(f"seed {number} of {len(seeds)}")
+            seeded = {
+                name: config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+                for name, config in found.items()
+            }
+            for name, end in (for_seconds(seeded, seconds) if seconds else for_epochs(seeded)).items():
+                reports[name].append(end)
     return reports
 
 
-def table(reports: Mapping[str, Sequence[Report]]) -> Table:
-    """Medians over the seeds; the spread of the NMSE is its largest less its smallest."""
-    title = "What each choice is worth (NMSE against the base: less is better)"
+def ratio(row: Sequence[Report], base: Sequence[Report]) -> tuple[float, float, float]:
+    """NMSE over that of the base, seed by seed: the geometric mean, and the ends of its 95% interval.
+
+    Args:
+        row: A report a seed.
+        base: The base's, of the same seeds.
+    """
+    logs = [math.log(mine["recon_loss"] / its["recon_loss"]) for mine, its in zip(row, base, strict=True)]
+    middle, half = statistics.mean(logs), math.inf
+    if len(logs) > 1:
+        half = float(stats.t.ppf(0.975, len(logs) - 1)) * statistics.stdev(logs) / math.sqrt(len(logs))
+    return math.exp(middle), math.exp(middle - half), math.exp(middle + half)
+
+
+def table(reports: Mapping[str, Sequence[Report]], title: str) -> Table:
+    """Medians over the seeds; the NMSE against the base, seed by seed, with its 95% interval."""
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("", no_wrap=True)
-    for column in ("NMSE", "spread", "against\nbase", "perplexity", "usage", "bits", "step\nms"):
+    for column in ("NMSE", "against\nbase", "95% interval", "perplexity", "usage", "bits", "step\nms"):
         shown.add_column(column, justify="right", no_wrap=True)
-    base = _median(reports[BASE], "recon_loss")
     for name, row in reports.items():
         nmse, perplexity, usage, bits = (_median(row, metric) for metric in SHOWN)
-        losses = [report["recon_loss"] for report in row]
-        against = "" if name == BASE else f"{nmse / base - 1:+.1%}"
-        health = (f"{perplexity:.0f}", f"{usage:.0%}", f"{bits:.3f}", f"{_median(row, 'ms_per_step'):.0f}")
-        shown.add_row(name, f"{nmse:.4f}", f"{max(losses) - min(losses):.4f}", against, *health)
+        against, low, high = ratio(row, reports[BASE])
+        interval = f"{low:.2f} to {high:.2f}" if len(row) > 1 else ""
+        compared = ("", "") if name == BASE else (f"{against:.3f}x", interval)
+        step = 1e3 * _median(row, "seconds_per_step")
+        shown.add_row(name, f"{nmse:.4f}", *compared, f"{perplexity:.0f}", f"{usage:.0%}", f"{bits:.3f}", f"{step:.0f}")
     return shown
 
 
@@ -130,22 +224,32 @@ def chosen(texts: Sequence[str] | None) -> dict[str, Options]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=20, help="passes over the 90 clips")
-    parser.add_argument("--seeds", type=int, default=3, help="repeat so often; medians and spread are shown")
+    parser.add_argument("--dims", type=int, nargs="+", choices=SPACES, default=[3], help="dimensions of the data")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=int, default=20, help="passes over the data")
+    length.add_argument("--seconds", type=float, help="CPU seconds of each training, in place of epochs")
+    parser.add_argument("--seeds", type=int, default=3, help="repeat so often; medians are shown")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of those seeds")
     parser.add_argument("--only", nargs="+", metavar="TEXT", help="only rows with one of these in name or options")
+    parser.add_argument("--set", nargs="+", metavar="KEY=VALUE", default=[], help="options of all rows, the base's too")
     parser.add_argument("--threads", type=int, help="CPU threads; all cores if not given")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all reports to this file too")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    console = wide_console()
-    found = configs(chosen(options.only), {**DATA, "training.max_epochs": options.epochs})
-    described = machine()
+    console, described = wide_console(), machine()
     print_machine(console, described)
-    reports = train_all(console, found, options.seeds)
-    console.print(table(reports))
-    if options.json:
-        options.json.write_text(json.dumps({"machine": described, "rows": reports}, indent=2) + "\n")
+    common = flatten(from_overrides(options.set).content)
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    length_text = f"{options.seconds:g} CPU s" if options.seconds else f"{options.epochs} epochs"
+    rows: dict[int, dict[str, list[Report]]] = {}
+    for n_dims in options.dims:
+        epochs = 1000 if options.seconds else options.epochs  # of time only the share counts
+        found = configs(chosen(options.only), {**data_of(n_dims), "training.max_epochs": epochs, **common})
+        rows[n_dims] = train_all(console, found, seeds, options.seconds)
+        console.print(table(rows[n_dims], f"{n_dims}D, {length_text}: NMSE against the base, less is better"))
+        if options.json:
+            options.json.write_text(json.dumps({"machine": described, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from benchmarks.samples import Samples
 from ndvq_tune.config import ModelConfig, TrainingConfig
 from ndvq_tune.metrics import psnr
 from ndvq_tune.model import build_model
-from ndvq_tune.training.loop import OPTIMIZERS, warmup_then_cosine
+from ndvq_tune.training.optimizers import optimizers
+from ndvq_tune.training.schedules import learning_rate_share
 
 N_HIDDENS, N_RES_LAYERS, N_CODES, EMBEDDING_DIM = 32, 2, 256, 32
 
@@ -69,17 +70,19 @@ class Ours:
         variance, mean = torch.var_mean(samples.train, correction=0)
         self.model = build_model(config, tuple(samples.train.shape[1:]), mean.item(), variance.item())
         self._settings = TrainingConfig()
-        self._optimizer = OPTIMIZERS[self._settings.optimizer](self.model.parameters(), fused=True)
+        self._optimizers = optimizers(self.model.parameters(), self._settings)
 
     def step(self, x: torch.Tensor, done: int, total: int) -> None:
         """Learn from a batch, at the rate of this time of the training."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * warmup_then_cosine(done, total)
+        share = learning_rate_share(done, total, self._settings.schedule)
+        for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
+            group["lr"] = group["peak"] * share
         recon_loss, _, vq_output = self.model(x)
-        self._optimizer.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         (recon_loss + vq_output["commitment_loss"]).backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.gradient_clip)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
 
     def reconstruct(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The reconstruction and its encodings."""

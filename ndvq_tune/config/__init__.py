@@ -15,7 +15,7 @@ from ndvq_tune.config.data import (
 )
 from ndvq_tune.config.model import AttentionConfig, ModelConfig, QuantizerConfig
 from ndvq_tune.config.run import RunConfig
-from ndvq_tune.config.training import LossConfig, TrainingConfig
+from ndvq_tune.config.training import LossConfig, OptimizerConfig, ScheduleConfig, TrainingConfig
 
 __all__ = [
     "ArrayData",
@@ -26,9 +26,11 @@ __all__ = [
     "ImageData",
     "LossConfig",
     "ModelConfig",
+    "OptimizerConfig",
     "Positive",
     "QuantizerConfig",
     "RunConfig",
+    "ScheduleConfig",
     "SignalData",
     "TorchvisionData",
     "TrainingConfig",

@@ -1,10 +1,25 @@
 """How a model is trained."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from ndvq_tune.config.base import Frozen, Positive
+
+DEFAULTS: Mapping[str, Mapping[str, float]] = {
+    "adam": {"learning_rate": 1e-3, "beta2": 0.999},
+    "adamw": {"learning_rate": 1e-3, "beta2": 0.999},
+    "muon": {"learning_rate": 2e-2, "beta2": 0.95},
+}
+"""What suits an optimiser, if nothing else is said."""
+
+
+def _of_optimizer(name: str) -> Any:
+    def default(values: dict[str, Any]) -> float:
+        return DEFAULTS[values["optimizer"].type][name]
+
+    return default
 
 
 class LossConfig(Frozen):
@@ -16,16 +31,71 @@ class LossConfig(Frozen):
     ssim_weight: float = Field(0.0, ge=0, description="weight of 1 - SSIM (2D, and the frames of 3D)")
 
 
+class OptimizerConfig(Frozen):
+    """What changes the weights."""
+
+    type: Literal["adam", "adamw", "muon"] = Field(
+        "adam",
+        description="adamw decays weights apart from the gradient; muon is for matrices and convolutions, with adamw "
+        "for all other weights",
+    )
+    momentum: float = Field(0.95, ge=0, lt=1, description="share of the momentum that a step keeps (muon)")
+    newton_schulz_steps: Positive = Field(5, description="steps that make the momentum orthogonal (muon)")
+
+
+class ScheduleConfig(Frozen):
+    """How the learning rate goes, as a share of its peak."""
+
+    type: Literal["cosine", "constant", "linear", "cyclic", "one_cycle", "step", "inverse_sqrt"] = Field(
+        "cosine", description="the curve after the warm-up"
+    )
+    final_share: float = Field(
+        0.1, ge=0, le=1, description="share of the peak at the end, and between cycles; not of constant, inverse_sqrt"
+    )
+    cycles: Positive = Field(3, description="triangles of cyclic, drops of step")
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
+
+    @field_validator("final_share", "warmup")
+    @classmethod
+    def _curve_exists(cls, value: float, info: ValidationInfo) -> float:
+        kind = info.data.get("type")
+        if value == 0 and (kind, info.field_name) in {("step", "final_share"), ("inverse_sqrt", "warmup")}:
+            raise ValueError(f"needs to be above 0 for {kind}")
+        return value
+
+
 class TrainingConfig(Frozen):
     """How a model is trained."""
 
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate")
+    optimizer: OptimizerConfig = OptimizerConfig()
+    learning_rate: float = Field(
+        default_factory=_of_optimizer("learning_rate"),
+        gt=0,
+        description="peak learning rate; if not given, 0.02 for muon and 0.001 for the others",
+    )
+    adam_learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of what muon leaves to adamw (muon)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of adam's mean of gradients")
+    beta2: float = Field(
+        default_factory=_of_optimizer("beta2"),
+        ge=0,
+        lt=1,
+        description="decay of adam's mean of squared gradients; if not given, 0.95 beside muon and 0.999 alone",
+    )
+    eps: float = Field(1e-8, gt=0, description="what keeps adam from dividing by zero")
+    schedule: ScheduleConfig = ScheduleConfig()
     batch_size: Positive = Field(8, description="samples a step, all workers together")
+    gradient_accumulation: Positive = Field(
+        1, description="parts of a worker's batch that are computed one after the other, for less memory"
+    )
     max_epochs: Positive = Field(20, description="passes over the training data")
-    optimizer: Literal["adam", "adamw"] = Field("adam", description="adamw decays weights apart from the gradient")
-    weight_decay: float = Field(0.0, ge=0, description="weight decay of the optimiser")
+    weight_decay: float = Field(0.0, ge=0, description="decay of weights; norms and biases have none")
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     loss: LossConfig = LossConfig()
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision; codes are chosen in fp32")
     compile: bool = Field(False, description="torch.compile: a minute to start, then faster steps")
     seed: int = Field(0, ge=0, description="seed of weights, batches and dropout")
+
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _as_in_earlier_releases(cls, value: Any) -> Any:
+        return {"type": value} if isinstance(value, str) else value

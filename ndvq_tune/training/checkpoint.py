@@ -1,7 +1,7 @@
 """Checkpoints: a training's state as files, and back again; safetensors and JSON, nothing pickled."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def pack(training: Training) -> Files:
         # Safetensors refuses a tensor that is not contiguous, whatever laid it out so.
         MODEL: save({name: tensor.contiguous() for name, tensor in training.model.state_dict().items()}),
         CONFIG: json.dumps(description, indent=2).encode(),
-        TRAINING: save(_optimizer_state(training.optimizer) | _random_state(training.device)),
+        TRAINING: save(_optimizer_state(training) | _random_state(training.device)),
     }
 
 
@@ -53,7 +53,7 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
         model = training.model
         model.load_state_dict(load(files[MODEL]) | {"data_mean": model.data_mean, "data_variance": model.data_variance})
         state = load(files[TRAINING])
-        _load_optimizer_state(training.optimizer, state)
+        _load_optimizer_state(training, state)
         _load_random_state(training.device, state)
         training.epoch = description["epoch"]
         training.samples_seen = description.get("samples_seen", 0)  # checkpoints did not always have these
@@ -84,19 +84,29 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQ
     return model.to(device).eval()
 
 
-def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {f"optimizer.{index}.{name}": value for index, slots in state.items() for name, value in slots.items()}
+def _optimizer_state(training: Training) -> dict[str, torch.Tensor]:
+    states = [(name, optimizer.state.get(weight, {})) for name, weight, optimizer in _optimized(training)]
+    return {f"optimizer.{name}.{slot}": value for name, slots in states for slot, value in slots.items()}
 
 
-def _load_optimizer_state(optimizer: torch.optim.Optimizer, saved: Mapping[str, torch.Tensor]) -> None:
-    slots: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in saved.items():
-        if key.startswith("optimizer."):
-            _, index, name = key.split(".")
-            slots.setdefault(int(index), {})[name] = value
-    # Its groups follow from the configuration, and the learning rate from the step.
-    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+def _load_optimizer_state(training: Training, saved: Mapping[str, torch.Tensor]) -> None:
+    for index, (name, weight, optimizer) in enumerate(_optimized(training)):
+        for prefix in (f"optimizer.{name}.", f"optimizer.{index}."):  # by its number, as in release 0.1
+            slots = {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
+            if slots:
+                optimizer.state[weight] = {slot: value.to(weight.device) for slot, value in slots.items()}
+
+
+def _optimized(training: Training) -> Iterator[tuple[str, torch.nn.Parameter, torch.optim.Optimizer]]:
+    """Each weight by name, with the optimiser that it belongs to."""
+    owners = {
+        weight: optimizer
+        for optimizer in training.optimizers
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    }
+    for name, weight in training.model.named_parameters():
+        yield name, weight, owners[weight]
 
 
 def _random_state(device: torch.device) -> dict[str, torch.Tensor]:

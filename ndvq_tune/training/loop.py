@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,10 +20,8 @@ from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.fast_paths import compiled_where_right, keep_right_layers_fast
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes, reset_peak
-
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-WARMUP_SHARE = 0.05
-FINAL_SHARE = 0.1
+from ndvq_tune.training.optimizers import optimizers
+from ndvq_tune.training.schedules import learning_rate_share
 
 
 class Training:
@@ -64,18 +63,22 @@ class Training:
         self.epoch, self.samples_seen, self.seconds = 0, 0, 0.0
         settings = config.training
         self._rank_batch = max(1, settings.batch_size // world_size)
+        self._part = math.ceil(self._rank_batch / settings.gradient_accumulation)
         self._epoch_steps = batches_per_epoch(len(dataset.train), self._rank_batch, world_size)
         torch.manual_seed(settings.seed)
         reset_peak(self.device)
         self.model = _model(config, dataset).to(self.device)
-        self._bf16_layers = keep_right_layers_fast(self.model, self._rank_batch, bf16=settings.precision == "bf16")
-        self.optimizer = OPTIMIZERS[settings.optimizer](
-            self.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        self._bf16_layers = keep_right_layers_fast(self.model, self._part, bf16=settings.precision == "bf16")
+        self.optimizers = optimizers(self.model.parameters(), settings)
         self._network = self._trained_network()
         self._augment = augmentation(config.data)
         # Weights were drawn alike on all ranks; dropout and changes of samples are each rank's own from here on.
         torch.manual_seed(settings.seed + rank)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training, as if all of it were on data of the present size."""
+        return self._epoch_steps * self.config.training.max_epochs
 
     @property
     def finished(self) -> bool:
@@ -112,7 +115,7 @@ class Training:
             "epoch": self.epoch,
             **validation,
             "train_recon_loss": train_recon_loss,
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "learning_rate": self.optimizers[0].param_groups[0]["lr"],
             "samples_per_second": samples * self.world_size / seconds,
             "peak_memory_bytes": peak_bytes(self.device),
             "samples_seen": float(self.samples_seen),
@@ -130,14 +133,24 @@ class Training:
             x: The batch.
         """
         settings = self.config.training
-        share = warmup_then_cosine(step, self._epoch_steps * settings.max_epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * share
-        self.optimizer.zero_grad(set_to_none=True)
-        recon_loss = self._backward(self._network, x)
+        share = learning_rate_share(step, self.steps, settings.schedule)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = group["peak"] * share
+        self.model.zero_grad(set_to_none=True)
+        recon_loss = self._accumulated(x)
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         return recon_loss
+
+    def _accumulated(self, x: torch.Tensor) -> torch.Tensor:
+        """The gradients of a batch, part by part; NMSE of its reconstruction."""
+        recon_loss = torch.zeros((), device=self.device)
+        *others, last = torch.split(x, self._part)
+        with getattr(self._network, "no_sync", nullcontext)():  # ranks add their gradients with the last part
+            for part in others:
+                recon_loss += self._backward(self._network, part, len(part) / len(x))
+        return recon_loss + self._backward(self._network, last, len(last) / len(x))
 
     def _trained_network(self) -> Callable[[torch.Tensor], Any]:
         """The model as training calls it: over all ranks, and compiled if asked for. Validation calls it plain."""
@@ -147,7 +160,7 @@ class Training:
             network = DistributedDataParallel(network, broadcast_buffers=self.config.model.norm == "batch")
         if not self.config.training.compile:
             return network
-        return compiled_where_right(network, self.model, self._rank_batch, self._backward)
+        return compiled_where_right(network, self.model, self._part, self._backward)
 
     def _batches(self) -> Iterator[torch.Tensor]:
         return batches(
@@ -160,35 +173,15 @@ class Training:
             pin_memory=self.device.type == "cuda",
         )
 
-    def _backward(self, network: Callable[[torch.Tensor], Any], x: torch.Tensor) -> torch.Tensor:
-        """Add the gradients of a batch; NMSE of its reconstruction."""
+    def _backward(self, network: Callable[[torch.Tensor], Any], x: torch.Tensor, share: float = 1.0) -> torch.Tensor:
+        """Add the gradients of a share of a batch; its share of the NMSE of the reconstruction."""
         recon_loss: torch.Tensor
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16_layers > 0):
             recon_loss, x_recon, vq_output = network(x)
         loss = reconstruction_loss(x_recon, x, self.config.training.loss, self.model.data_variance)
-        (loss + vq_output["commitment_loss"]).backward()
-        return recon_loss.detach()
+        ((loss + vq_output["commitment_loss"]) * share).backward()
+        return recon_loss.detach() * share
 
 
 def _model(config: RunConfig, dataset: Dataset) -> NDimVQVAE:
     return build_model(config.model, dataset.train.shape, dataset.mean, dataset.variance)
-
-
-def warmup_then_cosine(step: int, steps: int) -> float:
-    """Share of the peak learning rate at a step: a short linear warm-up, then half a cosine down to a tenth.
-
-    It depends on the step alone, so that the trials of a search compare at every epoch.
-
-    Args:
-        step: The step, counted from 0.
-        steps: Steps of the whole training.
-
-    Example:
-        >>> [round(warmup_then_cosine(step, 100), 2) for step in (0, 4, 50, 99)]
-        [0.2, 1.0, 0.59, 0.1]
-    """
-    warmup = max(1, round(steps * WARMUP_SHARE))
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return FINAL_SHARE + (1 - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * progress))

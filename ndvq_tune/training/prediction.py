@@ -1,5 +1,6 @@
 """What a configuration will take, found by training one step of it with tensors that have shapes but no numbers."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.model import EMACodebook, NDimVQVAE, build_model_of_shapes
 from ndvq_tune.training.evaluation import static_metrics
 from ndvq_tune.training.losses import reconstruction_loss
+from ndvq_tune.training.optimizers import state_bytes
 from ndvq_tune.training.torch_internals import pretended_autocast, pretended_device
 
 DeviceType = Literal["cpu", "cuda"]
@@ -17,7 +19,6 @@ DeviceType = Literal["cpu", "cuda"]
 # Memory of a worker with tensors of `n` bytes. A GPU counts tensors only. A process has 485 MiB before its first, and
 # 40% more than all of them later: kernels' own buffers and gaps between tensors (each of 13 models is within 7%).
 _RESIDENT: dict[str, Callable[[int], int]] = {"cpu": lambda n: 485 * 2**20 + round(1.4 * n), "cuda": lambda n: n}
-_MOMENTS = 2  # of Adam and AdamW, each of the size of the parameters
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,18 @@ def predict(config: RunConfig, sample_shape: Sequence[int], device_type: DeviceT
         if isinstance(module, EMACodebook):
             module.initialised = True  # the first step is not like the others
     batch = max(1, config.training.batch_size // world_size)
+    part = math.ceil(batch / config.training.gradient_accumulation)
     with pretended_device(device_type, [*model.parameters(), *model.buffers()]) as ledger:
-        _step(model, torch.empty(batch, *sample_shape), config, device_type)
+        _step(model, torch.empty(part, *sample_shape), config, device_type)
     metrics = static_metrics(model)
-    parameter_bytes = sum(parameter.nbytes for parameter in model.parameters())
-    copies = _MOMENTS + (1 if world_size > 1 else 0)  # gradients on their way between ranks
+    kept = state_bytes(model.parameters(), config.training)
+    if world_size > 1:
+        kept += sum(parameter.nbytes for parameter in model.parameters())  # gradients on their way between ranks
     return Prediction(
         parameters=int(metrics["parameters"]),
         bits_per_element=metrics["bits_per_element"],
         flops=ledger.flops,
-        memory_bytes=_RESIDENT[device_type](copies * parameter_bytes + ledger.peak),
+        memory_bytes=_RESIDENT[device_type](kept + ledger.peak),
     )
 
 

@@ -1,5 +1,8 @@
 import io
+import math
+import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,8 @@ from benchmarks.measure import MATRIX, count_flops, matrix_product, median_secon
 from benchmarks.report import Goal, goals_table, machine
 from benchmarks.samples import Samples
 from ndvq_tune.errors import ConfigError
+from ndvq_tune.training.loop import Training
+from tests.training.training_examples import config, dataset
 
 needs_seed = pytest.mark.skipif(seed.NDimVQVAE is None, reason="the package nd-vq-vae is not installed")
 
@@ -93,9 +98,36 @@ def test_a_training_of_so_many_seconds_ends_then(tiny: Samples) -> None:
 
 
 def test_each_row_of_the_ablation_is_a_configuration() -> None:
-    found = ablation.configs(ablation.ROWS, ablation.DATA)
-    assert found.keys() == ablation.ROWS.keys()
-    assert found["norm: batch"].model.norm == "batch"
+    for n_dims in ablation.SPACES:
+        found = ablation.configs(ablation.ROWS, ablation.data_of(n_dims))
+        assert found.keys() == ablation.ROWS.keys()
+        assert found["norm: batch"].model.norm == "batch"
+        assert found["base"].model.n_dims == n_dims
+
+
+def test_rows_are_compared_seed_by_seed() -> None:
+    """By hand: the geometric mean of 1/2 and 1/8 is 1/4; the t-quantile of one degree of freedom is 12.706."""
+    base, row = ([{"recon_loss": loss} for loss in losses] for losses in ((1.0, 0.8), (0.5, 0.1)))
+    middle, low, high = ablation.ratio(row, base)
+    assert middle == pytest.approx(0.25)
+    half = 12.7062 * (math.log(4) / math.sqrt(2)) / math.sqrt(2)
+    assert (low, high) == (
+        pytest.approx(0.25 * math.exp(-half), rel=1e-4),
+        pytest.approx(0.25 * math.exp(half), rel=1e-4),
+    )
+
+
+def test_rows_that_train_for_as_long_take_turns(monkeypatch) -> None:
+    """Each step takes a second here; the schedule of a row goes over the whole of its time."""
+    clock, shares = count(), {4: [], 8: []}
+    monkeypatch.setattr(ablation, "open_dataset", lambda data: dataset())
+    monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
+    monkeypatch.setattr(Training, "step", lambda self, step, x: shares[len(x)].append(step / self.steps))
+    found = {str(size): config(batch_size=size, max_epochs=100) for size in shares}
+    ends = ablation.for_seconds(found, 4)
+    assert {name: end["steps"] for name, end in ends.items()} == {"4": 4, "8": 4}
+    assert list(shares.values()) == [[0, 0.25, 0.5, 0.75]] * 2
+    assert ends["8"]["seconds_per_step"] == 1
 
 
 def test_unknown_options_of_all_rows_are_one_error() -> None:

@@ -27,7 +27,7 @@ def rest_of(training: Training) -> list[dict[str, float]]:
     return [timeless(report) for report in reports]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "muon"])
 def test_going_on_from_a_checkpoint_is_as_if_never_stopped(tmp_path, optimizer):
     """With dropout and code restarts, both of which draw random numbers."""
     expected = rest_of(trained(0, optimizer=optimizer, weight_decay=0.01))

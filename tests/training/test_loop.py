@@ -1,19 +1,19 @@
 import copy
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from ndvq_tune.config import LossConfig
+from ndvq_tune.config import LossConfig, ScheduleConfig
 from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.model.layers import Pointwise
 from ndvq_tune.training import fast_paths, loop
 from ndvq_tune.training.checkpoint import pack, unpack
-from ndvq_tune.training.loop import Training, warmup_then_cosine
+from ndvq_tune.training.loop import Training
 from ndvq_tune.training.losses import reconstruction_loss
+from ndvq_tune.training.schedules import learning_rate_share
 from tests.training.faulty_kernels import FAULTS, FaultyConvolutions, small_strided_in_bf16
 from tests.training.training_examples import config, dataset, timeless
 
@@ -56,24 +56,9 @@ def test_training_loss_is_the_mean_over_the_epochs_samples():
     assert report["train_recon_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
 
 
-def test_the_schedule_warms_up_and_falls_to_a_tenth():
-    shares = [warmup_then_cosine(step, 42) for step in range(43)]
-    assert shares[:2] == [0.5, 1.0]  # a warm-up of 5% of 42 steps, which is 2
-    assert shares[2] == 1.0
-    assert shares[12] == pytest.approx(0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2)
-    assert shares[22] == pytest.approx(0.55)
-    assert shares[42] == pytest.approx(0.1)
-    assert all(later < earlier for earlier, later in pairwise(shares[2:]))
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_the_schedule_of_a_very_short_run_stays_in_bounds(steps):
-    assert all(0.1 <= warmup_then_cosine(step, steps) <= 1 for step in range(steps + 1))
-
-
 def test_learning_rate_reported_is_that_of_the_last_step():
     reports = fit(max_epochs=3, learning_rate=2e-3)  # 16 clips in batches of 4: 4 steps an epoch, 12 in all
-    expected = [2e-3 * warmup_then_cosine(step, 12) for step in (3, 7, 11)]
+    expected = [2e-3 * learning_rate_share(step, 12, ScheduleConfig()) for step in (3, 7, 11)]
     assert [report["learning_rate"] for report in reports] == pytest.approx(expected)
 
 
@@ -86,11 +71,11 @@ def test_the_learning_rate_follows_the_share_of_epochs_where_the_data_changes_si
     unpack(after, pack(before))
     rates = []
     after.model.register_forward_hook(
-        lambda module, *_: rates.append(after.optimizer.param_groups[0]["lr"]) if module.training else None
+        lambda module, *_: rates.append(after.optimizers[0].param_groups[0]["lr"]) if module.training else None
     )
     reports: list[dict[str, float]] = []
     after.fit(reports.append)
-    expected = [2e-3 * warmup_then_cosine(step, 24) for step in range(12, 24)]
+    expected = [2e-3 * learning_rate_share(step, 24, ScheduleConfig()) for step in range(12, 24)]
     assert rates == pytest.approx(expected)
     assert [report["epoch"] for report in reports] == [3, 4]
 
@@ -118,11 +103,17 @@ def test_gradients_are_clipped_at_the_given_norm(monkeypatch):
     assert norms == pytest.approx([0.01] * 4, rel=1e-3)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
-def test_the_optimizer_is_the_configured_one(name, kind):
-    optimizer = Training(config(optimizer=name, weight_decay=0.25), dataset()).optimizer
-    assert type(optimizer) is kind
-    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.25}
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_parts_of_a_batch_one_after_the_other_add_up_to_its_gradients(optimizer):
+    """Where nothing depends on who else is in the batch: a quantizer without statistics, and no dropout."""
+    model = {"quantizer": {"type": "fsq"}, "attention": {"type": "none"}}
+    reports, weights = [], []
+    for parts in (1, 2, 3):  # of four samples
+        training = Training(config(model, optimizer=optimizer, gradient_accumulation=parts), dataset())
+        reports.append(training.run_epoch()["train_recon_loss"])
+        weights.append(torch.cat([weight.detach().flatten() for weight in training.model.parameters()]))
+    assert reports[1:] == pytest.approx([reports[0]] * 2, rel=1e-4)
+    assert all(torch.allclose(other, weights[0], atol=2e-4) for other in weights[1:])
 
 
 @pytest.mark.parametrize(
@@ -139,7 +130,9 @@ def test_ranks_share_the_batch(monkeypatch, batch_size, world_size, rank_batch, 
     report = training.run_epoch()
     assert sizes == [rank_batch] * steps
     assert report["samples_seen"] == rank_batch * steps * world_size
-    assert training.optimizer.param_groups[0]["lr"] == pytest.approx(3e-3 * warmup_then_cosine(steps - 1, 2 * steps))
+    assert training.optimizers[0].param_groups[0]["lr"] == pytest.approx(
+        3e-3 * learning_rate_share(steps - 1, 2 * steps, ScheduleConfig())
+    )
 
 
 def test_ranks_start_from_the_same_weights_and_drop_out_differently(monkeypatch):

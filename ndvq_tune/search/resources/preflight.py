@@ -28,7 +28,11 @@ _COSTLESS_MODEL: dict[str, Any] = {
     "ema_decay": True,
     "quantizer": {"restart_threshold", "entropy_weight"},
 }
-_COSTLESS_TRAINING = {"learning_rate", "max_epochs", "optimizer", "weight_decay", "gradient_clip", "compile", "seed"}
+_COSTLESS_TRAINING: dict[str, Any] = {
+    **dict.fromkeys(("learning_rate", "adam_learning_rate", "beta1", "beta2", "eps", "schedule"), True),
+    **dict.fromkeys(("max_epochs", "weight_decay", "gradient_clip", "compile", "seed"), True),
+    "optimizer": {"momentum", "newton_schulz_steps"},
+}
 _UNFIT = (ShapeError, RuntimeError, ValueError)  # torch has no error of its own for sizes
 
 Found = TypeVar("Found", Prediction, dict[str, float])

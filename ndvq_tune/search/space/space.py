@@ -3,7 +3,7 @@
 Any leaf of ``model`` and ``training`` is a value or a distribution; a distribution may have a ``when``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from ndvq_tune.search.space.settings import SearchSettings, TrackingSettings
 from ndvq_tune.yaml_file import Document, flatten, read, with_values
 
 SEARCHED_SECTIONS = ("model", "training")
+
+_RENAMED = {"training.optimizer": "training.optimizer.type"}  # since release 0.1
 
 
 class SpaceFile(Frozen):
@@ -130,7 +132,7 @@ def _leaf_mappings(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[
         key = f"{prefix}{name}"
         if not isinstance(value, dict) or key == "data" or not isinstance(name, str) or "." in name:
             continue  # what is no key of ours at all, pydantic finds
-        if is_section(RunConfig, key):
+        if is_section(RunConfig, key) and value.keys().isdisjoint(distributions.KINDS):
             yield from _leaf_mappings(value, f"{key}.")
         else:
             yield key, value
@@ -144,7 +146,7 @@ def _searched(key: str, leaf: dict[str, Any]) -> Searched:
     when = leaf.get("when", {})
     if not isinstance(when, dict):
         raise ValueError(f"when: {when!r} given; needs a mapping of key paths to values")
-    conditions = {str(k): tuple(v) if isinstance(v, list) else (v,) for k, v in when.items()}
+    conditions = {_RENAMED.get(k, str(k)): tuple(v) if isinstance(v, list) else (v,) for k, v in when.items()}
     return Searched(key, distributions.parse(kinds[0], leaf[kinds[0]]), conditions)
 
 
@@ -189,11 +191,16 @@ def _ordered(found: Sequence[Searched]) -> tuple[Searched, ...]:
     """Parameters behind those that their conditions name; those in a circle are left out."""
     waiting = {parameter.key: parameter for parameter in found}
     ordered: list[Searched] = []
-    while ready := [p for p in waiting.values() if not any(key in waiting for key in p.when)]:
+    while ready := [p for p in waiting.values() if not any(_within(key, waiting) for key in p.when)]:
         ordered += ready
         for parameter in ready:
             del waiting[parameter.key]
     return tuple(ordered)
+
+
+def _within(key: str, keys: Iterable[str]) -> bool:
+    """Whether a key path is one of some, or is of a section that is."""
+    return any(f"{key}.".startswith(f"{name}.") for name in keys)
 
 
 def _without(tree: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -62,6 +63,55 @@ def test_a_condition_on_a_list():
     space = space_of(model={"n_res_layers": {"choice": [7], "when": {"model.downsample": [[2, 4, 4]]}}})
     for _, config, _ in draws(space):
         assert (config.model.n_res_layers == 7) == (config.model.downsample == (2, 4, 4))
+
+
+def test_a_space_of_an_earlier_release_searches_the_optimizer_as_one_setting():
+    """Under the key that its journal has; what depends on it comes behind it."""
+    space = space_of(
+        training={
+            "weight_decay": {"uniform": [0.1, 0.2], "when": {"training.optimizer": "adamw"}},
+            "optimizer": {"choice": ["adam", "adamw"]},
+        }
+    )
+    keys = [parameter.key for parameter in space.searched]
+    assert keys.index("training.optimizer") < keys.index("training.weight_decay")
+    seen = set()
+    for chosen, config, _ in draws(space):
+        assert config.training.optimizer.type == chosen["training.optimizer"]
+        assert ("training.weight_decay" in chosen) == (chosen["training.optimizer"] == "adamw")
+        seen.add(config.training.optimizer.type)
+    assert seen == {"adam", "adamw"}
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw", "adam"])
+def test_every_setting_of_the_training_can_be_searched(kind):
+    """Those of the guide to tuning: rates, betas, decay, batches, epochs, the schedule, and dropout."""
+    ranges: dict[str, Any] = {
+        "learning_rate": {"log_uniform": [1e-3, 1e-1]},
+        "adam_learning_rate": {"log_uniform": [1e-4, 1e-2]},
+        "beta1": {"uniform": [0.8, 0.95]},
+        "beta2": {"uniform": [0.9, 0.999]},
+        "eps": {"log_uniform": [1e-9, 1e-6]},
+        "weight_decay": {"uniform": [0.0, 0.1]},
+        "gradient_accumulation": {"choice": [1, 2]},
+        "batch_size": {"choice": [4, 8]},
+        "max_epochs": {"choice": [10, 20]},
+        "optimizer": {"type": kind, "momentum": {"uniform": [0.9, 0.98]}},
+        "schedule": {
+            "type": {"choice": ["cosine", "constant", "linear", "cyclic", "one_cycle", "step", "inverse_sqrt"]},
+            "warmup": {"uniform": [0.01, 0.2]},
+            "final_share": {"uniform": [0.01, 0.2], "when": {"training.schedule.type": ["cosine", "linear"]}},
+            "cycles": {"choice": [2, 4], "when": {"training.schedule.type": ["cyclic", "step"]}},
+        },
+    }
+    space = space_of(training=ranges, model={"dropout": {"uniform": [0.0, 0.3]}})
+    configs = [config for _, config, _ in draws(space)]
+    runs = [config.training for config in configs]
+    assert len({config.model.dropout for config in configs}) == len(runs)
+    assert {run.schedule.type for run in runs} == set(ranges["schedule"]["type"]["choice"])
+    assert {run.optimizer.type for run in runs} == {kind}
+    assert len({(run.beta1, run.beta2, run.eps, run.optimizer.momentum) for run in runs}) == len(runs)
+    assert space.max_epochs == 20
 
 
 def test_what_was_chosen_is_what_runs():

@@ -23,11 +23,17 @@ MUTABLE = frozenset(
         "model.ema_decay",
         "model.quantizer.entropy_weight",
         "model.quantizer.restart_threshold",
+        "training.adam_learning_rate",
+        "training.beta1",
+        "training.beta2",
+        "training.eps",
         "training.gradient_clip",
         "training.learning_rate",
         "training.loss.recon_loss_factor",
         "training.loss.spectral_weight",
         "training.loss.ssim_weight",
+        "training.optimizer.momentum",
+        "training.optimizer.newton_schulz_steps",
         "training.weight_decay",
     }
 )
