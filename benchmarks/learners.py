@@ -11,7 +11,7 @@ from benchmarks.samples import Samples
 from ndvq_tune.config import ModelConfig, TrainingConfig
 from ndvq_tune.metrics import psnr
 from ndvq_tune.model import build_model
-from ndvq_tune.training.optimizers import optimizers
+from ndvq_tune.training.optimizers import optimizers, set_learning_rates
 from ndvq_tune.training.schedules import learning_rate_share
 
 N_HIDDENS, N_RES_LAYERS, N_CODES, EMBEDDING_DIM = 32, 2, 256, 32
@@ -74,9 +74,7 @@ class Ours:
 
     def step(self, x: torch.Tensor, done: int, total: int) -> None:
         """Learn from a batch, at the rate of this time of the training."""
-        share = learning_rate_share(done, total, self._settings.schedule)
-        for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
-            group["lr"] = group["peak"] * share
+        set_learning_rates(self._optimizers, learning_rate_share(done, total, self._settings.schedule))
         recon_loss, _, vq_output = self.model(x)
         self.model.zero_grad(set_to_none=True)
         (recon_loss + vq_output["commitment_loss"]).backward()

@@ -89,9 +89,8 @@ def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: M
         console: Where that is told.
     """
     pictures: dict[str, Path] = {}
-    for trial in [trial for trial in standing.recommended if (folder / str(trial.checkpoint)).exists()][
-        :PICTURED_TRIALS
-    ]:
+    shown = [trial for trial in standing.recommended if (folder / str(trial.checkpoint)).exists()]
+    for trial in shown[:PICTURED_TRIALS]:
         pictures[trial.name] = _picture(trial, dataset, folder)
         try:
             tracker.picture(trial, pictures[trial.name])

@@ -1,6 +1,7 @@
 """Checkpoints: a training's state as files, and back again; safetensors and JSON, nothing pickled."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -90,11 +91,15 @@ def _optimizer_state(training: Training) -> dict[str, torch.Tensor]:
 
 
 def _load_optimizer_state(training: Training, saved: Mapping[str, torch.Tensor]) -> None:
+    slots: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
+    for key, value in saved.items():
+        if key.startswith("optimizer."):
+            owner, _, slot = key.removeprefix("optimizer.").rpartition(".")
+            slots[owner][slot] = value
     for index, (name, weight, optimizer) in enumerate(_optimized(training)):
-        for prefix in (f"optimizer.{name}.", f"optimizer.{index}."):  # by its number, as in release 0.1
-            slots = {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
-            if slots:
-                optimizer.state[weight] = {slot: value.to(weight.device) for slot, value in slots.items()}
+        found = slots.get(name) or slots.get(str(index), {})  # by its number in release 0.1
+        if found:
+            optimizer.state[weight] = {slot: value.to(weight.device) for slot, value in found.items()}
 
 
 def _optimized(training: Training) -> Iterator[tuple[str, torch.nn.Parameter, torch.optim.Optimizer]]:

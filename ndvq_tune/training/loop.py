@@ -20,7 +20,7 @@ from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.fast_paths import compiled_where_right, keep_right_layers_fast
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes, reset_peak
-from ndvq_tune.training.optimizers import optimizers
+from ndvq_tune.training.optimizers import optimizers, set_learning_rates
 from ndvq_tune.training.schedules import learning_rate_share
 
 
@@ -133,9 +133,7 @@ class Training:
             x: The batch.
         """
         settings = self.config.training
-        share = learning_rate_share(step, self.steps, settings.schedule)
-        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
-            group["lr"] = group["peak"] * share
+        set_learning_rates(self.optimizers, learning_rate_share(step, self.steps, settings.schedule))
         self.model.zero_grad(set_to_none=True)
         recon_loss = self._accumulated(x)
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)

@@ -5,14 +5,12 @@ is slow on most CPUs.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
 
 from ndvq_tune.config import TrainingConfig
-
-Parameters = Sequence[nn.Parameter]
 
 MATRIX = 8  # rows, and values a row, below which a matrix is left to Adam: nothing to make orthogonal
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of Jordan et al., 2024, https://kellerjordan.github.io/posts/muon
@@ -131,6 +129,12 @@ def optimizers(parameters: Iterable[nn.Parameter], settings: TrainingConfig) -> 
     for group in (group for optimizer in found for group in optimizer.param_groups):
         group["peak"] = group["lr"]
     return found
+
+
+def set_learning_rates(found: Iterable[torch.optim.Optimizer], share: float) -> None:
+    """Give each group of weights a share of its peak learning rate."""
+    for group in (group for optimizer in found for group in optimizer.param_groups):
+        group["lr"] = group["peak"] * share
 
 
 def is_matrix(weight: torch.Tensor) -> bool:

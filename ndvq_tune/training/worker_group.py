@@ -21,7 +21,7 @@ from ndvq_tune.training.files import Files
 from ndvq_tune.training.group import CLOSE, ERROR, GONE, Channel, GroupSize, RunError, WorkerGroupError
 from ndvq_tune.training.ray_internals import lane_trainer
 
-START_ATTEMPTS = 5  # of a minute each; without a limit a cluster that shrank would keep a lane waiting for ever
+START_ATTEMPTS = 5  # without a limit workers that cannot start would keep a lane waiting for ever
 CLOSE_SECONDS = 5.0
 
 
