@@ -29,7 +29,8 @@ class Metric:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("recon_loss", "1", "min", "validation MSE over the variance of the training data"),
+        Metric("recon_loss", "1", "min", "validation MSE over the variance of the training data, mean over channels"),
+        Metric("recon_loss_pooled", "1", "min", "validation MSE of all values together, over their one variance"),
         Metric("psnr", "dB", "max", "peak signal-to-noise ratio on data in [0, 1]"),
         Metric("perplexity", "codes", "max", "exp of the entropy of code use, pooled over the validation set"),
         Metric("codebook_usage", "1", "max", "share of codes used at least once over the validation set"),
@@ -38,7 +39,9 @@ METRICS: dict[str, Metric] = {
             "entropy_bits_per_element", "bit", "min", "log2(perplexity) times latent positions, over input positions"
         ),
         Metric("commitment_loss", "1", "min", "codebook_beta times the MSE between latents and their codes"),
-        Metric("train_recon_loss", "1", "min", "training MSE over the variance of the training data"),
+        Metric(
+            "train_recon_loss", "1", "min", "training MSE over the variance of the training data, mean over channels"
+        ),
         Metric("learning_rate", "1", None, "learning rate of the last step"),
         Metric("samples_per_second", "1/s", "max", "training samples a second, all workers together"),
         Metric("peak_memory_bytes", "B", "min", "highest memory of one worker: the GPU's, or the process's on CPU"),

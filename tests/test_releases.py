@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -52,6 +53,7 @@ def test_a_search_goes_on_with_all_of_its_trials(folder):
     assert [item.means[0] for item in standing.confirmed] == pytest.approx([0.928], abs=5e-4)
     assert study.record(2).error.startswith("ShapeError: training.loss.spectral_weight is for 1-dimensional data")
     assert study.record(4).config == space.complete(study.record(4).params)
+    assert study.record(4).config.data.normalise == "pooled"  # as all of that release, and so are its new trials
     assert study.begin(study.propose()).number == 7
     study.close()
     assert ends(Study.open(folder, space).records)[:7] == ENDS
@@ -66,9 +68,13 @@ def test_another_search_can_learn_from_it(folder):
 def test_its_checkpoint_loads_and_trains_on(folder):
     checkpoint = folder / "checkpoints" / "trial-0004"
     model = load_model(checkpoint)
+    assert model.data_variance.shape == ()
+    x = torch.rand(2, 3, 4, 16, 16)
     with torch.no_grad():
-        assert model(torch.rand(2, 3, 4, 16, 16))[1].shape == (2, 3, 4, 16, 16)
-    run = load_config(folder / "best.yaml", [])
+        recon_loss, x_recon, _ = model(x)
+    expected = np.square((x_recon - x).double().numpy()).mean() / model.data_variance.item()
+    assert recon_loss.item() == pytest.approx(expected)
+    run = load_config(folder / "best.yaml", ["data.normalise=pooled"])
     assert run == read_folder(folder)[1].trials[4].config
     training = Training(run, dataset(), "cpu")
     unpack(training, read(checkpoint))

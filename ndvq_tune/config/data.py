@@ -25,6 +25,9 @@ class FolderData(Frozen):
         "file", description="with split: whole files, or the beginning and the end of every file"
     )
     max_bad: float = Field(0.1, ge=0, le=1, description="share of the files that may be left out as unreadable")
+    normalise: Literal["channel", "pooled"] = Field(
+        "channel", description="mean and variance: of each channel by itself, or of all values together"
+    )
     augment: dict[str, dict[str, Any]] = Field(
         {}, description="random changes of training samples by name: torchvision's transforms v2, or Gain and Shift"
     )

@@ -1,5 +1,6 @@
 """One complete run: data, model and training."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -8,6 +9,16 @@ from ndvq_tune.config.base import Frozen
 from ndvq_tune.config.data import DataConfig, VideoData
 from ndvq_tune.config.model import ModelConfig
 from ndvq_tune.config.training import TrainingConfig
+
+
+def as_kept(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration that a search has kept, as what it meant: release 0.1 pooled all channels, and did not say so.
+
+    Example:
+        >>> as_kept({"data": {"type": "image"}})
+        {'data': {'normalise': 'pooled', 'type': 'image'}}
+    """
+    return {**content, "data": {"normalise": "pooled", **content.get("data", {})}}
 
 
 class RunConfig(Frozen):

@@ -1,7 +1,9 @@
 """A data set, checked and ready for training."""
 
+import operator
 from collections import Counter
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from ndvq_tune.data.batches.augment import augmentation
 from ndvq_tune.data.batches.samples import SampleSet, Scale, Window, release
 from ndvq_tune.data.cache.decoding import Spread
 from ndvq_tune.data.cache.source import Progress, Rows, silent
-from ndvq_tune.data.cache.statistics import statistics
+from ndvq_tune.data.cache.statistics import Channels, Statistics, statistics
 from ndvq_tune.data.division import TRAIN, Split, splits
 from ndvq_tune.data.folder.source import FolderSource
 from ndvq_tune.data.readers.array import sample_shape_of
@@ -18,6 +20,11 @@ from ndvq_tune.data.sample_data import ensure_samples
 from ndvq_tune.errors import DataError
 
 _EXAMPLES = 5
+_LEAST_VARIANCE = 1e-12  # of values in [0, 1]: below, float32 rounds away much of what varies
+
+
+Statistic = float | tuple[float, ...]
+"""Of all values together, or of each channel."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +34,23 @@ class Dataset:
     Attributes:
         train: Samples for training; with a small stride or hop they overlap.
         test: Samples for validation; they never overlap, so that nothing counts twice.
-        mean: Mean of all training values, on the scale where samples lie in [0, 1].
-        variance: Their variance, never 0.
+        mean: Mean of each channel of the training values, or of all together, as ``normalise`` says; on the scale where
+            samples lie in [0, 1].
+        variance: Their variance, never 0: a constant channel has the one of all values.
+        pooled_variance: The variance of all values together.
         skipped: Files that are left out, as ``train/name.mp4``, with the reason.
         files: How many files there are, with those.
+        channel_names: What the channels are called; empty where that is not known.
     """
 
     train: SampleSet
     test: SampleSet
-    mean: float
-    variance: float
+    mean: Statistic
+    variance: Statistic
+    pooled_variance: float
     skipped: dict[str, str]
     files: int
+    channel_names: tuple[str, ...] = ()
 
 
 def open_dataset(config: DataConfig, progress: Progress | None = None, spread: Spread = map) -> Dataset:
@@ -60,23 +72,38 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
     layout = _most_common_layout(both[0], config)
     train, test = (_usable(split, layout, config) for split in both)
     rows, maps = train.decoded.recordings, train.decoded.maps
-    found = statistics(rows, train.decoded.folder, report, lambda: release(maps.values()))
-    if found.variance == 0:
-        raise DataError(f"{train.place}: every value for training is {found.mean:g}, so there is nothing to learn")
-    scale = Scale.of(layout[0], found.minimum, found.maximum)
+    channels = statistics(rows, train.decoded.folder, report, lambda: release(maps.values()))
+    pooled = reduce(operator.add, channels)
+    if pooled.variance == 0:
+        raise DataError(f"{train.place}: every value for training is {pooled.mean:g}, so there is nothing to learn")
+    scale = Scale.of(layout[0], pooled.minimum, pooled.maximum)
     if isinstance(config, SignalData):
         scale = scale.about_zero()
+    whole = _in_unit(pooled, scale)
+    mean, variance = whole if config.normalise == "pooled" else _of_each(channels, whole[1], scale)
     return Dataset(
         train=_samples(train, window_of(config, training=True), scale),
         test=_samples(test, window_of(config, training=False), scale),
-        mean=(found.mean - scale.low) / (scale.high - scale.low),
-        variance=found.variance / (scale.high - scale.low) ** 2,
+        mean=mean,
+        variance=variance,
+        pooled_variance=whole[1],
         skipped={
             f"{split.name}/{name}": reason for split in (train, test) for name, reason in split.decoded.skipped.items()
         },
         # By place and name: with split_by: time, one file is on both sides.
         files=len({(split.place, name) for split in (train, test) for name in _names(split)}),
+        channel_names=(config.columns or ()) if isinstance(config, SignalData) else (),
     )
+
+
+def _of_each(channels: Channels, pooled_variance: float, scale: Scale) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and variance of each channel, where samples lie in [0, 1]."""
+    means, variances = zip(*(_in_unit(channel, scale) for channel in channels), strict=True)
+    return means, tuple(each if each > _LEAST_VARIANCE else pooled_variance for each in variances)
+
+
+def _in_unit(found: Statistics, scale: Scale) -> tuple[float, float]:
+    return (found.mean - scale.low) / (scale.high - scale.low), found.variance / (scale.high - scale.low) ** 2
 
 
 def sample_shape(config: DataConfig) -> tuple[int, ...]:

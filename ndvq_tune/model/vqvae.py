@@ -13,6 +13,7 @@ from ndvq_tune.errors import ShapeError
 from ndvq_tune.model.convolution import channels_last
 from ndvq_tune.model.layers import decoder, encoder
 from ndvq_tune.model.quantizers import VQOutput, build_quantizer
+from ndvq_tune.model.statistics import Statistic, broadcast, mean_over_channels, take_shapes
 
 
 class NDimVQVAE(nn.Module):
@@ -31,13 +32,14 @@ class NDimVQVAE(nn.Module):
         n_res_layers: Residual blocks on each side.
         codebook_beta: Weight of the commitment loss.
         input_shape: Shape ``(C, *S)`` of a sample.
-        data_mean: Mean of the training data. The network sees data normalised by it and by the variance, and the
-            reconstruction is in the data's own units.
-        data_variance: Variance of the training data.
+        data_mean: Mean of the training data: one number, or one for each channel. The network sees data normalised by
+            it and by the variance, and the reconstruction is in the data's own units.
+        data_variance: Variance of the training data, above 0; one number, or one for each channel.
         **options: Any other field of ``ModelConfig``, such as ``attention={"type": "axial"}``.
 
     Raises:
-        ShapeError: If ``n_dims``, ``downsample`` and ``input_shape`` do not fit together.
+        ShapeError: If ``n_dims``, ``downsample`` and ``input_shape`` do not fit together, or there is another number of
+            means or variances than of channels.
         ValueError: If ``ModelConfig`` refuses a value.
 
     Example:
@@ -67,8 +69,8 @@ class NDimVQVAE(nn.Module):
         codebook_beta: float,
         input_shape: Sequence[int],
         *,
-        data_mean: float = 0.0,
-        data_variance: float = 1.0,
+        data_mean: Statistic = 0.0,
+        data_variance: Statistic = 1.0,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -90,8 +92,9 @@ class NDimVQVAE(nn.Module):
         self.quantizer = build_quantizer(config)
         self.encoder = encoder(config, input_shape[0], self.quantizer.embedding_dim)
         self.decoder = decoder(config, input_shape[0], self.quantizer.embedding_dim)
-        self.register_buffer("data_mean", torch.tensor(float(data_mean)))
-        self.register_buffer("data_variance", torch.tensor(float(data_variance)))
+        self.register_buffer("data_mean", broadcast(data_mean, input_shape))
+        self.register_buffer("data_variance", broadcast(data_variance, input_shape))
+        self.register_load_state_dict_pre_hook(take_shapes)  # type: ignore[no-untyped-call]
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
@@ -102,7 +105,7 @@ class NDimVQVAE(nn.Module):
         """Encode, quantise and decode ``x`` of shape ``(B, C, *S)``.
 
         Returns:
-            recon_loss: MSE of the reconstruction over the data's variance; a scalar.
+            recon_loss: MSE of the reconstruction over the data's variance, the mean over channels; a scalar.
             x_recon: The reconstruction, in the shape and units of ``x``.
             vq_output: see ``VQOutput``.
 
@@ -111,7 +114,7 @@ class NDimVQVAE(nn.Module):
         """
         vq_output: VQOutput = self.quantizer(self._latents(x))
         x_recon = _crop(self._reconstruct(vq_output["embeddings"]), x.shape[2:])
-        return F.mse_loss(x_recon, x.float()) / self.data_variance, x_recon, vq_output
+        return mean_over_channels(F.mse_loss, x_recon, x.float(), self.data_variance), x_recon, vq_output
 
     @torch.no_grad()
     def encode(self, x: torch.Tensor) -> torch.Tensor:
@@ -167,14 +170,14 @@ class NDimVQVAE(nn.Module):
 
 
 def build_model(
-    config: ModelConfig, input_shape: Sequence[int], data_mean: float = 0.0, data_variance: float = 1.0
+    config: ModelConfig, input_shape: Sequence[int], data_mean: Statistic = 0.0, data_variance: Statistic = 1.0
 ) -> NDimVQVAE:
     """The model that a configuration describes.
 
     Args:
         config: The model's settings.
         input_shape: Shape ``(C, *S)`` of a sample.
-        data_mean: Mean of the training data, on the scale of what the model is given.
+        data_mean: Mean of the training data, on the scale of what the model is given; a number, or one a channel.
         data_variance: Its variance, above 0.
 
     Raises:

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.locks import try_lock
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.yaml_file import flatten
+from ndvq_tune.yaml_file import flatten, read, with_values
 
 SPACE = "space.yaml"
 JOURNAL = "optuna.journal"
@@ -61,7 +63,7 @@ def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
     """
     if not (folder / JOURNAL).exists():
         raise ResultsError(f"{folder}: holds no search to resume")
-    kept, space = SearchSpace.load(folder / SPACE), SearchSpace.load(folder / SPACE, overrides)
+    kept, space = _kept(folder), _kept(folder, overrides)
     before, after = flatten(kept.source), flatten(space.source)
     changed = [key for key in before | after if after.get(key, ...) != before.get(key, ...) and not _may_change(key)]
     if changed:
@@ -72,11 +74,17 @@ def kept_space(folder: Path, overrides: Sequence[str]) -> SearchSpace:
     return space
 
 
+def _kept(folder: Path, overrides: Sequence[str] = ()) -> SearchSpace:
+    document = read(folder / SPACE, overrides)
+    return SearchSpace.from_document(replace(document, content=as_kept(document.content)))
+
+
 def _may_change(key: str) -> bool:
     """Whether a leaf may; a section around what may is a leaf only while it is empty, and then says nothing."""
     return any(f"{key}.".startswith(f"{allowed}.") or allowed.startswith(f"{key}.") for allowed in MAY_CHANGE)
 
 
 def write_space(folder: Path, space: SearchSpace) -> None:
-    """Keep the space as run, overrides included."""
-    (folder / SPACE).write_text(space.to_yaml(), encoding="utf-8")
+    """Keep the space as run, overrides included, and with ``data.normalise``, as ``as_kept`` needs it."""
+    explicit = replace(space, source=with_values(space.source, {"data.normalise": space.data.normalise}))
+    (folder / SPACE).write_text(explicit.to_yaml(), encoding="utf-8")

@@ -16,6 +16,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import TrackingError, first_line
 from ndvq_tune.problems import validate
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, number_of, short_name
@@ -118,7 +119,7 @@ def _search(client: MlflowClient, runs: list[Run], curves: Collection[str]) -> S
 def _trial(client: MlflowClient, number: int, run: Run, began: int, curves: Collection[str]) -> TrialRecord | None:
     """A trial; None where its configuration is lost, or this version does not know it."""
     content, tags = _mapping(client, run, "config.yaml"), run.data.tags
-    config = validate(RunConfig, content)[0] if content else None
+    config = validate(RunConfig, as_kept(content))[0] if content else None
     if config is None:
         return None
     return TrialRecord(

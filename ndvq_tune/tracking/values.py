@@ -1,6 +1,7 @@
 """Records in the words of MLflow: flat text, finite numbers and milliseconds. Pure functions."""
 
 import math
+import re
 import time
 from collections.abc import Mapping
 
@@ -23,6 +24,7 @@ DIGITS = 5
 PASSING_TAGS = {"stop_reason", "error", "rescues"}  # a trial that is taken up again may lose them
 _MAX_TAG = 4000
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # many times as fast, where PyYAML has it
+_NOT_IN_NAMES = re.compile(r"[^\w.\- :]")
 _CONSTANT = {metric.name for metric in METRICS.values() if metric.constant}
 
 
@@ -63,6 +65,8 @@ def rescues_of(tag: str) -> tuple[Rescue, ...]:
 def metrics_of(report: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
     """A report's metrics, then its epoch; NaN for infinities, which MLflow would draw as 1.8e308.
 
+    In names, which may be those of columns of a table, an underscore stands for what MLflow does not allow.
+
     Constant ones only where the report before did not have the same.
 
     The epoch says, when the runs are read again, how far they got. It is last because MLflow's compare view opens with
@@ -70,7 +74,8 @@ def metrics_of(report: Mapping[str, float], before: Mapping[str, float]) -> dict
     """
     known = {name for name in _CONSTANT & report.keys() if report[name] == before.get(name)}
     names = [name for name in report if name not in ("epoch", "seconds", *known)]
-    return {name: float(report[name]) if math.isfinite(report[name]) else math.nan for name in [*names, "epoch"]}
+    finite = {name: float(report[name]) if math.isfinite(report[name]) else math.nan for name in [*names, "epoch"]}
+    return {_NOT_IN_NAMES.sub("_", name): value for name, value in finite.items()}
 
 
 def step_of(metric: str, report: Mapping[str, float], before: Mapping[str, float]) -> int:

@@ -6,14 +6,14 @@ import torch
 from torch import distributed as dist
 
 from ndvq_tune.data.batches.loader import batches
-from ndvq_tune.data.batches.samples import SampleSet
+from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.metrics import bits_per_element, psnr
 from ndvq_tune.model import NDimVQVAE
 
 
 @torch.no_grad()
 def evaluate(
-    model: NDimVQVAE, samples: SampleSet, batch_size: int, rank: int = 0, world_size: int = 1
+    model: NDimVQVAE, dataset: Dataset, batch_size: int, rank: int = 0, world_size: int = 1
 ) -> dict[str, float]:
     """Validate a model.
 
@@ -22,37 +22,43 @@ def evaluate(
 
     Args:
         model: The model; it is in evaluation mode meanwhile, so no buffer moves.
-        samples: The validation set.
+        dataset: Its test samples are the validation set.
         batch_size: Samples of one forward pass.
         rank: This rank; each evaluates its share of the samples.
         world_size: How many ranks there are.
 
     Returns:
-        Those metrics of ``ndvq_tune.metrics`` that a model and its validation samples decide; equal on every rank.
+        Those metrics of ``ndvq_tune.metrics`` that a model and its validation samples decide, and ``recon_loss_NAME``
+        of each channel that has a name; equal on every rank.
     """
+    samples = dataset.test
     device = model.data_mean.device
-    squared_error = torch.zeros((), dtype=torch.float64, device=device)
-    commitment = torch.zeros_like(squared_error)
+    squared_errors = torch.zeros(samples.shape[0], dtype=torch.float64, device=device)
+    commitment = torch.zeros((), dtype=torch.float64, device=device)
     counts = torch.zeros(model.quantizer.n_codebooks, model.quantizer.n_codes, dtype=torch.float64, device=device)
+    of_channels = [axis for axis in range(1 + len(samples.shape)) if axis != 1]
     was_training = model.training
     model.eval()
     for batch in batches(samples, batch_size, rank=rank, world_size=world_size, pin_memory=device.type == "cuda"):
         x = samples.scale.to_unit(batch, device)
         _, x_recon, vq_output = model(x)
-        squared_error += (x_recon - x).double().square().sum()
+        squared_errors += (x_recon - x).double().square().sum(dim=of_channels)
         commitment += vq_output["commitment_loss"].double() * len(x)
         counts += vq_output["counts"]
     model.train(was_training)
     if dist.is_initialized():
-        for total in (squared_error, commitment, counts):
+        for total in (squared_errors, commitment, counts):
             dist.all_reduce(total)
-    mse = squared_error.item() / (len(samples) * math.prod(samples.shape))
+    mse = squared_errors / (len(samples) * math.prod(samples.shape[1:]))
+    recon_losses = mse / model.data_variance.double().flatten()
     return {
-        "recon_loss": mse / model.data_variance.item(),
-        "psnr": psnr(mse),
+        "recon_loss": recon_losses.mean().item(),
+        "recon_loss_pooled": mse.mean().item() / dataset.pooled_variance,
+        "psnr": psnr(mse.mean().item()),
         "commitment_loss": commitment.item() / len(samples),
         **codebook_metrics(counts, model),
         **static_metrics(model),
+        **{f"recon_loss_{name}": loss.item() for name, loss in zip(dataset.channel_names, recon_losses, strict=False)},
     }
 
 

@@ -42,7 +42,7 @@ class Training:
 
         >>> from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
         >>> samples = SampleSet([torch.rand(8, 16, 16, 1).numpy()], Window(), Scale(0, 1))
-        >>> dataset = Dataset(samples, samples, mean=0.5, variance=1 / 12, skipped={}, files=1)
+        >>> dataset = Dataset(samples, samples, mean=0.5, variance=1 / 12, pooled_variance=1 / 12, skipped={}, files=1)
         >>> model = {"n_dims": 2, "n_codes": 16, "n_hiddens": 8}
         >>> config = RunConfig.model_validate({"data": {"type": "array", "path": "noise"}, "model": model})
         >>> report = Training(config, dataset).run_epoch()
@@ -94,7 +94,8 @@ class Training:
         """Train one epoch, then validate.
 
         Returns:
-            ``epoch``, counted from 1, and every metric of ``ndvq_tune.metrics``.
+            ``epoch``, counted from 1, every metric of ``ndvq_tune.metrics``, and ``recon_loss_NAME`` of each channel
+            that has a name.
         """
         self.model.train()
         start = time.perf_counter()
@@ -107,9 +108,7 @@ class Training:
         seconds = time.perf_counter() - start
         self.epoch += 1
         self.samples_seen += samples * self.world_size
-        validation = evaluate(
-            self.model, self.dataset.test, self.config.training.batch_size, self.rank, self.world_size
-        )
+        validation = evaluate(self.model, self.dataset, self.config.training.batch_size, self.rank, self.world_size)
         self.seconds += time.perf_counter() - start
         return {
             "epoch": self.epoch,

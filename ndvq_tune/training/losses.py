@@ -5,6 +5,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from ndvq_tune.config import LossConfig
 from ndvq_tune.errors import ShapeError
+from ndvq_tune.model.statistics import mean_over_channels
 
 FFT_SIZES = (2048, 512, 128, 32)  # long ones tell pitches apart, short ones when a sound begins
 SILENCE = 1e-6  # of the power of white noise with the data's variance: 60 dB below it
@@ -18,13 +19,14 @@ def reconstruction_loss(
     """The weighted sum of the terms that ``config`` asks for; a scalar.
 
     No term depends on the scale of the data, except SSIM, which takes data in [0, 1]: a weight means the same for any
-    data. All is computed in float32 at least, also under autocast.
+    data. Pointwise terms are means over channels, each on its own scale. All is computed in float32 at least, also
+    under autocast.
 
     Args:
         x_recon: The reconstruction ``(B, C, *S)``.
         x: The data, in the same shape.
         config: The terms and their weights; a term of weight 0 is not computed.
-        variance: Variance of the training data.
+        variance: Variance of the training data, of all values together or of each channel, ``(C, *1)``.
 
     Raises:
         ShapeError: If a term with a weight is not defined for data of this many dimensions.
@@ -39,9 +41,9 @@ def reconstruction_loss(
         x_recon, x, std = x_recon.to(dtype), x.to(dtype), variance**0.5
         match config.type:
             case "l2":
-                loss = F.mse_loss(x_recon, x) / variance
+                loss = mean_over_channels(F.mse_loss, x_recon, x, variance)
             case "l1":
-                loss = F.l1_loss(x_recon, x) / std
+                loss = mean_over_channels(F.l1_loss, x_recon, x, std)
             case "smooth_l1":
                 loss = F.smooth_l1_loss(x_recon / std, x / std)
         if config.spectral_weight:

@@ -74,7 +74,7 @@ def test_images_are_samples(tmp_path: Path) -> None:
     assert (len(dataset.train), len(dataset.test)) == (5, 2)
     assert dataset.train.shape == (3, 16, 16)
     assert np.array_equal(dataset.train[:].numpy(), np.stack(images).transpose(0, 3, 1, 2))
-    assert dataset.variance == pytest.approx(np.var(np.stack(images) / 255), rel=1e-12)
+    assert dataset.variance == pytest.approx(np.var(np.stack(images) / 255, axis=(0, 1, 2)), rel=1e-12)
 
 
 def test_random_crops_are_for_training_only(tmp_path: Path) -> None:
@@ -97,8 +97,9 @@ def test_signals_are_cut_into_windows_over_their_range(tmp_path: Path) -> None:
     assert dataset.train.shape == (1, 100)
     assert (dataset.train.scale.low, dataset.train.scale.high) == (-0.5, 0.5)
     assert dataset.train[[1]][0, 0].numpy() == pytest.approx(samples[50:150] / 32768)
-    assert dataset.mean == pytest.approx((samples / 32768 + 0.5).mean())
-    assert dataset.variance == pytest.approx((samples / 32768).var())
+    assert dataset.mean == pytest.approx([(samples / 32768 + 0.5).mean()])
+    assert dataset.variance == pytest.approx([(samples / 32768).var()])
+    assert dataset.channel_names == ()
 
 
 def test_all_sounds_get_the_rate_of_the_first(tmp_path: Path) -> None:
@@ -118,7 +119,8 @@ def test_arrays_keep_their_type_and_are_used_where_they_lie(tmp_path: Path, cach
     assert dataset.train.shape == (2, 3, 4, 5)
     assert np.array_equal(dataset.train[[4, 1]].numpy(), train[[4, 1]])
     unit = (train - train.min()) / (train.max() - train.min())
-    assert (dataset.mean, dataset.variance) == pytest.approx((unit.mean(), unit.var()), rel=1e-5)
+    assert dataset.mean == pytest.approx(unit.mean(axis=(0, 2, 3, 4)), rel=1e-5)
+    assert dataset.variance == pytest.approx(unit.var(axis=(0, 2, 3, 4)), rel=1e-5)
     assert sum(path.stat().st_size for path in cache.rglob("*.bin")) == 0
 
 
@@ -149,14 +151,59 @@ def test_a_folder_without_splits_is_divided_by_file_or_by_time(tmp_path: Path, w
     for dataset in (by_file, by_time):
         seen = {clip.tobytes() for clip in dataset.train[:].numpy()}
         assert not seen & {clip.tobytes() for clip in dataset.test[:].numpy()}
-    assert by_time.variance == pytest.approx(by_time.train[:].double().div(255).var(correction=0).item())
+    assert by_time.pooled_variance == pytest.approx(by_time.train[:].double().div(255).var(correction=0).item())
 
 
-def test_mean_and_variance_are_those_of_all_training_frames(path: Path, noise) -> None:
+def test_mean_and_variance_are_those_of_each_channel_over_all_training_frames(path: Path, noise) -> None:
     dataset = open_dataset(config(path))
     values = np.concatenate([noise(10, 16, 16, 0), noise(9, 16, 16, 1)]).astype(np.float64) / 255
-    assert dataset.mean == pytest.approx(values.mean(), rel=1e-12)
-    assert dataset.variance == pytest.approx(values.var(), rel=1e-12)
+    assert dataset.mean == pytest.approx(values.mean(axis=(0, 1, 2)), rel=1e-12)
+    assert dataset.variance == pytest.approx(values.var(axis=(0, 1, 2)), rel=1e-12)
+    assert dataset.pooled_variance == pytest.approx(values.var(), rel=1e-12)
+
+
+def test_pooled_ones_are_those_of_all_values_together(path: Path, noise) -> None:
+    dataset = open_dataset(config(path, normalise="pooled"))
+    values = np.concatenate([noise(10, 16, 16, 0), noise(9, 16, 16, 1)]).astype(np.float64) / 255
+    assert (dataset.mean, dataset.variance) == pytest.approx((values.mean(), values.var()), rel=1e-12)
+    assert dataset.pooled_variance == dataset.variance
+
+
+def test_loud_and_quiet_columns_are_each_on_their_own_scale_and_keep_their_names(tmp_path: Path) -> None:
+    table = np.random.default_rng(0).normal([5, -1], [10, 0.01], (400, 2))
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        np.savetxt(tmp_path / split / "a.csv", table, delimiter=",", header="loud,quiet", comments="", fmt="%.8f")
+    dataset = open_dataset(SignalData(path=tmp_path, window=100, columns=("quiet", "loud")))
+    reach = np.abs(table).max()
+    unit = (table[:, ::-1] / reach + 1) / 2
+    assert dataset.channel_names == ("quiet", "loud")
+    assert dataset.mean == pytest.approx(unit.mean(0), rel=1e-6)
+    assert dataset.variance == pytest.approx(unit.var(0), rel=1e-4)
+    assert dataset.pooled_variance == pytest.approx(unit.var(), rel=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [255, 0, 77])
+def test_a_constant_channel_has_the_variance_of_all_values(tmp_path: Path, alpha: int) -> None:
+    pixels = array_noise(4, 16, 16, 4)
+    pixels[..., 3] = alpha
+    for number, image in enumerate(pixels):
+        for split in ("train", "test"):
+            (tmp_path / split).mkdir(exist_ok=True)
+            Image.fromarray(image).save(tmp_path / split / f"{number}.png")
+    dataset = open_dataset(ImageData(path=tmp_path, resolution=16, channels=4))
+    unit = dataset.train[:].numpy().astype(np.float64) / 255
+    assert np.ptp(unit[:, 3]) == 0
+    assert dataset.mean == pytest.approx(unit.mean(axis=(0, 2, 3)), rel=1e-12)
+    assert dataset.variance == pytest.approx([*unit.var(axis=(0, 2, 3))[:3], unit.var()], rel=1e-12)
+
+
+def test_a_channel_that_only_rounding_varies_counts_as_constant(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(size=(6, 2, 8, 8))
+    array[:, 1] = 0.1 + 1e-8 * array[:, 1]
+    dataset = open_dataset(ArrayData(path=save_arrays(tmp_path, array, array)))
+    unit = (array[:, 0] - array.min()) / np.ptp(array)
+    assert dataset.variance == pytest.approx([unit.var(), dataset.pooled_variance])
 
 
 def test_opening_again_decodes_and_measures_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +240,7 @@ def test_bad_files_among_good_ones_are_named_and_left_out(path: Path, write_vide
     assert dataset.skipped["train/short.mkv"] == "has 3 frames, but a clip needs 4 (data.clip_length)"
     assert dataset.skipped["test/empty.mp4"] == "the file is empty"
     values = np.concatenate([noise(10, 16, 16, 0), noise(9, 16, 16, 1)]) / 255
-    assert dataset.variance == pytest.approx(values.var(), rel=1e-12)
+    assert dataset.pooled_variance == pytest.approx(values.var(), rel=1e-12)
     assert len(dataset.train) == 2 + 2
 
 
@@ -239,7 +286,7 @@ def test_an_array_with_nan_is_bad(tmp_path: Path) -> None:
     np.save(tmp_path / "train" / "nan.npy", values)
     dataset = open_dataset(ArrayData(path=tmp_path, max_bad=0.5))
     assert list(dataset.skipped) == ["train/nan.npy"]
-    assert np.isfinite(dataset.variance)
+    assert np.isfinite(dataset.pooled_variance)
 
 
 def test_missing_folder(tmp_path: Path) -> None:

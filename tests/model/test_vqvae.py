@@ -1,6 +1,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -88,6 +89,37 @@ def test_data_are_normalised_inside_and_given_back_in_their_units():
     scaled_loss, scaled_recon, _ = scaled(50 + 5 * x)
     torch.testing.assert_close(scaled_recon, 50 + 5 * x_recon)
     torch.testing.assert_close(scaled_loss, loss, rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("dims", SAMPLES)
+def test_each_channel_is_normalised_by_its_own_mean_and_variance(dims):
+    """The same weights on channels of other scales and offsets do the same work."""
+    input_shape, downsample = SAMPLES[dims]
+    channels, ones = input_shape[0], (1,) * dims
+    means, deviations = np.linspace(-3, 50, channels), np.geomspace(0.01, 5, channels)
+    plain = model_of(input_shape, downsample).eval()
+    scaled = model_of(input_shape, downsample, data_mean=means.tolist(), data_variance=(deviations**2).tolist()).eval()
+    weights = {name: value for name, value in plain.state_dict().items() if not name.startswith("data_")}
+    scaled.load_state_dict({**scaled.state_dict(), **weights})
+    x = torch.randn(2, *input_shape)
+    mean, deviation = (torch.tensor(values).float().view(-1, *ones) for values in (means, deviations))
+    loss, x_recon, _ = plain(x)
+    scaled_loss, scaled_recon, _ = scaled(mean + deviation * x)
+    torch.testing.assert_close((scaled_recon - mean) / deviation, x_recon, rtol=1e-3, atol=1e-3)
+    errors = ((scaled_recon - mean - deviation * x) / deviation).double().numpy()
+    assert scaled_loss.item() == pytest.approx((errors**2).mean(), rel=1e-3)
+    torch.testing.assert_close(scaled_loss, loss, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("statistic", [0.5, (0.1, 0.2, 0.3)])
+def test_a_state_brings_its_own_kind_of_statistics(statistic):
+    saved = model_of(*SAMPLES[2], data_mean=statistic, data_variance=statistic)
+    for other in (0.25, (1.0, 2.0, 3.0)):
+        loaded = model_of(*SAMPLES[2], data_mean=other, data_variance=other)
+        loaded.load_state_dict(saved.state_dict())
+        assert torch.equal(loaded.data_mean, saved.data_mean)
+        assert torch.equal(loaded.data_variance, saved.data_variance)
 
 
 def test_padding_repeats_the_edge(stem):
@@ -247,6 +279,7 @@ class TestErrors:
             ({"downsample": (2, 2, 2)}, r"downsample needs a factor for each of n_dims=2 dimensions.*\(2, 2, 2\)"),
             ({"input_shape": (8, 8)}, r"input_shape needs channels and n_dims=2 sizes \(C, \*S\).*\(8, 8\)"),
             ({"downsample": (2, 0)}, r"positive integers, but got downsample=\(2, 0\)"),
+            ({"data_mean": (0.5, 0.5)}, r"one number, or one for each of 3 channels, but got \(0.5, 0.5\)"),
         ],
     )
     def test_settings_that_do_not_fit(self, settings, message):

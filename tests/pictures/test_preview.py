@@ -24,7 +24,7 @@ def of_colours(colours: list[tuple[int, int, int]], *size: int) -> np.ndarray:
 def dataset(train: np.ndarray, test: np.ndarray, window: Window | None = None) -> Dataset:
     scale = Scale.of(train.dtype, float(train.min()), float(train.max()))
     samples, held_out = (SampleSet([rows], window or Window(), scale) for rows in (train, test))
-    return Dataset(samples, held_out, mean=0.5, variance=0.1, skipped={}, files=2)
+    return Dataset(samples, held_out, mean=0.5, variance=0.1, pooled_variance=0.1, skipped={}, files=2)
 
 
 def shown(path: Path) -> np.ndarray:

@@ -118,7 +118,7 @@ def open_in_memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
         rows = rng.integers(0, 255, (40, *config.sample_shape[2:], 3), np.uint8)
         train, test = (SampleSet([part], Window(2, 2), Scale(0, 255)) for part in (rows[:30], rows[30:]))
         pixels = rows[:30] / 255
-        return Dataset(train, test, float(pixels.mean()), float(pixels.var()), {}, files=2)
+        return Dataset(train, test, float(pixels.mean()), float(pixels.var()), float(pixels.var()), {}, files=2)
 
     monkeypatch.setattr(runs, "open_dataset", open_dataset)
     monkeypatch.setattr(runs, "_dataset", runs._dataset.__wrapped__)

@@ -82,7 +82,7 @@ def test_what_takes_seconds_is_said_first_and_files_that_are_left_out_are_named(
     ]
     table = (tmp_path / "out" / "skipped.csv").read_text().splitlines()
     assert table == ["file,reason", "train/bad.mp4,is cut off", "test/b.mp4,is empty"]
-    assert SearchSpace.load(tmp_path / "out" / "space.yaml") == space_of()
+    assert SearchSpace.load(tmp_path / "out" / "space.yaml") == space_of(data={"normalise": "channel"})
 
 
 @pytest.mark.parametrize(

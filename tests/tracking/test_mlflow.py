@@ -328,6 +328,12 @@ def test_non_finite_values_are_stored_as_nan(uri: str) -> None:
     assert math.isnan(run.data.metrics["commitment_loss"])
 
 
+def test_names_of_columns_that_mlflow_does_not_allow_are_changed(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.sync(trial(reports=(report(1, **{"recon_loss_wärme [°C/h]": 0.25}),)))
+    assert stored(tracker)["trial-0000"].data.metrics["recon_loss_wärme __C_h_"] == 0.25
+
+
 def test_a_picture_is_an_artifact_of_its_trial(uri: str, tmp_path: Path) -> None:
     tracker = open_tracker(uri)
     picture = tmp_path / "reconstructions.png"

@@ -1,6 +1,8 @@
 import json
 import pickle
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
@@ -148,8 +150,31 @@ def test_mean_and_variance_are_those_of_the_data_at_hand():
     small, large = Training(config(), dataset(size=SIZE)), Training(config(), dataset(size=2 * SIZE))
     assert small.dataset.variance != large.dataset.variance
     unpack(large, pack(small))
-    assert large.model.data_mean.item() == pytest.approx(large.dataset.mean)
-    assert large.model.data_variance.item() == pytest.approx(large.dataset.variance)
+    assert large.model.data_mean.flatten().tolist() == pytest.approx(large.dataset.mean)
+    assert large.model.data_variance.flatten().tolist() == pytest.approx(large.dataset.variance)
+
+
+@pytest.mark.parametrize("saved", ["pooled", "channel"])
+def test_training_goes_on_with_the_statistics_at_hand_of_whatever_kind_were_saved(tmp_path, saved):
+    of_channels = dataset()
+    pooled = replace(of_channels, mean=0.5, variance=of_channels.pooled_variance)
+    before, after = (pooled, of_channels) if saved == "pooled" else (of_channels, pooled)
+    first, second = Training(config(), before), Training(config(), after)
+    write(tmp_path, pack(first))
+    unpack(second, read(tmp_path))
+    assert second.model.data_variance.flatten().tolist() == pytest.approx(np.ravel(after.variance))
+    assert load_model(tmp_path).data_variance.flatten().tolist() == pytest.approx(np.ravel(before.variance))
+    x = floats(before.test)
+    with torch.no_grad():
+        assert torch.equal(load_model(tmp_path)(x)[1], first.model.eval()(x)[1])
+
+
+def test_statistics_of_another_number_of_channels_are_refused(tmp_path):
+    files = pack(trained(0))
+    state = load(files[MODEL]) | {"data_mean": torch.zeros(2, 1, 1, 1)}
+    write(tmp_path, files | {MODEL: save(state)})
+    with pytest.raises(CheckpointError, match="data_mean"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("missing", [MODEL, CONFIG, TRAINING])

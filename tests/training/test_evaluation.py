@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 from torch import nn
 
 from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
+from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.model import NDimVQVAE, build_model
+from ndvq_tune.model.statistics import broadcast
 from ndvq_tune.training import evaluation
 from ndvq_tune.training.evaluation import codebook_metrics, evaluate, static_metrics
 from ndvq_tune.training.loop import Training
@@ -41,9 +44,14 @@ class OneCodeAClip(nn.Module):
         return torch.tensor(0.0), x, {"commitment_loss": torch.tensor(0.0), "counts": counts}
 
 
-def pixels(numbers: list[int]) -> SampleSet:
+def of(samples: SampleSet, data: Dataset | None = None, **changes) -> Dataset:
+    """A data set with these test samples."""
+    return replace(data or dataset(), test=samples, **changes)
+
+
+def pixels(numbers: list[int]) -> Dataset:
     frames = np.array(numbers, dtype=np.uint8)[:, None, None, None]
-    return SampleSet([frames], Window(1, 1), Scale(0, 255))
+    return of(SampleSet([frames], Window(1, 1), Scale(0, 255)))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -65,7 +73,7 @@ def test_9_uneven_use_is_pooled_before_the_entropy():
 
 def test_all_numbers_agree_with_numpy_in_float64(model):
     data = dataset()
-    metrics = evaluate(model, data.test, batch_size=4)
+    metrics = evaluate(model, data, batch_size=4)
 
     model.eval()
     x = floats(data.test)
@@ -73,13 +81,15 @@ def test_all_numbers_agree_with_numpy_in_float64(model):
         x_recon, encodings = model(x)[1], model.encode(x).numpy().ravel()
         latents = model._latents(x).double().numpy()
     codes = model.quantizer.codes.double().numpy()[encodings].reshape(*np.moveaxis(latents, 1, -1).shape)
-    mse = np.square(x_recon.double().numpy() - values(data.test)).mean()
+    squares = np.square(x_recon.double().numpy() - values(data.test))
+    mse, of_channel = squares.mean(), (0, 2, 3, 4)
     shares = np.unique(encodings, return_counts=True)[1] / encodings.size
     perplexity = np.exp(-(shares * np.log(shares)).sum())
     positions_per_code = 1 * 2 * 2
     assert metrics == pytest.approx(
         {
-            "recon_loss": mse / values(data.train).var(),
+            "recon_loss": (squares.mean(of_channel) / values(data.train).var(of_channel)).mean(),
+            "recon_loss_pooled": mse / values(data.train).var(),
             "psnr": 10 * np.log10(1 / mse),
             "commitment_loss": 0.25 * np.square(np.moveaxis(latents, 1, -1) - codes).mean(),
             "perplexity": perplexity,
@@ -94,15 +104,15 @@ def test_all_numbers_agree_with_numpy_in_float64(model):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 6, 100])
 def test_batch_size_does_not_change_the_numbers(model, batch_size):
-    test = dataset().test
-    assert evaluate(model, test, batch_size) == pytest.approx(evaluate(model, test, 2), rel=1e-5)
+    data = dataset()
+    assert evaluate(model, data, batch_size) == pytest.approx(evaluate(model, data, 2), rel=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_evaluation_moves_no_buffer_and_leaves_the_mode_as_it_was(model, training):
     model.train(training)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    evaluate(model, dataset().test, batch_size=2)
+    evaluate(model, dataset(), batch_size=2)
     assert model.training is training
     assert all(module.training is training for module in model.modules())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -120,7 +130,7 @@ def test_10_reporting_runs_no_second_forward_in_training_mode():
 
 
 def test_ranks_sum_up_to_what_one_rank_measures(model, monkeypatch):
-    test = clips(7, seed=3)
+    test = of(clips(7, seed=3), channel_names=("red", "green", "blue"))
     alone = evaluate(model, test, batch_size=2)
     totals: list[list[torch.Tensor]] = []
 
@@ -142,6 +152,50 @@ def test_ranks_sum_up_to_what_one_rank_measures(model, monkeypatch):
         totals.append([])
         together = evaluate(model, test, batch_size=2, rank=rank, world_size=3)
     assert together == pytest.approx(alone, rel=1e-6)
+
+
+class Errors(nn.Module):
+    """Stands in for a model: adds an error to each channel, and carries statistics."""
+
+    latent_shape = (1,)
+
+    def __init__(self, errors: list[float], variance: float | list[float]) -> None:
+        super().__init__()
+        self.quantizer, self.input_shape = SimpleNamespace(n_codes=2, n_codebooks=1), (len(errors), 50)
+        self.register_buffer("errors", torch.tensor(errors)[:, None])
+        self.register_buffer("data_mean", torch.tensor(0.0))
+        self.register_buffer("data_variance", broadcast(variance, self.input_shape))
+
+    def forward(self, x):
+        output = {"commitment_loss": torch.tensor(0.0), "counts": torch.ones(1, 2)}
+        return torch.tensor(0.0), x + self.errors, output
+
+
+def loud_and_quiet() -> tuple[Dataset, np.ndarray]:
+    """Signals of two channels, the second a tenth as loud as the first; and their values in float64."""
+    steps = np.random.default_rng(0).normal(0.5, [0.2, 0.02], (200, 2)).astype(np.float32)
+    samples, unit = SampleSet([steps], Window(50, 50), Scale(0, 1)), steps.astype(np.float64)
+    variance = tuple(unit.var(0).tolist())
+    return Dataset(samples, samples, (0.5, 0.5), variance, float(unit.var()), {}, 1, ("loud", "quiet")), unit
+
+
+def test_a_quiet_channel_counts_as_much_as_a_loud_one_and_each_is_named():
+    data, unit = loud_and_quiet()
+    metrics = evaluate(Errors([0.02, 0.02], data.variance), data, batch_size=3)
+    of_each = 0.02**2 / unit.var(0)
+    assert of_each[1] > 50 * of_each[0]
+    assert [metrics["recon_loss_loud"], metrics["recon_loss_quiet"]] == pytest.approx(of_each, rel=1e-5)
+    assert metrics["recon_loss"] == pytest.approx(of_each.mean(), rel=1e-5)
+    assert metrics["recon_loss_pooled"] == pytest.approx(0.02**2 / unit.var(), rel=1e-5)
+    assert metrics["psnr"] == pytest.approx(-10 * np.log10(0.02**2), rel=1e-5)
+
+
+def test_with_one_variance_of_all_values_both_losses_are_the_same():
+    data, unit = loud_and_quiet()
+    metrics = evaluate(Errors([0.02, 0.01], data.pooled_variance), data, batch_size=3)
+    expected = (0.02**2 + 0.01**2) / 2 / unit.var()
+    assert metrics["recon_loss"] == pytest.approx(expected, rel=1e-5)
+    assert metrics["recon_loss_pooled"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_codebooks_are_pooled_each_for_itself():
@@ -170,6 +224,6 @@ def test_static_metrics_need_no_memory_and_are_those_of_the_real_model():
 
 def test_a_model_that_gives_nan_is_measured_as_nan(model):
     nn.init.constant_(next(model.decoder.parameters()), math.nan)
-    metrics = evaluate(model, dataset().test, batch_size=4)
+    metrics = evaluate(model, dataset(), batch_size=4)
     assert math.isnan(metrics["recon_loss"])
     assert math.isnan(metrics["psnr"])

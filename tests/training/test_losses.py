@@ -43,11 +43,30 @@ def test_pointwise_terms_are_those_of_errors_in_standard_deviations():
     assert measured == pytest.approx(expected)
 
 
-def test_l2_is_the_models_own_loss():
-    model = NDimVQVAE(4, 8, 2, (2, 2), 4, 1, 0.25, (3, 12, 13), data_mean=0.5, data_variance=VARIANCE)
+@pytest.mark.parametrize("variance", [VARIANCE, (0.04, 0.01, 0.09)])
+def test_l2_is_the_models_own_loss(variance):
+    model = NDimVQVAE(4, 8, 2, (2, 2), 4, 1, 0.25, (3, 12, 13), data_mean=0.5, data_variance=variance)
     x = pair(IMAGES, torch.float32)[1]
     recon_loss, x_recon, _ = model(x)
     assert torch.equal(reconstruction_loss(x_recon, x, LossConfig(), model.data_variance), recon_loss)
+
+
+def test_pointwise_terms_are_means_over_channels_each_in_its_own_standard_deviations():
+    x_recon, x = pair(IMAGES)
+    variances = np.array([0.04, 0.0004, 1.0])
+    error = (x_recon - x).numpy() / np.sqrt(variances)[:, None, None]
+    huber = np.where(np.abs(error) < 1, error**2 / 2, np.abs(error) - 0.5)
+    expected = {"l2": (error**2).mean(), "l1": np.abs(error).mean(), "smooth_l1": huber.mean()}
+    variance = torch.from_numpy(variances)[:, None, None]
+    measured = {name: reconstruction_loss(x_recon, x, LossConfig(type=name), variance).item() for name in TYPES}
+    assert measured == pytest.approx(expected)
+
+
+def test_spectral_term_hears_a_quiet_channel_as_well_as_a_loud_one():
+    loudness = torch.tensor([1.0, 0.01], dtype=torch.float64)[:, None]
+    x_recon, x = pair(SIGNAL)
+    both = reconstruction_loss(x_recon * loudness, x * loudness, SPECTRAL, VARIANCE * loudness**2)
+    assert both.item() == pytest.approx(reconstruction_loss(x_recon, x, SPECTRAL, VARIANCE).item())
 
 
 @pytest.mark.parametrize(

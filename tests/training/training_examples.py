@@ -35,8 +35,9 @@ def floats(samples: SampleSet) -> torch.Tensor:
 
 def dataset(train: int = 16, test: int = 6, size: int = SIZE) -> Dataset:
     training = clips(train, 1, size)
-    pixels = values(training)
-    return Dataset(training, clips(test, 2, size), float(pixels.mean()), float(pixels.var()), {}, files=2)
+    pixels, of_channel = values(training), (0, 2, 3, 4)
+    mean, variance = tuple(pixels.mean(of_channel).tolist()), tuple(pixels.var(of_channel).tolist())
+    return Dataset(training, clips(test, 2, size), mean, variance, float(pixels.var()), {}, files=2)
 
 
 def config(model: dict[str, Any] | None = None, **training: Any) -> RunConfig:

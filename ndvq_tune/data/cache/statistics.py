@@ -1,4 +1,4 @@
-"""Statistics of stored values, computed once and kept beside them."""
+"""Statistics of stored values, channel by channel, computed once and kept beside them."""
 
 import hashlib
 import json
@@ -72,24 +72,27 @@ class Statistics:
         )
 
 
+Channels = tuple[Statistics, ...]
+
+
 def statistics(
     recordings: Mapping[str, Rows], folder: Path, progress: Progress, release: Callable[[], None]
-) -> Statistics:
-    """Statistics of all values of some recordings.
+) -> Channels:
+    """Statistics of each channel over all values of some recordings.
 
     Args:
-        recordings: By name, each from its first row on.
+        recordings: By name, each from its first row on, channels last.
         folder: Where the result is kept for the next time.
         progress: Told how many values are done.
         release: Called now and then; lets go of the memory behind what was read.
     """
-    kept = folder / f"statistics-{_key(recordings)}.json"
+    kept = folder / f"channels-{_key(recordings)}.json"  # release 0.1 kept statistics-*.json, of all values together
     try:
-        return Statistics(**json.loads(kept.read_text(encoding="utf-8")))
+        return tuple(Statistics(**channel) for channel in json.loads(kept.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         found = _computed(list(recordings.values()), progress, release)
     with suppress(PermissionError), replacing(kept) as draft:  # not in a cache of others, which we may only read
-        draft.write_text(json.dumps(asdict(found)), encoding="utf-8")
+        draft.write_text(json.dumps([asdict(channel) for channel in found]), encoding="utf-8")
     return found
 
 
@@ -98,18 +101,27 @@ def _key(recordings: Mapping[str, Rows]) -> str:
     return hashlib.sha256(lengths.encode()).hexdigest()[:16]
 
 
-def _computed(recordings: Sequence[Rows], progress: Progress, release: Callable[[], None]) -> Statistics:
+def _computed(recordings: Sequence[Rows], progress: Progress, release: Callable[[], None]) -> Channels:
     threads = os.cpu_count() or 1
     total = sum(rows.size for rows in recordings)
     blocks = (block for rows in recordings for block in _blocks(rows))
-    parts: list[Statistics] = []
+    parts: list[Channels] = []
     with ThreadPoolExecutor(threads) as pool:
         # Some at a time: a pool takes all that it is given at once, and with it all of the data.
-        while group := list(pool.map(Statistics.of, islice(blocks, _GROUP * threads))):
-            parts.append(reduce(operator.add, group))
+        while group := list(pool.map(_of_channels, islice(blocks, _GROUP * threads))):
+            parts.append(reduce(_added, group))
             release()
-            progress("Measuring mean and variance", sum(part.count for part in parts), total)
-    return reduce(operator.add, parts)
+            done = sum(channel.count for part in parts for channel in part)
+            progress("Measuring mean and variance", done, total)
+    return reduce(_added, parts)
+
+
+def _of_channels(block: Rows) -> Channels:
+    return tuple(map(Statistics.of, np.ascontiguousarray(block.reshape(-1, block.shape[-1]).T)))
+
+
+def _added(one: Channels, other: Channels) -> Channels:
+    return tuple(map(operator.add, one, other))
 
 
 def _blocks(rows: Rows) -> Iterator[Rows]:

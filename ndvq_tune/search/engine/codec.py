@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
@@ -88,7 +89,7 @@ def record_of(frozen: FrozenTrial) -> TrialRecord:
         ConfigError: This version does not know a setting of its configuration.
     """
     attributes = {name: value for name, value in frozen.user_attrs.items() if value is not None}
-    config, problems = validate(RunConfig, attributes["config"])
+    config, problems = validate(RunConfig, as_kept(attributes["config"]))
     if config is None:
         raise ConfigError(f"{name_of(frozen.number)} in the journal", problems)
     origin, checkpoint = attributes.get("origin", {}), attributes.get("checkpoint", {})
