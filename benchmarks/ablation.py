@@ -140,7 +140,7 @@ def for_seconds(found: Mapping[str, RunConfig], seconds: float) -> dict[str, Rep
         spent[name], steps[name] = spent[name] + time.process_time() - before, steps[name] + 1
     return {
         name: {
-            **evaluate(training.model, dataset.test, training.config.training.batch_size),
+            **evaluate(training.model, dataset, training.config.training.batch_size),
             "steps": steps[name],
             "seconds_per_step": spent[name] / steps[name],
         }

@@ -14,7 +14,7 @@ from ndvq_tune.quantities import bytes_text, count_text, duration
 if TYPE_CHECKING:  # the cache can be shown without torch
     from ndvq_tune.config import DataConfig
     from ndvq_tune.data.cache.entries import Entry
-    from ndvq_tune.data.dataset import Dataset
+    from ndvq_tune.data.dataset import Dataset, Statistic
 
 _NAMED = 10
 
@@ -83,7 +83,8 @@ def print_dataset(console: Console, config: "DataConfig", dataset: "Dataset", wh
         "shape": f"{' x '.join(map(str, dataset.train.shape))}, channels first",
         "dtype": str(dataset.train[:1].dtype).removeprefix("torch."),
         "range": f"{low:g} to {high:g}, which a model sees as 0 to 1",
-        "mean": f"{dataset.mean:.4g}, variance {dataset.variance:.4g}, of what a model sees",
+        "mean": f"{_numbers(dataset.mean)}, of what a model sees",
+        "variance": f"{_numbers(dataset.variance)}, of what a model sees",
         "augment": ", ".join(config.augment) or "nothing",
         "cache": where,
     }
@@ -102,6 +103,12 @@ def print_skipped_files(console: Console, skipped: Mapping[str, str]) -> None:
 def print_line(console: Console, text: str) -> None:
     """Prints a line as it is: no markup, and no break in a path that someone will copy."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _numbers(statistic: "Statistic") -> str:
+    """One number, or that of each channel, of many the first."""
+    each = statistic if isinstance(statistic, tuple) else (statistic,)
+    return " ".join([f"{value:.4g}" for value in each[:_NAMED]] + ["..."] * (len(each) > _NAMED))
 
 
 def _items_text(entry: "Entry") -> str:

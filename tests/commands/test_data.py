@@ -107,12 +107,20 @@ def test_a_data_set_is_shown_as_a_model_sees_it(arrays: Path, cache: Path):
         "shape": "2 x 6, channels first",
         "dtype": "float32",
         "range": "0 to 7, which a model sees as 0 to 1",
-        "mean": f"{unit.mean():.4g}, variance {unit.var():.4g}, of what a model sees",
+        "mean": " ".join(f"{mean:.4g}" for mean in unit.mean((0, 2))) + ", of what a model sees",
+        "variance": " ".join(f"{variance:.4g}" for variance in unit.var((0, 2))) + ", of what a model sees",
         "augment": "nothing",
         "cache": shown["cache"],
     }
     assert shown["cache"].startswith(f"decoded into {cache}: 2 entries, ")
     assert f"in the cache already, {cache}" in output("info", "--data", arrays, "--type", "array")
+
+
+def test_pooled_statistics_are_shown_as_one_number(arrays: Path):
+    values = np.load(arrays / "train" / "a.npy").astype(np.float64)
+    unit = (values - values.min()) / np.ptp(values)
+    shown = output("info", "--data", arrays, "--type", "array", "--set", "data.normalise=pooled").splitlines()
+    assert f"variance    {unit.var():.4g}, of what a model sees" in shown
 
 
 def test_a_search_space_and_a_run_configuration_describe_data(space: Path, tmp_path: Path, arrays: Path):
