@@ -25,7 +25,7 @@ def test_space_to_depth_puts_each_patch_into_its_position_one_number_after_anoth
         for number, inside in enumerate(np.ndindex(*patch)):
             source = tuple(n * p + i for n, p, i in zip(place, patch, inside, strict=True))
             for channel in range(2):
-                expected[(slice(None), 2 * number + channel, *place)] = x[(slice(None), channel, *source)]
+                expected[(slice(None), 2 * number + channel, *place)] = x.numpy()[(slice(None), channel, *source)]
     np.testing.assert_array_equal(found, expected)
 
 
