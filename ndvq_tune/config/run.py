@@ -18,7 +18,10 @@ def as_kept(content: Mapping[str, Any]) -> dict[str, Any]:
         >>> as_kept({"data": {"type": "image"}})
         {'data': {'normalise': 'pooled', 'type': 'image'}}
     """
-    return {**content, "data": {"normalise": "pooled", **content.get("data", {})}}
+    data = content.get("data", {})
+    if not isinstance(data, Mapping):
+        return dict(content)  # whoever checks it says what is wrong
+    return {**content, "data": {"normalise": "pooled", **data}}
 
 
 class RunConfig(Frozen):

@@ -156,6 +156,12 @@ def test_a_bad_override_is_a_problem_of_the_space(results):
         kept_space(results, ["search.trials=none"])
 
 
+@pytest.mark.parametrize("data", ["3", ""])
+def test_a_value_in_place_of_the_data_is_a_problem_of_the_space(results, data):
+    with pytest.raises(ConfigError, match="data"):
+        kept_space(results, [f"data={data}"])
+
+
 def test_a_folder_without_a_search_cannot_go_on(tmp_path):
     with pytest.raises(ResultsError, match="holds no search to resume"):
         kept_space(tmp_path, [])

@@ -137,6 +137,14 @@ def test_a_trial_without_its_configuration_is_counted_and_the_rest_is_there(uri:
     assert (len(search.trials), search.unreadable) == (1, 1)
 
 
+def test_a_trial_whose_configuration_is_damaged_is_counted_and_the_rest_is_there(uri: str, tmp_path: Path) -> None:
+    store(uri, trial(0), trial(1))
+    files = sorted((tmp_path / "mlruns").rglob("config.yaml"), key=lambda path: path.stat().st_mtime)
+    files[0].write_text("data: 3\n", encoding="utf-8")
+    (search,) = stored_searches("ndvq", uri, CURVES)
+    assert (len(search.trials), search.unreadable) == (1, 1)
+
+
 def test_an_experiment_that_is_not_there_is_not_made(uri: str) -> None:
     store(uri)
     with pytest.raises(TrackingError, match="has no experiment 'nvdq'; there are Default, c, ndvq"):
