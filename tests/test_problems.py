@@ -54,7 +54,10 @@ def test_all_errors_of_a_file_come_at_once_each_with_line_key_value_and_what_is_
         "training.max_epochs": (14, "0 given; allowed: at least 1"),
         "training.learning_rate": (15, "-1.0 given; allowed: above 0"),
         "search.trails": (17, "did you mean 'trials'?"),
-        "search.objectives.0.metric": (18, "'loss' given; no metric of that name; allowed: recon_loss"),
+        "search.objectives.0.metric": (
+            18,
+            "'loss' given; no metric of that name; allowed: recon_loss, recon_loss_pooled, psnr",
+        ),
         "search.objectives.0.mode": (18, "'down' given; allowed: 'min' or 'max'"),
         "search.scheduler.type": (19, "'medain' given; did you mean 'median'?; allowed: asha, hyperband, median"),
     }
