@@ -79,14 +79,15 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
     scale = Scale.of(layout[0], pooled.minimum, pooled.maximum)
     if isinstance(config, SignalData):
         scale = scale.about_zero()
-    whole = _in_unit(pooled, scale)
-    mean, variance = whole if config.normalise == "pooled" else _of_each(channels, whole[1], scale)
+    pooled_mean, pooled_variance = _in_unit(pooled, scale)
+    of_all = config.normalise == "pooled"
+    mean, variance = (pooled_mean, pooled_variance) if of_all else _of_each(channels, pooled_variance, scale)
     return Dataset(
         train=_samples(train, window_of(config, training=True), scale),
         test=_samples(test, window_of(config, training=False), scale),
         mean=mean,
         variance=variance,
-        pooled_variance=whole[1],
+        pooled_variance=pooled_variance,
         skipped={
             f"{split.name}/{name}": reason for split in (train, test) for name, reason in split.decoded.skipped.items()
         },

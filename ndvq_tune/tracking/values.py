@@ -74,8 +74,10 @@ def metrics_of(report: Mapping[str, float], before: Mapping[str, float]) -> dict
     """
     known = {name for name in _CONSTANT & report.keys() if report[name] == before.get(name)}
     names = [name for name in report if name not in ("epoch", "seconds", *known)]
-    finite = {name: float(report[name]) if math.isfinite(report[name]) else math.nan for name in [*names, "epoch"]}
-    return {_NOT_IN_NAMES.sub("_", name): value for name, value in finite.items()}
+    return {
+        _NOT_IN_NAMES.sub("_", name): float(report[name]) if math.isfinite(report[name]) else math.nan
+        for name in [*names, "epoch"]
+    }
 
 
 def step_of(metric: str, report: Mapping[str, float], before: Mapping[str, float]) -> int:
