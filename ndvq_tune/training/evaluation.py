@@ -29,7 +29,7 @@ def evaluate(
 
     Returns:
         Those metrics of ``ndvq_tune.metrics`` that a model and its validation samples decide, and ``recon_loss_NAME``
-        of each channel that has a name; equal on every rank.
+        of each channel that has a name other than ``pooled``; equal on every rank.
     """
     samples = dataset.test
     device = model.data_mean.device
@@ -51,15 +51,17 @@ def evaluate(
             dist.all_reduce(total)
     mse = squared_errors / (len(samples) * math.prod(samples.shape[1:]))
     recon_losses = mse / model.data_variance.double().flatten()
-    return {
+    metrics = {
         "recon_loss": recon_losses.mean().item(),
         "recon_loss_pooled": mse.mean().item() / dataset.pooled_variance,
         "psnr": psnr(mse.mean().item()),
         "commitment_loss": commitment.item() / len(samples),
         **codebook_metrics(counts, model),
         **static_metrics(model),
-        **{f"recon_loss_{name}": loss.item() for name, loss in zip(dataset.channel_names, recon_losses, strict=False)},
     }
+    for name, loss in zip(dataset.channel_names, recon_losses, strict=False):  # there may be no names
+        metrics.setdefault(f"recon_loss_{name}", loss.item())
+    return metrics
 
 
 def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]:

@@ -190,6 +190,14 @@ def test_a_quiet_channel_counts_as_much_as_a_loud_one_and_each_is_named():
     assert metrics["psnr"] == pytest.approx(-10 * np.log10(0.02**2), rel=1e-5)
 
 
+def test_a_channel_that_is_called_pooled_leaves_the_pooled_loss_as_it_is():
+    data, unit = loud_and_quiet()
+    named = replace(data, channel_names=("loud", "pooled"))
+    metrics = evaluate(Errors([0.02, 0.02], data.variance), named, batch_size=3)
+    assert metrics["recon_loss_pooled"] == pytest.approx(0.02**2 / unit.var(), rel=1e-5)
+    assert metrics["recon_loss_loud"] == pytest.approx(0.02**2 / unit[:, 0].var(), rel=1e-5)
+
+
 def test_with_one_variance_of_all_values_both_losses_are_the_same():
     data, unit = loud_and_quiet()
     metrics = evaluate(Errors([0.02, 0.01], data.pooled_variance), data, batch_size=3)
