@@ -116,12 +116,22 @@ class WorkerGroup:
             _trainer(self._size, channel).fit()
             self._reason = "the trainer ended"
         except Exception as error:  # whatever it is, the lane must hear of it instead of waiting for ever
-            self._reason = message_of(error)
+            self._reason = _reason(error)
         try:
             with Client(address, authkey=self._key) as connection:
                 connection.send((GONE, self._reason))
         except OSError:
             return  # the listener is closed: the group was ended on purpose
+
+
+def _reason(error: Exception) -> str:
+    """Why Ray Train gave up: the failure that its error wraps, whose own first line names no cause."""
+    match error:
+        case train.ControllerError():
+            return message_of(error.controller_failure)
+        case train.WorkerGroupError() if error.worker_failures:
+            return message_of(next(iter(error.worker_failures.values())))
+    return message_of(error)
 
 
 def _trainer(size: GroupSize, channel: Channel) -> Any:

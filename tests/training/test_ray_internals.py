@@ -77,7 +77,8 @@ def test_a_lane_asks_no_autoscaler(monkeypatch):
 
 
 def test_workers_take_the_bundles_that_tune_has_reserved_beside_that_of_the_lane(monkeypatch):
-    assert callable(getattr(WorkerGroup, "_create_workers", None)), "Ray Train places its workers in another way"
+    taken = inspect.signature(WorkerGroup._create_workers).parameters
+    assert "placement_group_bundle_indices" in taken, "Ray Train places its workers in another way"
     assert callable(getattr(WorkerGroup, "_create_placement_group", None)), "Ray Train reserves in another way"
     reserved = PlacementGroup(PlacementGroupID.of(JobID.from_int(1)))
     monkeypatch.setattr(ray.util, "get_current_placement_group", lambda: reserved)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import ray
 import torch
+from ray import train
 
 from ndvq_tune.training import runs, worker, worker_group
 from ndvq_tune.training.files import epoch_of
@@ -81,7 +82,12 @@ def group_of(monkeypatch) -> Iterator[Callable[[Callable[[Channel], None]], Work
         group.close()
 
 
-REASONS = [(RuntimeError("no such node"), "no such node"), (MemoryError(), "MemoryError")]
+REASONS = [
+    (RuntimeError("no such node"), "no such node"),
+    (MemoryError(), "MemoryError"),
+    (train.ControllerError(RuntimeError("no such node")), "no such node"),
+    (train.WorkerGroupError("[Rank 1]\n...", {1: MemoryError()}), "MemoryError"),
+]
 
 
 @pytest.mark.parametrize(("error", "reason"), REASONS)
