@@ -37,22 +37,18 @@ Options = Mapping[str, Any]
 
 BASE = "base"
 SPACES = {1: "signal1d", 2: "image2d", 3: "video3d", 4: "volume4d"}
-MUON = {"training.optimizer.type": "muon", "training.schedule.final_share": 0.0}
+ADAM, ADAMW = ({"training.optimizer.type": kind} for kind in ("adam", "adamw"))
 ROWS: dict[str, Options] = {
     BASE: {},
-    **{f"adam {rate:g}": {"training.learning_rate": rate} for rate in (5e-4, 2e-3, 4e-3, 8e-3)},
-    "adam 0.002, to 0": {
-        "training.learning_rate": 2e-3, "training.beta2": 0.95, "training.schedule.final_share": 0.0,
+    **{f"adam {rate:g}": {**ADAM, "training.learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3, 8e-3)},
+    **{f"adamw {rate:g}": {**ADAMW, "training.learning_rate": rate} for rate in (2e-3, 4e-3)},
+    **{f"muon {rate:g}": {"training.learning_rate": rate} for rate in (5e-3, 1e-2, 4e-2, 8e-2)},
+    "adam as in 0.1": {
+        **ADAM, "training.learning_rate": 1e-3, "training.beta2": 0.999, "training.schedule.final_share": 0.1
     },
-    "adam 0.004, to 0": {
-        "training.learning_rate": 4e-3, "training.beta2": 0.95, "training.schedule.final_share": 0.0,
-    },
-    "adamw 0.002": {
-        "training.learning_rate": 2e-3, "training.optimizer.type": "adamw", "training.weight_decay": 0.01,
-    },
-    **{f"muon {rate:g}": {**MUON, "training.learning_rate": rate} for rate in (5e-3, 1e-2, 2e-2, 4e-2, 8e-2)},
-    "muon, 4 steps": {**MUON, "training.optimizer.newton_schulz_steps": 4},
-    "muon, to a tenth": {"training.optimizer.type": "muon"},
+    "4 newton-schulz steps": {"training.optimizer.newton_schulz_steps": 4},
+    "to a tenth": {"training.schedule.final_share": 0.1},
+    "stem: patch": {"model.stem": "patch"},
     "attention: axial": {"model.attention.type": "axial"},
     "axial, rotary": {"model.attention.type": "axial", "model.attention.positions": "rotary"},
     "attention: full": {"model.attention.type": "full"},

@@ -3,7 +3,17 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from ndvq_tune.config import ArrayData, AttentionConfig, ModelConfig, RunConfig, TrainingConfig, VideoData
+from ndvq_tune.config import (
+    ArrayData,
+    AttentionConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainingConfig,
+    VideoData,
+)
+from ndvq_tune.config.run import as_kept
 
 
 def errors(**sections) -> dict[str, str]:
@@ -148,12 +158,26 @@ def test_plain_values_make_the_same_run_again():
     assert RunConfig.model_validate(plain) == run
 
 
-@pytest.mark.parametrize(
-    ("kind", "rate", "beta2"), [("adam", 1e-3, 0.999), ("adamw", 1e-3, 0.999), ("muon", 0.02, 0.95)]
-)
-def test_what_suits_an_optimizer_is_its_default(kind, rate, beta2):
-    training = RunConfig.model_validate({"training": {"optimizer": {"type": kind}}}).training
-    assert (training.learning_rate, training.beta2) == (rate, beta2)
+@pytest.mark.parametrize(("kind", "rate"), [("adam", 2e-3), ("adamw", 2e-3), ("muon", 2e-2)])
+def test_the_learning_rate_that_suits_an_optimizer_is_its_default(kind, rate):
+    assert TrainingConfig(optimizer=OptimizerConfig(type=kind)).learning_rate == rate
+
+
+@pytest.mark.parametrize(("kind", "share"), [("cosine", 0.0), ("linear", 0.0), ("cyclic", 0.1), ("step", 0.1)])
+def test_a_schedule_ends_at_nothing_unless_it_multiplies_or_goes_on_from_there(kind, share):
+    assert ScheduleConfig(type=kind).final_share == share
+
+
+def test_what_release_0_1_kept_means_what_it_did_there():
+    kept = RunConfig.model_validate(as_kept({"training": {"optimizer": "adamw", "max_epochs": 3}}))
+    training = kept.training
+    assert (training.optimizer.type, training.learning_rate, training.beta2) == ("adamw", 1e-3, 0.999)
+    assert (training.schedule.final_share, training.max_epochs, kept.data.normalise) == (0.1, 3, "pooled")
+
+
+def test_what_later_releases_kept_stays_as_it_is():
+    kept = {"data": {"normalise": "channel"}, "training": {}}
+    assert as_kept(kept) == kept
 
 
 def test_the_optimizer_of_an_earlier_release_is_understood():

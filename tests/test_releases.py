@@ -19,6 +19,7 @@ from ndvq_tune.training.files import read
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import dataset
 
+AS_IN_0_1 = ["data.normalise=pooled", "training.beta2=0.999", "training.schedule.final_share=0.1"]
 KEPT = Path(__file__).parent / "releases" / "0.1"
 
 
@@ -74,7 +75,7 @@ def test_its_checkpoint_loads_and_trains_on(folder):
         recon_loss, x_recon, _ = model(x)
     expected = np.square((x_recon - x).double().numpy()).mean() / model.data_variance.item()
     assert recon_loss.item() == pytest.approx(expected)
-    run = load_config(folder / "best.yaml", ["data.normalise=pooled"])
+    run = load_config(folder / "best.yaml", AS_IN_0_1)
     assert run == read_folder(folder)[1].trials[4].config
     training = Training(run, dataset(), "cpu")
     unpack(training, read(checkpoint))

@@ -10,18 +10,26 @@ from ndvq_tune.config.data import DataConfig, VideoData
 from ndvq_tune.config.model import ModelConfig
 from ndvq_tune.config.training import TrainingConfig
 
+_IN_0_1: Mapping[str, Mapping[str, Any]] = {
+    "data": {"normalise": "pooled"},
+    "training": {"optimizer": "adam", "learning_rate": 1e-3, "beta2": 0.999, "schedule": {"final_share": 0.1}},
+}
+"""What release 0.1 did where its files say nothing."""
+
 
 def as_kept(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration that a search has kept, as what it meant: release 0.1 pooled all channels, and did not say so.
+    """A configuration that a search has kept, as what it meant: without ``data.normalise`` it is of release 0.1.
 
     Example:
-        >>> as_kept({"data": {"type": "image"}})
-        {'data': {'normalise': 'pooled', 'type': 'image'}}
+        >>> as_kept({"data": {"type": "image"}, "training": {"optimizer": "adamw"}})["training"]["optimizer"]
+        'adamw'
+        >>> as_kept({"data": {"type": "image"}})["data"]
+        {'normalise': 'pooled', 'type': 'image'}
     """
-    data = content.get("data", {})
-    if not isinstance(data, Mapping):
-        return dict(content)  # whoever checks it says what is wrong
-    return {**content, "data": {"normalise": "pooled", **data}}
+    given = {name: content.get(name, {}) for name in _IN_0_1}
+    if not all(isinstance(section, Mapping) for section in given.values()) or "normalise" in given["data"]:
+        return dict(content)  # whoever checks a section that is no mapping says what is wrong
+    return {**content, **{name: {**_IN_0_1[name], **section} for name, section in given.items()}}
 
 
 class RunConfig(Frozen):

@@ -7,19 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from ndvq_tune.config.base import Frozen, Positive
 
-DEFAULTS: Mapping[str, Mapping[str, float]] = {
-    "adam": {"learning_rate": 1e-3, "beta2": 0.999},
-    "adamw": {"learning_rate": 1e-3, "beta2": 0.999},
-    "muon": {"learning_rate": 2e-2, "beta2": 0.95},
-}
-"""What suits an optimiser, if nothing else is said."""
-
-
-def _of_optimizer(name: str) -> Any:
-    def default(values: dict[str, Any]) -> float:
-        return DEFAULTS[values["optimizer"].type][name]
-
-    return default
+LEARNING_RATES: Mapping[str, float] = {"muon": 2e-2, "adamw": 2e-3, "adam": 2e-3}
+"""The peak that suits an optimiser, if nothing else is said."""
 
 
 class LossConfig(Frozen):
@@ -34,10 +23,10 @@ class LossConfig(Frozen):
 class OptimizerConfig(Frozen):
     """What changes the weights."""
 
-    type: Literal["adam", "adamw", "muon"] = Field(
-        "adam",
-        description="adamw decays weights apart from the gradient; muon is for matrices and convolutions, with adamw "
-        "for all other weights",
+    type: Literal["muon", "adamw", "adam"] = Field(
+        "muon",
+        description="muon is for matrices and convolutions, with adamw for all other weights; adamw decays weights "
+        "apart from the gradient",
     )
     momentum: float = Field(0.95, ge=0, lt=1, description="share of the momentum that a step keeps (muon)")
     newton_schulz_steps: Positive = Field(5, description="steps that make the momentum orthogonal (muon)")
@@ -50,7 +39,11 @@ class ScheduleConfig(Frozen):
         "cosine", description="the curve after the warm-up"
     )
     final_share: float = Field(
-        0.1, ge=0, le=1, description="share of the peak at the end, and between cycles; not of constant, inverse_sqrt"
+        default_factory=lambda values: 0.1 if values.get("type") in ("cyclic", "step") else 0.0,
+        ge=0,
+        le=1,
+        description="share of the peak at the end, and between cycles; not of constant, inverse_sqrt; if not given, 0.1 "
+        "for cyclic and step, and 0 for the others",
     )
     cycles: Positive = Field(3, description="triangles of cyclic, drops of step")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")
@@ -69,18 +62,13 @@ class TrainingConfig(Frozen):
 
     optimizer: OptimizerConfig = OptimizerConfig()
     learning_rate: float = Field(
-        default_factory=_of_optimizer("learning_rate"),
+        default_factory=lambda values: LEARNING_RATES[values["optimizer"].type],
         gt=0,
-        description="peak learning rate; if not given, 0.02 for muon and 0.001 for the others",
+        description="peak learning rate; if not given, 0.02 for muon and 0.002 for the others",
     )
     adam_learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of what muon leaves to adamw (muon)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of adam's mean of gradients")
-    beta2: float = Field(
-        default_factory=_of_optimizer("beta2"),
-        ge=0,
-        lt=1,
-        description="decay of adam's mean of squared gradients; if not given, 0.95 beside muon and 0.999 alone",
-    )
+    beta2: float = Field(0.95, ge=0, lt=1, description="decay of adam's mean of squared gradients")
     eps: float = Field(1e-8, gt=0, description="what keeps adam from dividing by zero")
     schedule: ScheduleConfig = ScheduleConfig()
     batch_size: Positive = Field(8, description="samples a step, all workers together")

@@ -159,9 +159,11 @@ def test_a_finished_training_trains_no_further():
 def test_a_step_minimises_the_configured_loss():
     """One step by hand, from the same weights on the same batch."""
     loss = {"type": "smooth_l1", "recon_loss_factor": 3.0, "ssim_weight": 0.5}
-    training = Training(config({"attention": {"type": "none"}}, max_epochs=1, batch_size=16, loss=loss), dataset())
+    training = Training(
+        config({"attention": {"type": "none"}}, max_epochs=1, batch_size=16, loss=loss, optimizer="adam"), dataset()
+    )
     model = copy.deepcopy(training.model)
-    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3, betas=(0.9, 0.95))
     (batch,) = batches(training.dataset.train, 16, seed=0)
     x = training.dataset.train.scale.to_unit(batch, torch.device("cpu"))
     torch.manual_seed(0)

@@ -77,11 +77,11 @@ def test_it_stays_above_nothing_and_at_most_at_the_peak(kind, steps):
     assert all(0 < share <= 1 for share in shares(steps, type=kind))
 
 
-def test_the_default_warms_up_and_falls_to_a_tenth():
+def test_the_default_warms_up_and_falls_by_a_cosine():
     found = [learning_rate_share(step, 42, ScheduleConfig()) for step in range(43)]
     assert found[:3] == [0.5, 1.0, 1.0]  # a warm-up of 5% of 42 steps, which is 2
-    assert found[12] == pytest.approx(0.1 + 0.9 * (1 + math.sqrt(0.5)) / 2)
-    assert found[42] == pytest.approx(0.1)
+    assert found[12] == pytest.approx((1 + math.sqrt(0.5)) / 2)
+    assert found[42] == pytest.approx(0.0)
 
 
 @pytest.mark.parametrize(("kind", "setting"), [("step", "final_share"), ("inverse_sqrt", "warmup")])
