@@ -11,8 +11,7 @@ import pandas as pd
 
 from ndvq_tune.search.space import SearchSpace
 
-SPACE = Path("search_spaces/video3d.yaml")
-OVERRIDES = ("data.resolution=32", "training.max_epochs=27")
+SPACE = Path("benchmarks/replay/video3d.yaml")
 TABLE = Path("benchmarks/replay/video3d.parquet")
 
 
@@ -62,4 +61,4 @@ def _curve(number: int, rows: pd.DataFrame) -> Curve:
 
 def load_space(*overrides: str) -> SearchSpace:
     """The space that the configurations were drawn from, with changes."""
-    return SearchSpace.load(SPACE, (*OVERRIDES, *overrides))
+    return SearchSpace.load(SPACE, overrides)

@@ -24,7 +24,7 @@ def learning_rate_share(step: int, steps: int, schedule: ScheduleConfig) -> floa
 
     Example:
         >>> [round(learning_rate_share(step, 100, ScheduleConfig()), 2) for step in (0, 4, 50, 99)]
-        [0.2, 1.0, 0.59, 0.1]
+        [0.2, 1.0, 0.54, 0.0]
     """
     curve = CURVES[schedule.type]
     warmup = max(1, round(steps * schedule.warmup)) if schedule.warmup else 0

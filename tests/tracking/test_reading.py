@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def test_reading_changes_nothing(uri: str) -> None:
     store(uri, trial(0), trial(1, state=TrialState.RUNNING))
 
     def dump() -> list[str]:
-        with sqlite3.connect(uri.removeprefix("sqlite:///")) as connection:
+        with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as connection:
             return list(connection.iterdump())
 
     before = dump()

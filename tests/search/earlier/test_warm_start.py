@@ -65,9 +65,9 @@ def test_what_the_new_search_fixes_must_be_the_same() -> None:
 
 
 def test_values_are_told_apart_by_what_they_mean_and_not_by_how_they_are_written() -> None:
-    written = space_of(training={"learning_rate": {"choice": ["1e-3", 0.01]}})  # YAML reads 1e-3 as text
+    written = space_of(training={"learning_rate": {"choice": ["2e-2", 0.1]}})  # YAML reads 2e-2 as text
     (known,) = planned(written, trial_of(space_of())).known
-    assert known.params["training.learning_rate"] == "1e-3"
+    assert known.params["training.learning_rate"] == "2e-2"
 
 
 @pytest.mark.parametrize(
