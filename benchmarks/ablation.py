@@ -29,7 +29,6 @@ from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.loop import Training
 from ndvq_tune.yaml_file import flatten, from_overrides, with_values
 
@@ -136,7 +135,7 @@ def for_seconds(found: Mapping[str, RunConfig], seconds: float) -> dict[str, Rep
         spent[name], steps[name] = spent[name] + time.process_time() - before, steps[name] + 1
     return {
         name: {
-            **evaluate(training.model, dataset, training.config.training.batch_size),
+            **training.validate(),
             "steps": steps[name],
             "seconds_per_step": spent[name] / steps[name],
         }

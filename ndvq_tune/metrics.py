@@ -1,6 +1,7 @@
 """Every metric's name, unit and direction, declared once."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,8 @@ class Metric:
         mode: Which way is better; ``None`` where neither is.
         meaning: One line for tables and help.
         constant: Whether it is the same in all reports of a trial, as long as its samples keep their size.
+        least_side: For a metric of images and of the frames of videos, which only a trial that is asked for it reports:
+            pixels that their sides need.
     """
 
     name: str
@@ -24,6 +27,7 @@ class Metric:
     mode: Mode | None
     meaning: str
     constant: bool = False
+    least_side: int | None = None
 
 
 METRICS: dict[str, Metric] = {
@@ -32,6 +36,10 @@ METRICS: dict[str, Metric] = {
         Metric("recon_loss", "1", "min", "validation MSE over the variance of the training data, mean over channels"),
         Metric("recon_loss_pooled", "1", "min", "validation MSE of all values together, over their one variance"),
         Metric("psnr", "dB", "max", "peak signal-to-noise ratio on data in [0, 1]"),
+        Metric(
+            "ssim", "1", "max", "structural similarity of images and frames; measured where asked for", least_side=11
+        ),
+        Metric("ms_ssim", "1", "max", "the same over five scales; measured where asked for", least_side=11 * 2**4),
         Metric("perplexity", "codes", "max", "exp of the entropy of code use, pooled over the validation set"),
         Metric("codebook_usage", "1", "max", "share of codes used at least once over the validation set"),
         Metric("bits_per_element", "bit", "min", "log2(n_codes) times latent positions, over input positions", True),
@@ -52,6 +60,30 @@ METRICS: dict[str, Metric] = {
         Metric("bf16_layers", "1", None, "share of the layers of encoder and decoder that train in bf16", True),
     )
 }
+
+
+def misfit(name: str, sample_shape: Sequence[int]) -> str | None:
+    """Why a metric cannot be measured on samples; None where it can.
+
+    Args:
+        name: The metric.
+        sample_shape: Shape ``(C, *S)`` of a sample.
+
+    Example:
+        >>> misfit("ms_ssim", (3, 64, 64))
+        'ms_ssim needs images or frames of at least 176 x 176 pixels; these have 64 x 64'
+        >>> misfit("ssim", (3, 64, 64))
+    """
+    least, (_, *sides) = METRICS[name].least_side, sample_shape
+    if least is None:
+        return None
+    if len(sides) not in (2, 3):
+        return f"{name} is for images (2D) and the frames of videos (3D); these samples are {len(sides)}D"
+    if min(sides[-2:]) < least:
+        return (
+            f"{name} needs images or frames of at least {least} x {least} pixels; these have {sides[-2]} x {sides[-1]}"
+        )
+    return None
 
 
 def bits_per_element(bits_per_code: float, latent_positions: int, input_positions: int) -> float:

@@ -98,11 +98,14 @@ def search(
 
 
 def _dry_run(space: "SearchSpace", console: Console) -> None:
+    from ndvq_tune.search.consistency import check_samples
     from ndvq_tune.search.dry_run import checked_sample_shape, print_dry_run
     from ndvq_tune.search.resources.cluster import local_node
     from ndvq_tune.search.resources.planning import plan_resources
 
-    print_dry_run(space, *plan_resources(space, checked_sample_shape(space.data), [local_node()]), console)
+    shape = checked_sample_shape(space.data)
+    check_samples(space, shape)
+    print_dry_run(space, *plan_resources(space, shape, [local_node()]), console)
 
 
 def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:

@@ -1,7 +1,7 @@
 """``ndvq-tune train``: train one configuration, such as the ``best.yaml`` of a search, to its end."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,11 +70,12 @@ def _train(run: "RunConfig", output: Path, threads: int | None, console: Console
     if threads:
         torch.set_num_threads(threads)
     training = Training(run, dataset, "cuda" if torch.cuda.is_available() else "cpu")
-    training.fit(lambda report: _show(console, report, run.training.max_epochs))
+    shown = ("recon_loss", "psnr", *run.training.validation_metrics, "perplexity", "codebook_usage")
+    training.fit(lambda report: _show(console, report, run.training.max_epochs, shown))
     write(output, pack(training))
     console.print(f"trained model: {output}", highlight=False)
 
 
-def _show(console: Console, report: Mapping[str, float], epochs: int) -> None:
-    values = " ".join(f"{name} {report[name]:.4g}" for name in ("recon_loss", "psnr", "perplexity", "codebook_usage"))
+def _show(console: Console, report: Mapping[str, float], epochs: int, shown: Sequence[str]) -> None:
+    values = " ".join(f"{name} {report[name]:.4g}" for name in shown)
     console.print(f"epoch {int(report['epoch'])}/{epochs} {values}", highlight=False)

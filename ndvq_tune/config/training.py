@@ -7,6 +7,8 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from ndvq_tune.config.base import Frozen, Positive
 
+ValidationMetric = Literal["ssim", "ms_ssim"]
+
 LEARNING_RATES: Mapping[str, float] = {"muon": 2e-2, "adamw": 2e-3, "adam": 2e-3}
 """The peak that suits an optimiser, if nothing else is said."""
 
@@ -80,6 +82,11 @@ class TrainingConfig(Frozen):
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     loss: LossConfig = LossConfig()
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: mixed precision; codes are chosen in fp32")
+    validation_metrics: tuple[ValidationMetric, ...] = Field(
+        (),
+        description="what validation measures beside the metrics that cost nothing: similarity of images and frames; a "
+        "search adds those that its goals name",
+    )
     compile: bool = Field(False, description="torch.compile: a minute to start, then faster steps")
     seed: int = Field(0, ge=0, description="seed of weights, batches and dropout")
 

@@ -1,10 +1,14 @@
 """Whether the parts of a search space go together: sampler, objectives, data and stages."""
 
+from collections.abc import Sequence
+
 from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.metrics import misfit
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Range
 from ndvq_tune.search.space.settings.sampler import GRID
 from ndvq_tune.search.stages import problems as stage_problems
+from ndvq_tune.search.stages import stage_data
 
 MOST_POINTS = 100_000  # of a grid
 
@@ -18,10 +22,43 @@ def check(space: SearchSpace) -> None:
     problems = [
         *_sampler_problems(space),
         *_population_problems(space),
-        *stage_problems(space.data, space.search.fidelity, space.max_epochs),
+        *(stage_problems(space.data, space.search.fidelity, space.max_epochs) or _stage_metric_problems(space)),
     ]
     if problems:
         raise ConfigError(space.name, problems)
+
+
+def check_samples(space: SearchSpace, sample_shape: Sequence[int]) -> None:
+    """Make sure that samples have what the search measures.
+
+    Args:
+        space: The space.
+        sample_shape: Shape ``(C, *S)`` of a sample.
+
+    Raises:
+        ConfigError: If they do not.
+    """
+    if problems := _metric_problems(space, sample_shape):
+        raise ConfigError(space.name, problems)
+
+
+def _metric_problems(space: SearchSpace, sample_shape: Sequence[int]) -> list[Problem]:
+    return [
+        Problem(space.search.named_metrics.get(name, "training.validation_metrics"), reason)
+        for name in space.complete({}).training.validation_metrics
+        if (reason := misfit(name, sample_shape))
+    ]
+
+
+def _stage_metric_problems(space: SearchSpace) -> list[Problem]:
+    """Metrics that samples cannot have: those of ``data``, or smaller ones to begin with."""
+    *smaller, full = (data.sample_shape for data in stage_data(space.data, space.search.fidelity))
+    if full is None:
+        return []  # files have to be asked, and such data has no stages
+    problems = _metric_problems(space, full)
+    if problems or not smaller:
+        return problems
+    return [Problem("search.fidelity", problem.message) for problem in _metric_problems(space, smaller[0])]
 
 
 def _sampler_problems(space: SearchSpace) -> list[Problem]:

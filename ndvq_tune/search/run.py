@@ -46,6 +46,7 @@ def run_search(
     Raises:
         ResultsError: If the folder cannot be used.
         DataError: If the data cannot be used.
+        ConfigError: If the search measures what its samples cannot have.
         ClusterError: If the cluster does not answer or is too small.
         TrackingError: If MLflow cannot be used at the start; later it can no longer end a search.
     """
@@ -71,13 +72,15 @@ def run_search(
 
 
 def _opened(space: SearchSpace, progress: DataProgress, attach: "Attach") -> "Dataset":
-    """The data, for each stage."""
+    """The data, for each stage, with all that the search measures."""
+    from ndvq_tune.search.consistency import check_samples
     from ndvq_tune.search.decoding import open_on_cluster
     from ndvq_tune.search.stages import stage_data
 
     with progress() as shown:
         for data in stage_data(space.data, space.search.fidelity):  # the last one is the full data
             dataset = open_on_cluster(data, shown, attach)
+    check_samples(space, dataset.test.shape)
     return dataset
 
 

@@ -1,6 +1,7 @@
 """Metrics of a model over a whole validation set, on one rank or many."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import distributed as dist
@@ -9,11 +10,17 @@ from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.metrics import bits_per_element, psnr
 from ndvq_tune.model import NDimVQVAE
+from ndvq_tune.training.image_quality import frame_similarities, frames_of
 
 
 @torch.no_grad()
 def evaluate(
-    model: NDimVQVAE, dataset: Dataset, batch_size: int, rank: int = 0, world_size: int = 1
+    model: NDimVQVAE,
+    dataset: Dataset,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    similarities: Sequence[str] = (),
 ) -> dict[str, float]:
     """Validate a model.
 
@@ -26,6 +33,7 @@ def evaluate(
         batch_size: Samples of one forward pass.
         rank: This rank; each evaluates its share of the samples.
         world_size: How many ranks there are.
+        similarities: Metrics of images and frames to measure as well, which take as long as the rest or longer.
 
     Returns:
         Those metrics of ``ndvq_tune.metrics`` that a model and its validation samples decide, and ``recon_loss_NAME``
@@ -36,6 +44,7 @@ def evaluate(
     squared_errors = torch.zeros(samples.shape[0], dtype=torch.float64, device=device)
     commitment = torch.zeros((), dtype=torch.float64, device=device)
     counts = torch.zeros(model.quantizer.n_codebooks, model.quantizer.n_codes, dtype=torch.float64, device=device)
+    similarity = {name: torch.zeros((), dtype=torch.float64, device=device) for name in similarities}
     of_channels = [axis for axis in range(1 + len(samples.shape)) if axis != 1]
     was_training = model.training
     model.eval()
@@ -45,9 +54,11 @@ def evaluate(
         squared_errors += (x_recon - x).double().square().sum(dim=of_channels)
         commitment += vq_output["commitment_loss"].double() * len(x)
         counts += vq_output["counts"]
+        for name, total in similarity.items():
+            total += frame_similarities(name, x_recon, x).double().sum()
     model.train(was_training)
     if dist.is_initialized():
-        for total in (squared_errors, commitment, counts):
+        for total in (squared_errors, commitment, counts, *similarity.values()):
             dist.all_reduce(total)
     mse = squared_errors / (len(samples) * math.prod(samples.shape[1:]))
     recon_losses = mse / model.data_variance.double().flatten()
@@ -55,6 +66,7 @@ def evaluate(
         "recon_loss": recon_losses.mean().item(),
         "recon_loss_pooled": mse.mean().item() / dataset.pooled_variance,
         "psnr": psnr(mse.mean().item()),
+        **{name: total.item() / (len(samples) * frames_of(samples.shape)) for name, total in similarity.items()},
         "commitment_loss": commitment.item() / len(samples),
         **codebook_metrics(counts, model),
         **static_metrics(model),

@@ -18,6 +18,7 @@ from ndvq_tune.goals import Report
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.fast_paths import compiled_where_right, keep_right_layers_fast
+from ndvq_tune.training.image_quality import check_fit
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.memory import peak_bytes, reset_peak
 from ndvq_tune.training.optimizers import optimizers, set_learning_rates
@@ -36,6 +37,9 @@ class Training:
         device: Where to train.
         rank: This rank, in an initialised ``torch.distributed`` group if there are several.
         world_size: How many ranks train this model together.
+
+    Raises:
+        ShapeError: If the samples do not fit the model, or a metric that is asked for.
 
     Example:
         On images of noise; those of a folder are ``open_dataset(config.data)``.
@@ -62,6 +66,7 @@ class Training:
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
         self.epoch, self.samples_seen, self.seconds = 0, 0, 0.0
         settings = config.training
+        check_fit(settings.validation_metrics, dataset.test.shape)
         self._rank_batch = max(1, settings.batch_size // world_size)
         self._part = math.ceil(self._rank_batch / settings.gradient_accumulation)
         self._epoch_steps = batches_per_epoch(len(dataset.train), self._rank_batch, world_size)
@@ -95,7 +100,7 @@ class Training:
 
         Returns:
             ``epoch``, counted from 1, every metric of ``ndvq_tune.metrics``, and ``recon_loss_NAME`` of each channel
-            that has a name.
+            that has a name; those that have to be asked for only if ``training.validation_metrics`` does.
         """
         self.model.train()
         start = time.perf_counter()
@@ -108,7 +113,7 @@ class Training:
         seconds = time.perf_counter() - start
         self.epoch += 1
         self.samples_seen += samples * self.world_size
-        validation = evaluate(self.model, self.dataset, self.config.training.batch_size, self.rank, self.world_size)
+        validation = self.validate()
         self.seconds += time.perf_counter() - start
         return {
             "epoch": self.epoch,
@@ -122,6 +127,13 @@ class Training:
             "fidelity": 1.0,
             "bf16_layers": self._bf16_layers,
         }
+
+    def validate(self) -> dict[str, float]:
+        """What ``evaluate`` says of the model as it is; all ranks take part."""
+        settings = self.config.training
+        return evaluate(
+            self.model, self.dataset, settings.batch_size, self.rank, self.world_size, settings.validation_metrics
+        )
 
     def step(self, step: int, x: torch.Tensor) -> torch.Tensor:
         """One optimiser step; NMSE of the reconstruction, without waiting for the device.

@@ -129,9 +129,12 @@ def test_10_reporting_runs_no_second_forward_in_training_mode():
     assert training.model.quantizer.updates == 4
 
 
-def test_ranks_sum_up_to_what_one_rank_measures(model, monkeypatch):
-    test = of(clips(7, seed=3), channel_names=("red", "green", "blue"))
-    alone = evaluate(model, test, batch_size=2)
+def test_ranks_sum_up_to_what_one_rank_measures(monkeypatch):
+    data = dataset(size=12)
+    model = build_model(config().model, data.train.shape, data.mean, data.variance)
+    model(floats(data.train))
+    test = of(clips(7, seed=3, size=12), data, channel_names=("red", "green", "blue"))
+    alone = evaluate(model, test, batch_size=2, similarities=["ssim"])
     totals: list[list[torch.Tensor]] = []
 
     class Others:
@@ -150,7 +153,7 @@ def test_ranks_sum_up_to_what_one_rank_measures(model, monkeypatch):
     monkeypatch.setattr(evaluation, "dist", Others)
     for rank in range(3):
         totals.append([])
-        together = evaluate(model, test, batch_size=2, rank=rank, world_size=3)
+        together = evaluate(model, test, batch_size=2, rank=rank, world_size=3, similarities=["ssim"])
     assert together == pytest.approx(alone, rel=1e-6)
 
 

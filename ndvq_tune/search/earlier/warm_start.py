@@ -22,8 +22,8 @@ from ndvq_tune.search.space.distributions import Range, Searched
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.yaml_file import flatten
 
-# How many files may be bad changes when data is refused, not what is in it.
-_SAME_SAMPLES = ("data.max_bad",)
+# How many files may be bad changes when data is refused, not what is in it; what is measured changes no model.
+_SAME_TRAINING = ("data.max_bad", "training.validation_metrics")
 _UNREADABLE = "a configuration that this version cannot read"
 
 
@@ -131,7 +131,7 @@ def _candidate(
         else:
             outside.append(parameter.key)
     wanted = _leaves(space.complete(chosen))
-    free = {*inactive, *outside, *_SAME_SAMPLES}
+    free = {*inactive, *outside, *_SAME_TRAINING}
     differing = [
         key
         for key in wanted | leaves

@@ -31,6 +31,7 @@ _COSTLESS_MODEL: dict[str, Any] = {
 _COSTLESS_TRAINING: dict[str, Any] = {
     **dict.fromkeys(("learning_rate", "adam_learning_rate", "beta1", "beta2", "eps", "schedule"), True),
     **dict.fromkeys(("max_epochs", "weight_decay", "gradient_clip", "compile", "seed"), True),
+    "validation_metrics": True,
     "optimizer": {"momentum", "newton_schulz_steps"},
 }
 _UNFIT = (ShapeError, RuntimeError, ValueError)  # torch has no error of its own for sizes

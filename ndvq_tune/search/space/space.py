@@ -6,12 +6,13 @@ Any leaf of ``model`` and ``training`` is a value or a distribution; a distribut
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import Field
 
 from ndvq_tune.config import DataConfig, Frozen, RunConfig
+from ndvq_tune.config.training import ValidationMetric
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.problems import is_section, nearest, validate
 from ndvq_tune.search.space import distributions
@@ -91,8 +92,15 @@ class SearchSpace:
         return cls(file.name, content, fixed, _ordered(found), file.search, file.tracking)
 
     def complete(self, chosen: Mapping[str, Any]) -> RunConfig:
-        """The complete configuration for chosen values; parameters that do not count get their defaults."""
-        return RunConfig.model_validate(with_values(self.fixed, chosen))
+        """The complete configuration for chosen values; parameters that do not count get their defaults.
+
+        Validation measures what the goals name, too.
+        """
+        config = RunConfig.model_validate(with_values(self.fixed, chosen))
+        asked = {*config.training.validation_metrics, *self.search.named_metrics}
+        measured = tuple(name for name in get_args(ValidationMetric) if name in asked)
+        training = config.training.model_copy(update={"validation_metrics": measured})
+        return config.model_copy(update={"training": training})
 
     def active(self, parameter: Searched, chosen: Mapping[str, Any]) -> bool:
         """Whether a parameter counts, given what was chosen of those before it."""

@@ -162,3 +162,18 @@ def test_drawing_changes_nothing_in_the_space():
     before = space.to_yaml(), merged({}, dict(space.fixed))
     list(draws(space, 5))
     assert (space.to_yaml(), space.fixed) == before
+
+
+@pytest.mark.parametrize(
+    ("search", "training", "measured"),
+    [
+        ({}, {}, ()),
+        ({}, {"validation_metrics": ["ms_ssim", "ssim"]}, ("ssim", "ms_ssim")),
+        ({"objectives": [{"metric": "ssim", "mode": "max"}]}, {}, ("ssim",)),
+        ({"constraints": [{"metric": "ms_ssim", "at_least": 0.9}]}, {}, ("ms_ssim",)),
+        ({"until": {"ms_ssim": 0.9}}, {"validation_metrics": ["ssim"]}, ("ssim", "ms_ssim")),
+        ({"until": {"ssim": 0.9}}, {"validation_metrics": ["ssim"]}, ("ssim",)),
+    ],
+)
+def test_validation_measures_what_the_goals_name(search, training, measured):
+    assert space_of(search=search, training=training).complete({}).training.validation_metrics == measured

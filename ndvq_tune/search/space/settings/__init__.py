@@ -60,6 +60,15 @@ class SearchSettings(Frozen):
         )
 
     @cached_property
+    def named_metrics(self) -> dict[str, str]:
+        """Every metric that the search asks for, with the setting that does."""
+        return {
+            **dict.fromkeys(self.until, "search.until"),
+            **{bound.metric: "search.constraints" for bound in self.constraints},
+            **{objective.metric: "search.objectives" for objective in self.objectives},
+        }
+
+    @cached_property
     def target(self) -> tuple[Constraint, ...]:
         """What a trial keeps that ends the search; nothing if no trial does."""
         return target(self.until)
