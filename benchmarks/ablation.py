@@ -10,7 +10,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,11 @@ def for_epochs(found: Mapping[str, RunConfig]) -> dict[str, Report]:
     return ends
 
 
-def for_seconds(found: Mapping[str, RunConfig], seconds: float) -> dict[str, Report]:
+def for_seconds(
+    found: Mapping[str, RunConfig],
+    seconds: float,
+    prepare: Callable[[str, Training], None] = lambda name, training: None,
+) -> dict[str, Report]:
     """Train each row for as much computing, step by step in turn, so that whatever else runs here hits all alike.
 
     The learning rate follows the share of the time.
@@ -122,9 +126,12 @@ def for_seconds(found: Mapping[str, RunConfig], seconds: float) -> dict[str, Rep
     Args:
         found: The configuration of each row; all have the same data.
         seconds: CPU seconds of each row, of all its threads.
+        prepare: Called with the name and the training of each row before its first step.
     """
     dataset = open_dataset(next(iter(found.values())).data)
     trainings = {name: Training(config, dataset) for name, config in found.items()}
+    for name, training in trainings.items():
+        prepare(name, training)
     streams = {name: _endless(dataset, config) for name, config in found.items()}
     spent, steps = dict.fromkeys(found, 0.0), dict.fromkeys(found, 0)
     while spent[name := min(spent, key=spent.__getitem__)] < seconds:
