@@ -2,11 +2,12 @@
 
 All train the base of ``benchmarks.ablation`` to a learning rate of 0, without weight decay, which makes AdamW Adam.
 Each has what our Muon takes, and AdamW the rest, as in ours; Adam has all. The learning rate of each, behind its name,
-is the best of ``SHARES`` of a middle one, on a seed that is not reported.
+is the best of ``SHARES`` of a middle one, on seeds that are not reported.
 """
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
@@ -34,7 +35,7 @@ COMMON = {
     "training.beta2": 0.95,
     "training.max_epochs": 1000,  # of time only the share counts
 }
-SHARES, TUNING_SEED = (0.5, 1, 2, 4), 0
+SHARES, TUNING_SEEDS = (0.5, 1, 2, 4), (0, 1)
 STEPS = 50  # that are timed: SOAP turns its axes in every tenth
 
 
@@ -77,10 +78,10 @@ CONTENDERS = {
     ADAM: Contender(0.004, torch.optim.Adam, {"betas": (0.9, 0.95), "fused": True}),
     "torch Muon": Contender(0.02, MuonOfViews, {"adjust_lr_fn": "match_rms_adamw"}),
     "pytorch-optimizer Muon": Contender(0.02, imported("pytorch_optimizer", "Muon"), {"use_adjusted_lr": True}),
-    "pytorch-optimizer SOAP": Contender(0.004, imported("pytorch_optimizer", "SOAP")),
-    "heavyball Muon": Contender(0.03, imported("heavyball", "Muon"), {"betas": (0.95, 0.99)}),
+    "pytorch-optimizer SOAP": Contender(0.008, imported("pytorch_optimizer", "SOAP")),
+    "heavyball Muon": Contender(0.06, imported("heavyball", "Muon"), {"betas": (0.95, 0.99)}),
     "heavyball SOAP": Contender(
-        0.004, imported("heavyball", "SOAP"), {"precondition_frequency": 10, "merge_dims": False}
+        0.008, imported("heavyball", "SOAP"), {"precondition_frequency": 10, "merge_dims": False}
     ),
 }
 Rated = tuple[str, float]  # a contender and its learning rate
@@ -111,10 +112,11 @@ def train(tried: Sequence[Rated], config: RunConfig, seed: int, seconds: float) 
 
 
 def best_rates(names: Sequence[str], config: RunConfig, seconds: float) -> list[Rated]:
-    """The learning rate of each contender that ends with the least error."""
+    """The learning rate of each contender that ends with the least error, as the geometric mean of the seeds."""
     tried = {name: [(name, CONTENDERS[name].rate * share) for share in SHARES] for name in names}
-    ends = train([rated for some in tried.values() for rated in some], config, TUNING_SEED, seconds)
-    return [min(some, key=lambda rated: ends[rated]["recon_loss"]) for some in tried.values()]
+    every = [rated for some in tried.values() for rated in some]
+    ends = [train(every, config, seed, seconds) for seed in TUNING_SEEDS]
+    return [min(some, key=lambda rated: math.prod(end[rated]["recon_loss"] for end in ends)) for some in tried.values()]
 
 
 def milliseconds(contenders: Sequence[Rated], config: RunConfig) -> list[float]:
@@ -142,7 +144,7 @@ def main() -> None:
     parser.add_argument("--dims", type=int, nargs="+", choices=SPACES, default=[2], help="dimensions of the data")
     parser.add_argument("--seconds", type=float, default=20, help="CPU seconds of each; a quarter for a rate tried")
     parser.add_argument("--seeds", type=int, default=2, help="repeat so often; medians are shown")
-    parser.add_argument("--first-seed", type=int, default=100, help="the first of those seeds; 0 chooses the rates")
+    parser.add_argument("--first-seed", type=int, default=100, help="the first of them; 0 and 1 choose the rates")
     parser.add_argument("--only", nargs="+", metavar="TEXT", default=[""], help="only those with one of these in name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results to this file too")
     options = parser.parse_args()
@@ -151,8 +153,9 @@ def main() -> None:
     print_machine(console, described)
     chosen = [name for name in CONTENDERS if name == OURS or any(text in name for text in options.only)]
     names = [name for name in chosen if CONTENDERS[name].make]
-    for name in set(chosen).difference(names):
-        console.print(MISSING.format(name))
+    for name in chosen:
+        if name not in names:
+            console.print(MISSING.format(name))
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     results: dict[int, dict[str, Any]] = {}
     for n_dims in options.dims:
