@@ -11,6 +11,7 @@ from ndvq_tune.search.stages import problems as stage_problems
 from ndvq_tune.search.stages import stage_data
 
 MOST_POINTS = 100_000  # of a grid
+_VALIDATION_METRICS = "training.validation_metrics"
 
 
 def check(space: SearchSpace) -> None:
@@ -43,8 +44,10 @@ def check_samples(space: SearchSpace, sample_shape: Sequence[int]) -> None:
 
 
 def _metric_problems(space: SearchSpace, sample_shape: Sequence[int]) -> list[Problem]:
+    if any(parameter.key == _VALIDATION_METRICS for parameter in space.searched):
+        return [Problem(_VALIDATION_METRICS, "is not searched, as trials would not compare; give all that are wanted")]
     return [
-        Problem(space.search.named_metrics.get(name, "training.validation_metrics"), reason)
+        Problem(space.search.named_metrics.get(name, _VALIDATION_METRICS), reason)
         for name in space.complete({}).training.validation_metrics
         if (reason := misfit(name, sample_shape))
     ]

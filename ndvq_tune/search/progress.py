@@ -21,6 +21,17 @@ STYLES = {
 }
 SHOWN = 16
 
+_COLUMNS = {
+    "recon_loss": ("recon_loss", ".4f"),
+    "psnr": ("psnr", ".2f"),
+    "ssim": ("ssim", ".4f"),
+    "ms_ssim": ("ms_ssim", ".4f"),
+    "perplexity": ("perplexity", ".1f"),
+    "usage": ("codebook_usage", ".1%"),
+    "bits": ("bits_per_element", ".4f"),
+}
+"""What is shown of a trial's last report, where it has that: the metric, and its format."""
+
 
 class Progress(Protocol):
     """A view of a running search; a context while it runs."""
@@ -133,12 +144,15 @@ class LiveTable:
 
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False)
-        for name in ("trial", "epoch", *_cells({}), "state"):
+        visible = self._visible()
+        columns = [name for name in _COLUMNS if any(_cells(record.metrics)[name] for record in visible)]
+        for name in ("trial", "epoch", *columns, "state"):
             table.add_column(name, justify="left" if name in ("trial", "state") else "right", no_wrap=name != "state")
-        for record in self._visible():
+        for record in visible:
             epoch = f"{int(record.metrics.get('epoch', 0))}/{record.config.training.max_epochs}"
             state = Text(_outcome(record) or "running", style=STYLES[record.state], no_wrap=True, overflow="ellipsis")
-            table.add_row(record.name, epoch, *_cells(record.metrics).values(), state)
+            cells = _cells(record.metrics)
+            table.add_row(record.name, epoch, *(cells[name] for name in columns), state)
         return Group(table, self._bar())
 
     def _visible(self) -> list[TrialRecord]:
@@ -202,13 +216,6 @@ def _outcome(record: TrialRecord) -> str:
 
 
 def _cells(metrics: Mapping[str, Any]) -> dict[str, str]:
-    formats = {
-        "recon_loss": ("recon_loss", ".4f"),
-        "psnr": ("psnr", ".2f"),
-        "perplexity": ("perplexity", ".1f"),
-        "usage": ("codebook_usage", ".1%"),
-        "bits": ("bits_per_element", ".4f"),
-    }
     return {
-        name: format(metrics[metric], spec) if metric in metrics else "" for name, (metric, spec) in formats.items()
+        name: format(metrics[metric], spec) if metric in metrics else "" for name, (metric, spec) in _COLUMNS.items()
     }

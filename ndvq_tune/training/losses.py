@@ -6,11 +6,10 @@ from torch.nn import functional as F  # noqa: N812
 from ndvq_tune.config import LossConfig
 from ndvq_tune.errors import ShapeError
 from ndvq_tune.model.statistics import mean_over_channels
+from ndvq_tune.training.image_quality import similarity_maps
 
 FFT_SIZES = (2048, 512, 128, 32)  # long ones tell pitches apart, short ones when a sound begins
 SILENCE = 1e-6  # of the power of white noise with the data's variance: 60 dB below it
-SSIM_WINDOW, SSIM_SIGMA = 11, 1.5  # pixels; these and the constants are those of Wang et al., 2004, section III-C
-SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 
 
 def reconstruction_loss(
@@ -88,40 +87,11 @@ def _magnitudes(signals: torch.Tensor, n_fft: int) -> torch.Tensor:
 
 
 def _ssim_loss(x_recon: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """``1 - SSIM`` of images ``(B, C, H, W)`` or of all frames of ``(B, C, T, H, W)``, data in [0, 1].
-
-    Wang et al., 2004, eq. 13, averaged over all windows inside the image; https://ieeexplore.ieee.org/document/1284395.
-    """
+    """``1 - SSIM`` of images ``(B, C, H, W)`` or of all frames of ``(B, C, T, H, W)``, data in [0, 1]."""
     if x.ndim not in (4, 5):
         raise ShapeError(_only_for("ssim_weight", "images (B, C, H, W) or (B, C, T, H, W)", x))
-    recon, data = (images.flatten(0, -3) for images in (x_recon, x))
-    # Written in sum and difference, 2 pq + c over p^2 + q^2 + c does not round when the images are alike.
-    both = torch.stack([recon + data, recon - data])
-    squared_means = _local_means(both).square()
-    variances = _local_means(both.square()) - squared_means
-    return 1 - (_similarity(squared_means, SSIM_C1) * _similarity(variances, SSIM_C2)).mean()
-
-
-def _similarity(squares: torch.Tensor, constant: float) -> torch.Tensor:
-    """``(2 pq + c) / (p^2 + q^2 + c)`` from the squares of ``p + q`` and of ``p - q``."""
-    return 1 - squares[1] / (squares.mean(dim=0) + constant)
-
-
-def _local_means(images: torch.Tensor) -> torch.Tensor:
-    """Gaussian means ``(*N, H', W')`` in all windows inside images ``(*N, H, W)``."""
-    height, width = images.shape[-2:]
-    # Faster than convolutions at the sizes that are trained on, and these may round to TF32 on a GPU: too coarse for
-    # the difference of nearly equal squares.
-    return _windows(height, images) @ images @ _windows(width, images).T
-
-
-def _windows(size: int, like: torch.Tensor) -> torch.Tensor:
-    """The Gaussian at every place inside ``size`` pixels, a row for each; narrower where ``size`` is."""
-    width = min(SSIM_WINDOW, size)
-    pixels = torch.arange(size, dtype=like.dtype, device=like.device)
-    places = pixels - pixels[: size - width + 1, None]
-    exponents = -(places - (width - 1) / 2).square() / (2 * SSIM_SIGMA**2)
-    return exponents.masked_fill((places < 0) | (places >= width), -torch.inf).softmax(dim=-1)
+    luminance, contrast = similarity_maps(x_recon, x)
+    return 1 - (luminance * contrast).mean()
 
 
 def _only_for(setting: str, allowed: str, x: torch.Tensor) -> str:

@@ -26,6 +26,7 @@ def stages(*sizes: int) -> dict:
         ({"search": {"until": {"ms_ssim": 0.9}}}, "search.until"),
         ({"search": {"objectives": [{"metric": "ms_ssim", "mode": "max"}], **MS_SSIM}}, "search.objectives"),
         ({"training": {"validation_metrics": ["ssim", "ms_ssim"]}}, "training.validation_metrics"),
+        ({"training": {"validation_metrics": {"choice": [["ms_ssim"], ["ssim"]]}}}, "training.validation_metrics"),
     ],
 )
 def test_a_metric_that_the_samples_are_too_small_for_is_told_by_the_key_that_names_it(changes, key):
