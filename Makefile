@@ -43,11 +43,12 @@ test-fast:
 coverage:
 	$(PYTHON) -m pytest -n 2 --cov
 
-# The unit tests with the lowest versions that pyproject.toml allows, in an environment of their own.
+# The unit tests, which start no Ray, and a search, with the lowest versions that pyproject.toml allows.
 test-lowest:
 	$(PYTHON) -m venv --clear .venv-lowest
 	.venv-lowest/bin/pip install --quiet -c constraints-lowest.txt -e '.[dev]'
 	.venv-lowest/bin/python -m pytest -n 2
+	.venv-lowest/bin/python -m pytest -m ray tests/end_to_end/test_search.py
 
 # The wheel as users get it, away from the sources.
 test-wheel:

@@ -44,8 +44,8 @@ class ScheduleConfig(Frozen):
         default_factory=lambda values: 0.1 if values.get("type") in ("cyclic", "step") else 0.0,
         ge=0,
         le=1,
-        description="share of the peak at the end, and between cycles; not of constant, inverse_sqrt; if not given, 0.1 "
-        "for cyclic and step, and 0 for the others",
+        description="share of the peak at the end, and between cycles; not of constant, inverse_sqrt; if not given, "
+        "0.1 for cyclic and step, and 0 for the others",
     )
     cycles: Positive = Field(3, description="triangles of cyclic, drops of step")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of all steps in which the learning rate rises")

@@ -55,13 +55,11 @@ def _metric_problems(space: SearchSpace, sample_shape: Sequence[int]) -> list[Pr
 
 def _stage_metric_problems(space: SearchSpace) -> list[Problem]:
     """Metrics that samples cannot have: those of ``data``, or smaller ones to begin with."""
-    *smaller, full = (data.sample_shape for data in stage_data(space.data, space.search.fidelity))
-    if full is None:
+    shapes = [data.sample_shape for data in stage_data(space.data, space.search.fidelity) if data.sample_shape]
+    if not shapes:
         return []  # files have to be asked, and such data has no stages
-    problems = _metric_problems(space, full)
-    if problems or not smaller:
-        return problems
-    return [Problem("search.fidelity", problem.message) for problem in _metric_problems(space, smaller[0])]
+    of_stage = [Problem("search.fidelity", problem.message) for problem in _metric_problems(space, shapes[0])]
+    return _metric_problems(space, shapes[-1]) or of_stage
 
 
 def _sampler_problems(space: SearchSpace) -> list[Problem]:

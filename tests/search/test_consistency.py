@@ -26,11 +26,16 @@ def stages(*sizes: int) -> dict:
         ({"search": {"until": {"ms_ssim": 0.9}}}, "search.until"),
         ({"search": {"objectives": [{"metric": "ms_ssim", "mode": "max"}], **MS_SSIM}}, "search.objectives"),
         ({"training": {"validation_metrics": ["ssim", "ms_ssim"]}}, "training.validation_metrics"),
-        ({"training": {"validation_metrics": {"choice": [["ms_ssim"], ["ssim"]]}}}, "training.validation_metrics"),
     ],
 )
 def test_a_metric_that_the_samples_are_too_small_for_is_told_by_the_key_that_names_it(changes, key):
     assert problems(space_of(data={"resolution": 64}, **changes)) == (Problem(key, SMALL_FRAMES),)
+
+
+def test_what_validation_measures_is_not_searched():
+    space = space_of(training={"validation_metrics": {"choice": [["ms_ssim"], ["ssim"]]}})
+    reason = "is not searched, as trials would not compare; give all that are wanted"
+    assert problems(space) == (Problem("training.validation_metrics", reason),)
 
 
 def test_a_metric_that_only_the_samples_of_a_stage_are_too_small_for_is_told_too():

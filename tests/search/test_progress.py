@@ -113,6 +113,14 @@ def test_the_table_shows_every_trial_with_its_numbers_and_state():
     assert "0:00 passed" in bar
 
 
+def test_metrics_that_a_search_asks_for_have_a_column(pipe):
+    similar = trial(0, LAST | {"ssim": 0.87654})
+    header, row, _ = rendered((), similar).splitlines()
+    assert header.split()[2:5] == ["recon_loss", "psnr", "ssim"]
+    assert row.split()[2:5] == ["0.1235", "21.99", "0.8765"]
+    assert "psnr 21.99 ssim 0.8765 perplexity" in lines_of(pipe, similar)[-1]
+
+
 @pytest.mark.parametrize("outcome", ENDINGS)
 def test_the_table_says_how_a_trial_ended(outcome):
     assert outcome.strip() in rendered((), trial(0, LAST, **ENDINGS[outcome]))

@@ -64,6 +64,13 @@ def test_what_the_new_search_fixes_must_be_the_same() -> None:
     assert planned(other, trial_of(space_of())).known == ()
 
 
+def test_what_else_validation_measured_does_not_matter() -> None:
+    earlier = space_of(training={"validation_metrics": ["ssim"]})
+    assert len(planned(space_of(), trial_of(earlier)).known) == 1
+    sought = space_of(search={"objectives": [{"metric": "recon_loss", "mode": "min"}], "until": {"ssim": 0.9}})
+    assert len(planned(sought, trial_of(space_of())).known) == 1
+
+
 def test_values_are_told_apart_by_what_they_mean_and_not_by_how_they_are_written() -> None:
     written = space_of(training={"learning_rate": {"choice": ["2e-2", 0.1]}})  # YAML reads 2e-2 as text
     (known,) = planned(written, trial_of(space_of())).known

@@ -63,7 +63,7 @@ def test_a_good_trial_goes_on_to_its_last_epoch(session):
 
 def test_every_report_is_in_the_study_with_its_metrics(session, open_study):
     number = session.engine.next_trial().number
-    session.engine.report(number, report(1, 0.25))
+    session.engine.report(number, report(1, 0.25) | dict.fromkeys(METRICS, 0.25))
     (kept,) = open_study(SPACE).record(number).reports
     assert set(kept) == {"epoch", "seconds", *METRICS}
     assert kept["recon_loss"] == 0.25
