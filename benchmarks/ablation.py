@@ -36,7 +36,8 @@ Options = Mapping[str, Any]
 
 BASE = "base"
 SPACES = {1: "signal1d", 2: "image2d", 3: "video3d", 4: "volume4d"}
-ADAM, ADAMW = ({"training.optimizer.type": kind} for kind in ("adam", "adamw"))
+ADAM = {"training.optimizer.type": "adam"}
+ADAMW = {"training.optimizer.type": "adamw", "training.weight_decay": 0.01}
 ROWS: dict[str, Options] = {
     BASE: {},
     **{f"adam {rate:g}": {**ADAM, "training.learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3, 8e-3)},
@@ -45,6 +46,7 @@ ROWS: dict[str, Options] = {
     "adam as in 0.1": {
         **ADAM, "training.learning_rate": 1e-3, "training.beta2": 0.999, "training.schedule.final_share": 0.1
     },
+    **{f"momentum: {share:g}": {"training.optimizer.momentum": share} for share in (0.8, 0.9)},
     "4 newton-schulz steps": {"training.optimizer.newton_schulz_steps": 4},
     "to a tenth": {"training.schedule.final_share": 0.1},
     "stem: patch": {"model.stem": "patch"},

@@ -75,6 +75,7 @@ class Contender(NamedTuple):
 
 CONTENDERS = {
     OURS: Contender(0.02, Muon),
+    "our Muon, momentum 0.8": Contender(0.02, Muon, {"momentum": 0.8}),
     ADAM: Contender(0.004, torch.optim.Adam, {"betas": (0.9, 0.95), "fused": True}),
     "torch Muon": Contender(0.02, MuonOfViews, {"adjust_lr_fn": "match_rms_adamw"}),
     "pytorch-optimizer Muon": Contender(0.02, imported("pytorch_optimizer", "Muon"), {"use_adjusted_lr": True}),
