@@ -7,11 +7,9 @@ much computing. Rows of other rates (bits) than the base do not compare by NMSE 
 
 import argparse
 import json
-import math
 import statistics
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +17,11 @@ import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
+from benchmarks.equal_time import endless, ratio, train
 from benchmarks.report import machine, print_machine, wide_console
 from ndvq_tune.config import RunConfig
-from ndvq_tune.data.batches.loader import batches
-from ndvq_tune.data.dataset import Dataset, open_dataset
+from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
@@ -121,9 +118,7 @@ def for_seconds(
     seconds: float,
     prepare: Callable[[str, Training], None] = lambda name, training: None,
 ) -> dict[str, Report]:
-    """Train each row for as much computing, step by step in turn, so that whatever else runs here hits all alike.
-
-    The learning rate follows the share of the time.
+    """Train each row for as much computing, in turn; the learning rate follows the share of the time.
 
     Args:
         found: The configuration of each row; all have the same data.
@@ -134,29 +129,23 @@ def for_seconds(
     trainings = {name: Training(config, dataset) for name, config in found.items()}
     for name, training in trainings.items():
         prepare(name, training)
-    streams = {name: _endless(dataset, config) for name, config in found.items()}
-    spent, steps = dict.fromkeys(found, 0.0), dict.fromkeys(found, 0)
-    while spent[name := min(spent, key=spent.__getitem__)] < seconds:
-        training, x = trainings[name], next(streams[name])
-        training.model.train()
-        before = time.process_time()
-        training.step(int(spent[name] / seconds * training.steps), x)
-        spent[name], steps[name] = spent[name] + time.process_time() - before, steps[name] + 1
+    steps = {name: partial(_step, training) for name, training in trainings.items()}
+    streams = {
+        name: endless(dataset.train, config.training.batch_size, config.training.seed) for name, config in found.items()
+    }
+    spent = train(steps, streams, seconds)
     return {
         name: {
             **training.validate(),
-            "steps": steps[name],
-            "seconds_per_step": spent[name] / steps[name],
+            "steps": spent[name].steps,
+            "seconds_per_step": spent[name].seconds / spent[name].steps,
         }
         for name, training in trainings.items()
     }
 
 
-def _endless(dataset: Dataset, config: RunConfig) -> Iterator[torch.Tensor]:
-    settings, scale = config.training, dataset.train.scale
-    for epoch in count():
-        for batch in batches(dataset.train, settings.batch_size, seed=settings.seed, epoch=epoch):
-            yield scale.to_unit(batch, torch.device("cpu"))
+def _step(training: Training, share: float, x: torch.Tensor) -> None:
+    training.step(int(share * training.steps), x)
 
 
 def train_all(
@@ -183,20 +172,6 @@ def train_all(
     return reports
 
 
-def ratio(row: Sequence[Report], base: Sequence[Report]) -> tuple[float, float, float]:
-    """NMSE over that of the base, seed by seed: the geometric mean, and the ends of its 95% interval.
-
-    Args:
-        row: A report a seed.
-        base: The base's, of the same seeds.
-    """
-    logs = [math.log(mine["recon_loss"] / its["recon_loss"]) for mine, its in zip(row, base, strict=True)]
-    middle, half = statistics.mean(logs), math.inf
-    if len(logs) > 1:
-        half = float(stats.t.ppf(0.975, len(logs) - 1)) * statistics.stdev(logs) / math.sqrt(len(logs))
-    return math.exp(middle), math.exp(middle - half), math.exp(middle + half)
-
-
 def table(reports: Mapping[str, Sequence[Report]], title: str) -> Table:
     """Medians over the seeds; the NMSE against the base, seed by seed, with its 95% interval."""
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -205,7 +180,7 @@ def table(reports: Mapping[str, Sequence[Report]], title: str) -> Table:
         shown.add_column(column, justify="right", no_wrap=True)
     for name, row in reports.items():
         nmse, perplexity, usage, bits = (_median(row, metric) for metric in SHOWN)
-        against, low, high = ratio(row, reports[BASE])
+        against, low, high = ratio(*([report["recon_loss"] for report in some] for some in (row, reports[BASE])))
         interval = f"{low:.2f} to {high:.2f}" if len(row) > 1 else ""
         compared = ("", "") if name == BASE else (f"{against:.3f}x", interval)
         step = 1e3 * _median(row, "seconds_per_step")

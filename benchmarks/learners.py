@@ -1,91 +1,90 @@
-"""The seed's model and ours behind one interface, each trained the way it is at its best."""
+"""Models behind one interface, trained by one loop and judged alike: ours here, others in ``benchmarks.peers``."""
 
+import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from benchmarks import seed
 from benchmarks.samples import Samples
 from ndvq_tune.config import ModelConfig, TrainingConfig
-from ndvq_tune.metrics import psnr
+from ndvq_tune.metrics import bits_per_element, psnr
 from ndvq_tune.model import build_model
 from ndvq_tune.training.optimizers import optimizers, set_learning_rates
 from ndvq_tune.training.schedules import learning_rate_share
 
 N_HIDDENS, N_RES_LAYERS, N_CODES, EMBEDDING_DIM = 32, 2, 256, 32
+SCHEDULE_STEPS = 100_000  # into which the time of a training is divided for its schedule
 
 
-class Learner(Protocol):
-    """A model that learns."""
+class Output(NamedTuple):
+    """What a model makes of data ``(B, C, *S)`` in [0, 1].
 
-    @property
-    def model(self) -> nn.Module:
-        """What is trained."""
+    Attributes:
+        loss: What its training minimises.
+        x_recon: The reconstruction, in [0, 1] too.
+        encodings: Codes ``(B, *L, Q)`` of Q codebooks.
+    """
 
-    def step(self, x: torch.Tensor, done: int, total: int) -> None:
-        """Learn from data ``(B, C, *S)`` in [0, 1], knowing how far the training is."""
-
-    def reconstruct(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The reconstruction of ``x``, in [0, 1] too, and its encodings."""
-
-
-class Seed:
-    """The published model with its own optimiser and loss, on data in [-0.5, 0.5] as it wants it."""
-
-    def __init__(self, samples: Samples, learning_rate: float) -> None:
-        shape = list(samples.train.shape[1:])
-        sizes = (EMBEDDING_DIM, N_CODES, len(samples.downsample), list(samples.downsample), N_HIDDENS, N_RES_LAYERS)
-        self.model = seed.NDimVQVAE(*sizes, seed.CODEBOOK_BETA, shape)
-        self._optimizer = self.model.configure_optimizers()
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-
-    def step(self, x: torch.Tensor, done: int, total: int) -> None:
-        """Learn from a batch; the rate stays, so how far the training is does not matter."""
-        recon_loss, _, vq_output = self.model(x - 0.5)
-        self._optimizer.zero_grad(set_to_none=True)
-        (recon_loss + vq_output["commitment_loss"]).backward()
-        self._optimizer.step()
-
-    def reconstruct(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The reconstruction and its encodings."""
-        _, x_recon, vq_output = self.model(x - 0.5)
-        return x_recon + 0.5, vq_output["encodings"]
+    loss: torch.Tensor
+    x_recon: torch.Tensor
+    encodings: torch.Tensor
 
 
-class Ours:
-    """Our model, with all that the comparison does not fix as ``ModelConfig`` and ``TrainingConfig`` have it."""
+class Ours(nn.Module):
+    """Our model, with all that the comparison does not fix as ``ModelConfig`` has it."""
+
+    n_codes = N_CODES
 
     def __init__(self, samples: Samples) -> None:
-        config = ModelConfig(
-            n_dims=len(samples.downsample),
-            n_codes=N_CODES,
-            embedding_dim=EMBEDDING_DIM,
-            downsample=samples.downsample,
-            n_hiddens=N_HIDDENS,
-            n_res_layers=N_RES_LAYERS,
+        super().__init__()
+        residual = {"quantizer": {"type": "residual", "n_quantizers": samples.n_codebooks}}
+        config = ModelConfig.model_validate(
+            {
+                "n_dims": len(samples.downsample),
+                "n_codes": N_CODES,
+                "embedding_dim": EMBEDDING_DIM,
+                "downsample": samples.downsample,
+                "n_hiddens": N_HIDDENS,
+                "n_res_layers": N_RES_LAYERS,
+                **(residual if samples.n_codebooks > 1 else {}),
+            }
         )
-        variance, mean = torch.var_mean(samples.train, correction=0)
-        self.model = build_model(config, tuple(samples.train.shape[1:]), mean.item(), variance.item())
-        self._settings = TrainingConfig()
-        self._optimizers = optimizers(self.model.parameters(), self._settings)
+        self.model = build_model(config, tuple(samples.train.shape[1:]), samples.mean, samples.variance)
 
-    def step(self, x: torch.Tensor, done: int, total: int) -> None:
-        """Learn from a batch, at the rate of this time of the training."""
-        set_learning_rates(self._optimizers, learning_rate_share(done, total, self._settings.schedule))
-        recon_loss, _, vq_output = self.model(x)
+    def forward(self, x: torch.Tensor) -> Output:
+        """Reconstruct."""
+        recon_loss, x_recon, vq_output = self.model(x)
+        encodings = vq_output["encodings"]
+        one_codebook = encodings.ndim == x.ndim - 1
+        return Output(
+            recon_loss + vq_output["commitment_loss"], x_recon, encodings.unsqueeze(-1) if one_codebook else encodings
+        )
+
+
+class Learner:
+    """A model in training.
+
+    Args:
+        model: Its ``forward`` gives an ``Output``, and ``n_codes`` is how many codes a codebook has.
+        training: How it is trained; batches and their number come from outside.
+    """
+
+    def __init__(self, model: nn.Module, training: TrainingConfig) -> None:
+        self.model = model
+        self._training = training
+        self._optimizers = optimizers(model.parameters(), training)
+
+    def step(self, share: float, x: torch.Tensor) -> None:
+        """Learn from a batch, at the learning rate of this share of the training."""
+        step = int(share * SCHEDULE_STEPS)
+        set_learning_rates(self._optimizers, learning_rate_share(step, SCHEDULE_STEPS, self._training.schedule))
         self.model.zero_grad(set_to_none=True)
-        (recon_loss + vq_output["commitment_loss"]).backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.gradient_clip)
+        self.model(x).loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self._training.gradient_clip)
         for optimizer in self._optimizers:
             optimizer.step()
-
-    def reconstruct(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The reconstruction and its encodings."""
-        _, x_recon, vq_output = self.model(x)
-        return x_recon, vq_output["encodings"]
 
 
 @dataclass(frozen=True)
@@ -95,31 +94,33 @@ class Quality:
     Attributes:
         nmse: MSE over the variance of the training data.
         psnr: Peak signal-to-noise ratio, dB.
-        perplexity: exp of the entropy of code use, pooled over the whole set.
-        usage: Share of codes used at least once.
+        perplexity: exp of the entropy of code use, pooled over the whole set; of codebooks the geometric mean.
+        bits_per_element: Rate in bits per pixel or sample, whatever its channels.
     """
 
     nmse: float
     psnr: float
     perplexity: float
-    usage: float
+    bits_per_element: float
 
 
 @torch.no_grad()
-def judge(learner: Learner, samples: Samples) -> Quality:
+def judge(model: nn.Module, samples: Samples) -> Quality:
     """The same measure for every model, from nothing but reconstructions and encodings."""
-    squared_error = 0.0
-    counts = torch.zeros(N_CODES, dtype=torch.int64)
-    learner.model.eval()
+    squared_error, encodings = 0.0, []
+    model.eval()
     for x in samples.validation.split(samples.batch):
-        x_recon, encodings = learner.reconstruct(x)
-        squared_error += (x_recon - x).double().square().sum().item()
-        counts += torch.bincount(encodings.flatten(), minlength=N_CODES)
-    learner.model.train()
+        output: Output = model(x)
+        squared_error += (output.x_recon - x).double().square().sum().item()
+        encodings.append(output.encodings.flatten(1, -2))
+    model.train()
     mse = squared_error / samples.validation.numel()
+    of_codebooks = torch.cat(encodings).flatten(0, 1).unbind(-1)
+    shares = [numbers.unique(return_counts=True)[1].double() / len(numbers) for numbers in of_codebooks]
+    positions, elements = encodings[0].shape[1], samples.validation[0, 0].numel()
     return Quality(
         nmse=mse / samples.train.var(correction=0).item(),
         psnr=psnr(mse),
-        perplexity=torch.special.entr(counts.double() / counts.sum()).sum().exp().item(),
-        usage=(counts > 0).double().mean().item(),
+        perplexity=math.exp(sum(torch.special.entr(share).sum().item() for share in shares) / len(shares)),
+        bits_per_element=bits_per_element(len(shares) * math.log2(int(model.n_codes)), positions, elements),
     )

@@ -1,16 +1,15 @@
-"""``python -m benchmarks.quality``: what the seed's model and ours learn from the same data in the same time.
+"""``python -m benchmarks.quality``: what our model and its peers learn from the same data in the same CPU time.
 
-Same samples, same batches, same latent grid, codes and widths; each trains as it is meant to, the seed's also at our
-learning rate. Ours trains twice: for as many steps as the seed's, and for as long. One evaluator judges all.
+Same samples, same batches, same latent grid and bits where a peer allows it. Each peer trains as published, and with
+the Adam that ours has too; all learners take turns step by step, and one evaluator judges them on held-out data. The
+goals ask how ours, with Muon, compares with the best peer of all.
 """
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,173 +17,173 @@ import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 
-from benchmarks import samples as data
-from benchmarks import seed
-from benchmarks.learners import Learner, Ours, Quality, Seed, judge
+from benchmarks.equal_time import endless, ratio, train
+from benchmarks.learners import Learner, Ours, judge
+from benchmarks.peers import missing, peers
 from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
-from benchmarks.samples import Samples
+from benchmarks.samples import DOWNLOADED, INSTALLED, Samples
 from ndvq_tune.config import TrainingConfig
-from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 
-LOADERS = {1: data.sound, 2: data.images, 3: data.video}
-STEPS = {1: 500, 2: 600, 3: 500}
-POINTS = 5  # of a learning curve
-RUNS = 4  # of a dimension and seed, at most: what --minutes is shared among
-PUBLISHED, AT_OUR_RATE = "seed", f"seed, lr {TrainingConfig().learning_rate:g}"
-OURS, OURS_FOR_AS_LONG = "ours, same steps", "ours, same time"
+BEST, WITH_ADAM = "ours, Muon", "ours, Adam"
+# Spelled out, so that another default changes no learner.
+MUON = TrainingConfig.model_validate(
+    {"optimizer": "muon", "learning_rate": 2e-2, "beta2": 0.95, "schedule": {"final_share": 0.0}}
+)
+ADAM = TrainingConfig.model_validate(
+    {"optimizer": "adam", "learning_rate": 1e-3, "beta2": 0.999, "schedule": {"final_share": 0.1}}
+)
+GOALS = {1: 0.40, 2: 0.65, 3: 0.40}  # NMSE of ours over that of the best peer, at most
+
+Contender = Callable[[], Learner]
+Rows = Sequence[Mapping[str, Any]]
+"""One a training: ``dims``, ``learner``, ``seed``, ``seconds``, ``steps`` and what the judge says."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """A point of a learning curve: how far training was, without the time of evaluations, and how good."""
+def contenders(samples: Samples, texts: Sequence[str] | None = None) -> dict[str, Contender]:
+    """Ours and its peers, each with each of its trainings, by name.
 
-    steps: int
-    seconds: float
-    quality: Quality
-
-
-Curve = list[Point]
-Clock = Callable[[int, float], tuple[int, int]]
-
-
-def for_steps(total: int) -> Clock:
-    """Trains for so many steps."""
-    return lambda steps, seconds: (steps, total)
-
-
-def for_seconds(total: float) -> Clock:
-    """Trains for so long; the schedule is told, in milliseconds."""
-    return lambda steps, seconds: (round(seconds * 1e3), round(total * 1e3))
+    Args:
+        samples: What they learn.
+        texts: Only those with one of these in their names; all if not given.
+    """
+    ours = partial(Ours, samples)
+    found = {
+        BEST: partial(_learner, ours, MUON),
+        WITH_ADAM: partial(_learner, ours, ADAM),
+    }
+    for name, peer in peers(samples).items():
+        found[f"{name}, as published"] = partial(_learner, peer.build, peer.published)
+        found[f"{name}, our Adam"] = partial(_learner, peer.build, ADAM)
+    return {name: build for name, build in found.items() if not texts or any(text in name for text in texts)}
 
 
-def train(build: Callable[[], Learner], samples: Samples, clock: Clock, random_seed: int) -> Curve:
-    """Train a new model until the clock says that the training is over; the last point is its end."""
-    torch.manual_seed(random_seed)
-    learner = build()
-    stream = _endless(samples, random_seed)
-    curve: Curve = []
-    steps, seconds = 0, 0.0
-    done, total = clock(steps, seconds)
-    while done < total:
-        start = time.perf_counter()
-        learner.step(next(stream), done, total)
-        steps, seconds = steps + 1, seconds + time.perf_counter() - start
-        done, total = clock(steps, seconds)
-        if done * POINTS >= total * (len(curve) + 1):
-            curve.append(Point(steps, seconds, judge(learner, samples)))
-    return curve
+def _learner(build: Callable[[], nn.Module], training: TrainingConfig) -> Learner:
+    return Learner(build(), training)
 
 
-def _endless(samples: Samples, random_seed: int) -> Iterator[torch.Tensor]:
-    rows = SampleSet([samples.train.movedim(1, -1).numpy()], Window(), Scale(0, 1))
-    for epoch in count():
-        yield from (batch.contiguous() for batch in batches(rows, samples.batch, seed=random_seed, epoch=epoch))
+def compare(samples: Samples, chosen: Mapping[str, Contender], seconds: float, seed: int) -> list[dict[str, Any]]:
+    """Train new models in turn, and judge them.
 
+    Args:
+        samples: What they learn.
+        chosen: The learners, by name.
+        seconds: CPU seconds of each.
+        seed: Of weights and batches.
 
-def compare(samples: Samples, steps: int, random_seed: int) -> dict[str, Curve]:
-    """The curves of all models, by name."""
-    runs: dict[str, Callable[[], Learner]] = {OURS: partial(Ours, samples)}
-    if seed.NDimVQVAE:
-        at_our_rate = partial(Seed, samples, TrainingConfig().learning_rate)
-        runs = {PUBLISHED: partial(Seed, samples, seed.LEARNING_RATE), AT_OUR_RATE: at_our_rate} | runs
-    curves = {name: train(build, samples, for_steps(steps), random_seed) for name, build in runs.items()}
-    if PUBLISHED in curves:
-        clock = for_seconds(curves[PUBLISHED][-1].seconds)
-        curves[OURS_FOR_AS_LONG] = train(partial(Ours, samples), samples, clock, random_seed)
-    return curves
-
-
-def medians(repeats: list[dict[str, Curve]]) -> dict[str, Point]:
-    """The end of each model's training, each figure the median over all repeats."""
-    return {name: _median([curves[name][-1] for curves in repeats]) for name in repeats[0]}
-
-
-def _median(points: list[Point]) -> Point:
-    figures = {name: statistics.median(vars(p.quality)[name] for p in points) for name in vars(points[0].quality)}
-    steps, seconds = (statistics.median(getattr(p, name) for p in points) for name in ("steps", "seconds"))
-    return Point(round(steps), seconds, Quality(**figures))
-
-
-def table(samples: Samples, ends: dict[str, Point]) -> Table:
-    """One line a model."""
-    shown = Table(title=samples.name, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    shown.add_column("", no_wrap=True)
-    for column in ("steps", "seconds", "NMSE", "PSNR dB", "perplexity", "usage"):
-        shown.add_column(column, justify="right", no_wrap=True)
-    for name, end in ends.items():
-        figures = end.quality
-        quality = (f"{figures.nmse:.4f}", f"{figures.psnr:.2f}", f"{figures.perplexity:.1f}", f"{figures.usage:.0%}")
-        shown.add_row(name, f"{end.steps:,}", f"{end.seconds:.1f}", *quality)
-    return shown
-
-
-def goals(n_dims: int, ends: dict[str, Point]) -> list[Goal]:
-    """What is asked of ours beside each of the seed's runs, if they are there."""
-    asked = [(OURS, 1.0), (OURS_FOR_AS_LONG, 0.5)] if n_dims == 3 else [(OURS, 1.0)]
-    theirs = [name for name in (PUBLISHED, AT_OUR_RATE) if name in ends]
+    Returns:
+        A row for each learner.
+    """
+    stored = SampleSet([samples.train.movedim(1, -1).numpy()], Window(), Scale(0, 1))
+    learners = {}
+    for name, build in chosen.items():
+        torch.manual_seed(seed)
+        learners[name] = build()
+    steps = {name: learner.step for name, learner in learners.items()}
+    streams = {name: map(torch.Tensor.contiguous, endless(stored, samples.batch, seed)) for name in learners}
+    spent = train(steps, streams, seconds)
     return [
-        Goal(f"{n_dims}D: NMSE, {ours} / {name}", _nmse(ends, ours) / _nmse(ends, name), bound, "", at_least=False)
-        for ours, bound in asked
-        for name in theirs
+        {
+            "dims": len(samples.downsample),
+            "learner": name,
+            "seed": seed,
+            "seconds": spent[name].seconds,
+            "steps": spent[name].steps,
+            **asdict(judge(learner.model, samples)),
+        }
+        for name, learner in learners.items()
     ]
 
 
-def _nmse(ends: dict[str, Point], name: str) -> float:
-    return ends[name].quality.nmse
+def by_learner(rows: Rows) -> dict[str, Rows]:
+    """The rows of each learner, in the order of their seeds."""
+    names = dict.fromkeys(row["learner"] for row in rows)
+    return {name: [row for row in rows if row["learner"] == name] for name in names}
 
 
-def affordable_steps(samples: Samples, seconds: float) -> int:
-    """How many steps of the slowest model take this long."""
-    build = partial(Seed, samples, seed.LEARNING_RATE) if seed.NDimVQVAE else partial(Ours, samples)
-    first, *_, last = train(build, samples, for_steps(POINTS), random_seed=0)
-    return max(POINTS, round(seconds * (last.steps - first.steps) / (last.seconds - first.seconds)))
+def nmse(rows: Rows) -> list[float]:
+    """The error of each row."""
+    return [row["nmse"] for row in rows]
 
 
-def run(console: Console, options: argparse.Namespace) -> tuple[dict[str, Any], list[Goal]]:
-    """Train everything, and print each kind of data when it is done."""
-    described = machine()
+def best_peer(learners: Mapping[str, Rows]) -> str | None:
+    """The peer and training with the least error, as the geometric mean over the seeds."""
+    theirs = [name for name in learners if name not in (BEST, WITH_ADAM)]
+    return min(theirs, key=lambda name: statistics.geometric_mean(nmse(learners[name])), default=None)
+
+
+def table(title: str, rows: Rows) -> Table:
+    """One line a learner: medians over the seeds, and the error over that of the best peer, seed by seed."""
+    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column("", no_wrap=True)
+    for column in ("steps", "NMSE", "PSNR dB", "perplexity", "bits", "over best peer", "95% interval"):
+        shown.add_column(column, justify="right", no_wrap=True)
+    learners = by_learner(rows)
+    best = best_peer(learners)
+    for name, its in learners.items():
+        steps, error, psnr, perplexity, bits = (
+            statistics.median(row[figure] for row in its)
+            for figure in ("steps", "nmse", "psnr", "perplexity", "bits_per_element")
+        )
+        against = ratio(nmse(its), nmse(learners[best])) if best else None
+        compared = f"{against[0]:.2f}x" if against else ""
+        interval = f"{against[1]:.2f} to {against[2]:.2f}" if against and len(its) > 1 and name != best else ""
+        figures = (f"{steps:,.0f}", f"{error:.4f}", f"{psnr:.2f}", f"{perplexity:.1f}", f"{bits:.4f}")
+        shown.add_row(f"[bold]{name}" if name == best else name, *figures, compared, interval)
+    return shown
+
+
+def goals(n_dims: int, rows: Rows) -> list[Goal]:
+    """What is asked of ours beside the best peer, if both are there."""
+    learners = by_learner(rows)
+    best = best_peer(learners)
+    if best is None or BEST not in learners:
+        return []
+    middle, *_ = ratio(nmse(learners[BEST]), nmse(learners[best]))
+    return [Goal(f"{n_dims}D: NMSE, {BEST} / {best}", middle, GOALS[n_dims], at_least=False)]
+
+
+def run(console: Console, options: argparse.Namespace) -> None:
+    """Train everything, print each kind of data when it is done, and write the file after each seed."""
+    described = {**machine(), "download": options.download}
     print_machine(console, described)
-    found: dict[str, Any] = {}
+    if missing():
+        console.print(f"Not installed, and left out: {', '.join(missing())}. To have them: pip install -e '.\\[bench]'")
+    rows: list[dict[str, Any]] = []
     asked: list[Goal] = []
     for n_dims in options.dims:
-        samples = LOADERS[n_dims]()
-        steps = options.steps or STEPS[n_dims]
-        if options.minutes:
-            steps = affordable_steps(samples, options.minutes * 60 / len(options.dims) / options.seeds / RUNS)
-        repeats = [compare(samples, steps, random_seed) for random_seed in range(options.seeds)]
-        ends = medians(repeats)
-        console.print(table(samples, ends))
-        asked += goals(n_dims, ends)
-        found[samples.name] = {"medians": _plain(ends), "repeats": [_plain(curves) for curves in repeats]}
+        samples = (DOWNLOADED if options.download else INSTALLED)[n_dims]()
+        chosen = contenders(samples, options.only)
+        with console.status("") as status:
+            for number, seed in enumerate(range(options.first_seed, options.first_seed + options.seeds), start=1):
+                status.update(f"{samples.name}: seed {number} of {options.seeds}, {len(chosen)} learners")
+                rows += compare(samples, chosen, options.seconds, seed)
+                write_json(options.json, {"machine": described, "rows": rows}, asked)
+        of_these = [row for row in rows if row["dims"] == n_dims]
+        title = f"{samples.name}: {options.seconds:g} CPU s a learner, seeds from {options.first_seed}: {options.seeds}"
+        console.print(table(title, of_these))
+        asked += goals(n_dims, of_these)
     if asked:
         console.print(goals_table(asked))
-    if seed.NDimVQVAE is None:
-        console.print(seed.MISSING)
-    return {"machine": described, "data": found}, asked
-
-
-def _plain(points: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: [asdict(point) for point in value] if isinstance(value, list) else asdict(value)
-        for name, value in points.items()
-    }
+    write_json(options.json, {"machine": described, "rows": rows}, asked)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, help=f"training steps; {STEPS} by dimensions if not given")
-    length.add_argument("--minutes", type=float, help="as many steps as fit into this time, everything together")
-    parser.add_argument("--dims", type=int, nargs="+", choices=LOADERS, default=list(LOADERS), help="kinds of data")
-    parser.add_argument("--seeds", type=int, default=1, help="repeat so often and report medians")
+    parser.add_argument("--dims", type=int, nargs="+", choices=GOALS, default=list(GOALS), help="kinds of data")
+    parser.add_argument("--seconds", type=float, default=180, help="CPU seconds of each training")
+    parser.add_argument("--seeds", type=int, default=3, help="repeat so often; medians are shown")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of those seeds")
+    parser.add_argument("--only", nargs="+", metavar="TEXT", help="only learners with one of these in their names")
+    parser.add_argument("--download", action="store_true", help="fetch speech, render levels; else the sample clips")
     parser.add_argument("--threads", type=int, help="CPU threads; all cores if not given")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything, curves too, to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write a row for each training to this file")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    write_json(options.json, *run(wide_console(), options))
+    run(wide_console(), options)
 
 
 if __name__ == "__main__":

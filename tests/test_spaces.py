@@ -1,16 +1,19 @@
 """The search spaces that are shipped."""
 
 import math
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 import torch
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.data.dataset import open_dataset, sample_shape
+from ndvq_tune.data.torchvision.package import datasets
 from ndvq_tune.model import build_model
 from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.space import SearchSpace
@@ -19,19 +22,34 @@ from ndvq_tune.training.loop import Training
 
 FOLDER = Path(__file__).parents[1] / "search_spaces"
 SPACES = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
-DIMENSIONS = {"video3d": 3, "image2d": 2, "signal1d": 1, "volume4d": 4, "smoke": 2}
+DIMENSIONS = {"video3d": 3, "image2d": 2, "signal1d": 1, "volume4d": 4, "smoke": 2, "cifar10": 2}
 FIRST_LINE = "# yaml-language-server: $schema=schema.json"
 EACH = pytest.mark.parametrize("name", DIMENSIONS)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Samples and cache go to a folder of these tests' own."""
+    """Samples and cache go to a folder of these tests' own, and with them a CIFAR-10 that need not be downloaded."""
     folder = tmp_path_factory.mktemp("spaces")
     with pytest.MonkeyPatch.context() as patch:
+        write_cifar10(folder / "data" / "torchvision", patch)
         patch.chdir(folder)
         patch.setenv("NDVQ_TUNE_CACHE", str(folder / "cache"))
         yield
+
+
+def write_cifar10(root: Path, patch: pytest.MonkeyPatch) -> None:
+    """A few images in CIFAR-10's own files, and torchvision's list of files without the others and check sums."""
+    kind, rng = datasets().CIFAR10, np.random.default_rng(0)
+    folder = root / kind.base_folder
+    folder.mkdir(parents=True)
+    for name, count in (("data_batch_1", 64), ("test_batch", 16)):
+        images = rng.integers(0, 256, (count, 3 * 32 * 32), dtype=np.uint8)
+        (folder / name).write_bytes(pickle.dumps({"data": images, "labels": [0] * count}))
+    (folder / kind.meta["filename"]).write_bytes(pickle.dumps({"label_names": ["noise"]}))
+    patch.setattr(kind, "train_list", [["data_batch_1", None]])
+    patch.setattr(kind, "test_list", [["test_batch", None]])
+    patch.setattr(kind, "meta", kind.meta | {"md5": None})
 
 
 def drawn(name: str, count: int) -> list[RunConfig]:
@@ -98,6 +116,18 @@ def test_a_model_of_volumes_over_time_learns_the_sample_waves() -> None:
     assert reports[-1]["recon_loss"] < reports[0]["recon_loss"]
     assert reports[-1]["recon_loss"] < 0.9
     assert all(math.isfinite(value) for report in reports for value in report.values())
+
+
+def test_the_published_reference_is_trained_at_its_rate_and_for_about_as_many_steps() -> None:
+    """512 codes for each 4 x 4 of CIFAR-10's 32 x 32 pixels; 10,000 steps of 32 of its 50,000 training images."""
+    space = SearchSpace.load(SPACES["cifar10"])
+    for config in drawn("cifar10", 3):
+        with torch.device("meta"):
+            metrics = static_metrics(build_model(config.model, sample_shape(space.data)))
+        assert metrics["bits_per_element"] == 9 / 16
+        epoch = 50_000 // config.training.batch_size
+        steps = [epochs * epoch for epochs in range(1, 10)]
+        assert space.max_epochs * epoch == min(steps, key=lambda count: abs(count - 10_000))
 
 
 def test_the_space_to_try_is_small_enough_for_a_minute() -> None:
