@@ -78,7 +78,8 @@ def _walk(vizdoom: Any, level: int, size: int) -> npt.NDArray[np.uint8]:
     game.set_available_buttons([buttons.MOVE_FORWARD, buttons.TURN_LEFT, buttons.TURN_RIGHT, buttons.USE])
     game.set_seed(level)
     game.init()
-    rng, frames = np.random.default_rng(level), []
+    rng = np.random.default_rng(level)
+    frames: list[npt.NDArray[np.uint8]] = []
     while len(frames) < FRAMES:
         if len(frames) % TURN_EVERY == 0:
             action = [1, *(rng.random(3) < (0.3, 0.3, 0.1)).astype(int).tolist()]

@@ -32,7 +32,17 @@ class Output(NamedTuple):
     encodings: torch.Tensor
 
 
-class Ours(nn.Module):
+class Tokenizer(nn.Module):
+    """A model of the comparison: ``forward`` gives an ``Output``.
+
+    Attributes:
+        n_codes: Codes in a codebook.
+    """
+
+    n_codes: int
+
+
+class Ours(Tokenizer):
     """Our model, with all that the comparison does not fix as ``ModelConfig`` has it."""
 
     n_codes = N_CODES
@@ -67,11 +77,11 @@ class Learner:
     """A model in training.
 
     Args:
-        model: Its ``forward`` gives an ``Output``, and ``n_codes`` is how many codes a codebook has.
+        model: The model.
         training: How it is trained; batches and their number come from outside.
     """
 
-    def __init__(self, model: nn.Module, training: TrainingConfig) -> None:
+    def __init__(self, model: Tokenizer, training: TrainingConfig) -> None:
         self.model = model
         self._training = training
         self._optimizers = optimizers(model.parameters(), training)
@@ -105,7 +115,7 @@ class Quality:
 
 
 @torch.no_grad()
-def judge(model: nn.Module, samples: Samples) -> Quality:
+def judge(model: Tokenizer, samples: Samples) -> Quality:
     """The same measure for every model, from nothing but reconstructions and encodings."""
     squared_error, encodings = 0.0, []
     model.eval()
@@ -122,5 +132,5 @@ def judge(model: nn.Module, samples: Samples) -> Quality:
         nmse=mse / samples.train.var(correction=0).item(),
         psnr=psnr(mse),
         perplexity=math.exp(sum(torch.special.entr(share).sum().item() for share in shares) / len(shares)),
-        bits_per_element=bits_per_element(len(shares) * math.log2(int(model.n_codes)), positions, elements),
+        bits_per_element=bits_per_element(len(shares) * math.log2(model.n_codes), positions, elements),
     )

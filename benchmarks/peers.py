@@ -21,7 +21,7 @@ from torch.nn import functional as F  # noqa: N812
 from vector_quantize_pytorch import ResidualVQ, VectorQuantize
 
 from benchmarks import seed
-from benchmarks.learners import EMBEDDING_DIM, N_CODES, N_HIDDENS, N_RES_LAYERS, Output
+from benchmarks.learners import EMBEDDING_DIM, N_CODES, N_HIDDENS, N_RES_LAYERS, Output, Tokenizer
 from benchmarks.samples import Samples
 from ndvq_tune.config import TrainingConfig
 from ndvq_tune.data.torchvision.package import declare_missing_operators
@@ -32,7 +32,7 @@ SEED_CHANNELS = 3  # the seed knows no other data
 PACKAGES = {"nd-vq-vae": "nd_vq_vae", "magvit2-pytorch": "magvit2_pytorch", "encodec": "encodec"}
 
 
-class Seed(nn.Module):
+class Seed(Tokenizer):
     """``nd-vq-vae``, on data in [-0.5, 0.5] as it wants it. With one codebook only, it gets a finer grid for more."""
 
     n_codes = N_CODES
@@ -49,7 +49,7 @@ class Seed(nn.Module):
         return Output(recon_loss + vq_output["commitment_loss"], x_recon + 0.5, vq_output["encodings"].unsqueeze(-1))
 
 
-class Standardised(nn.Module):
+class Standardised(Tokenizer):
     """A model of data with mean 0 and variance 1 in each channel.
 
     Args:
@@ -229,7 +229,7 @@ class Peer(NamedTuple):
         published: How it is trained where it comes from.
     """
 
-    build: Callable[[], nn.Module]
+    build: Callable[[], Tokenizer]
     published: TrainingConfig
 
 

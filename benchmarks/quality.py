@@ -17,10 +17,9 @@ import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import nn
 
 from benchmarks.equal_time import endless, ratio, train
-from benchmarks.learners import Learner, Ours, judge
+from benchmarks.learners import Learner, Ours, Tokenizer, judge
 from benchmarks.peers import missing, peers
 from benchmarks.report import Goal, goals_table, machine, print_machine, wide_console, write_json
 from benchmarks.samples import DOWNLOADED, INSTALLED, Samples
@@ -60,7 +59,7 @@ def contenders(samples: Samples, texts: Sequence[str] | None = None) -> dict[str
     return {name: build for name, build in found.items() if not texts or any(text in name for text in texts)}
 
 
-def _learner(build: Callable[[], nn.Module], training: TrainingConfig) -> Learner:
+def _learner(build: Callable[[], Tokenizer], training: TrainingConfig) -> Learner:
     return Learner(build(), training)
 
 

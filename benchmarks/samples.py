@@ -70,7 +70,7 @@ def sample_sound() -> Samples:
 
 
 def downloaded_video() -> Samples:
-    """Clips of levels that nobody trains on twice: the last ones are for validation."""
+    """Clips of walks through levels; the last levels are for validation."""
     return _video("rendered levels", *_levels(Window(CLIP_LENGTH, CLIP_LENGTH)))
 
 
@@ -97,13 +97,13 @@ def _sound(name: str, train: torch.Tensor, validation: torch.Tensor) -> Samples:
 
 
 def _images(name: str, train: SampleSet, validation: SampleSet) -> Samples:
-    tiles = [_four_tiles(frames).squeeze(2) for frames in (train, validation)]
-    return Samples(f"2D {name}, {TILE}x{TILE}", (4, 4), 16, *tiles)
+    shape = f"{TILE}x{TILE}"
+    return Samples(f"2D {name}, {shape}", (4, 4), 16, _four_tiles(train).squeeze(2), _four_tiles(validation).squeeze(2))
 
 
 def _video(name: str, train: SampleSet, validation: SampleSet) -> Samples:
-    tiles = [_four_tiles(frames) for frames in (train, validation)]
-    return Samples(f"3D {name}, {CLIP_LENGTH}x{TILE}x{TILE}", (2, 4, 4), 4, *tiles)
+    shape = f"{CLIP_LENGTH}x{TILE}x{TILE}"
+    return Samples(f"3D {name}, {shape}", (2, 4, 4), 4, _four_tiles(train), _four_tiles(validation))
 
 
 def _four_tiles(clips: SampleSet) -> torch.Tensor:
