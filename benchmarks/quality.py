@@ -25,6 +25,7 @@ from benchmarks.report import Goal, goals_table, machine, print_machine, wide_co
 from benchmarks.samples import DOWNLOADED, INSTALLED, Samples
 from ndvq_tune.config import TrainingConfig
 from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
+from ndvq_tune.errors import NdvqError
 
 BEST, WITH_ADAM = "ours, Muon", "ours, Adam"
 # Spelled out, so that another default changes no learner.
@@ -182,7 +183,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    run(wide_console(), options)
+    try:
+        run(wide_console(), options)
+    except NdvqError as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":
