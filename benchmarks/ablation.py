@@ -9,6 +9,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.training.evaluation import evaluate
 from ndvq_tune.training.loop import Training
 from ndvq_tune.yaml_file import flatten, from_overrides, with_values
 
@@ -70,7 +72,7 @@ ROWS: dict[str, Options] = {
     "decoder: 2x wide": {"model.decoder_multiplier": 2.0},
     "blocks: all levels": {"model.res_levels": "all"},
 }  # fmt: skip
-SHOWN = ("recon_loss", "perplexity", "codebook_usage", "bits_per_element")
+SHOWN = ("recon_loss", "train_recon_loss", "perplexity", "codebook_usage", "bits_per_element")
 
 
 def data_of(n_dims: int) -> Options:
@@ -134,9 +136,11 @@ def for_seconds(
         name: endless(dataset.train, config.training.batch_size, config.training.seed) for name, config in found.items()
     }
     spent = train(steps, streams, seconds)
+    seen = replace(dataset, test=dataset.train)
     return {
         name: {
             **training.validate(),
+            "train_recon_loss": evaluate(training.model, seen, training.config.training.batch_size)["recon_loss"],
             "steps": spent[name].steps,
             "seconds_per_step": spent[name].seconds / spent[name].steps,
         }
@@ -176,15 +180,16 @@ def table(reports: Mapping[str, Sequence[Report]], title: str) -> Table:
     """Medians over the seeds; the NMSE against the base, seed by seed, with its 95% interval."""
     shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown.add_column("", no_wrap=True)
-    for column in ("NMSE", "against\nbase", "95% interval", "perplexity", "usage", "bits", "step\nms"):
+    for column in ("NMSE", "against\nbase", "95% interval", "train\nNMSE", "perplexity", "usage", "bits", "step\nms"):
         shown.add_column(column, justify="right", no_wrap=True)
     for name, row in reports.items():
-        nmse, perplexity, usage, bits = (_median(row, metric) for metric in SHOWN)
+        nmse, train_nmse, perplexity, usage, bits = (_median(row, metric) for metric in SHOWN)
         against, low, high = ratio(*([report["recon_loss"] for report in some] for some in (row, reports[BASE])))
         interval = f"{low:.2f} to {high:.2f}" if len(row) > 1 else ""
         compared = ("", "") if name == BASE else (f"{against:.3f}x", interval)
         step = 1e3 * _median(row, "seconds_per_step")
-        shown.add_row(name, f"{nmse:.4f}", *compared, f"{perplexity:.0f}", f"{usage:.0%}", f"{bits:.3f}", f"{step:.0f}")
+        rest = (f"{train_nmse:.4f}", f"{perplexity:.0f}", f"{usage:.0%}", f"{bits:.3f}", f"{step:.0f}")
+        shown.add_row(name, f"{nmse:.4f}", *compared, *rest)
     return shown
 
 

@@ -107,7 +107,7 @@ class Training:
         samples, recon_loss = 0, torch.zeros((), device=self.device)
         for step, batch in enumerate(self._batches(), start=self.epoch * self._epoch_steps):
             x = self.dataset.train.scale.to_unit(batch, self.device)
-            recon_loss += self.step(step, self._augment(x) if self._augment else x) * len(batch)
+            recon_loss += self.step(step, x) * len(batch)
             samples += len(batch)
         train_recon_loss = recon_loss.item() / samples
         seconds = time.perf_counter() - start
@@ -141,12 +141,12 @@ class Training:
         Args:
             step: Its number, as if all epochs before had been on data of the present size: so the learning rate
                 depends on the share of epochs done, also where the data changes between them.
-            x: The batch.
+            x: The batch, which is augmented here.
         """
         settings = self.config.training
         set_learning_rates(self.optimizers, learning_rate_share(step, self.steps, settings.schedule))
         self.model.zero_grad(set_to_none=True)
-        recon_loss = self._accumulated(x)
+        recon_loss = self._accumulated(self._augment(x) if self._augment else x)
         nn.utils.clip_grad_norm_(self.model.parameters(), settings.gradient_clip)
         for optimizer in self.optimizers:
             optimizer.step()

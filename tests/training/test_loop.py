@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from ndvq_tune.config import LossConfig, ScheduleConfig
+from ndvq_tune.config import AttentionConfig, LossConfig, QuantizerConfig, ScheduleConfig
 from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.model.layers import Pointwise
@@ -15,7 +15,7 @@ from ndvq_tune.training.loop import Training
 from ndvq_tune.training.losses import reconstruction_loss
 from ndvq_tune.training.schedules import learning_rate_share
 from tests.training.faulty_kernels import FAULTS, FaultyConvolutions, small_strided_in_bf16
-from tests.training.training_examples import config, dataset, timeless
+from tests.training.training_examples import config, dataset, floats, timeless
 
 
 def fit(**settings) -> list[dict[str, float]]:
@@ -54,6 +54,20 @@ def test_training_loss_is_the_mean_over_the_epochs_samples():
     )
     report = training.run_epoch()
     assert report["train_recon_loss"] == pytest.approx(np.mean(losses), rel=1e-6)
+
+
+def test_a_step_trains_on_the_augmented_batch():
+    data = dataset()
+    plain = config({"quantizer": QuantizerConfig(type="fsq"), "attention": AttentionConfig()})  # nothing drawn at random
+    flipping = plain.model_copy(
+        update={"data": plain.data.model_copy(update={"augment": {"RandomHorizontalFlip": {"p": 1.0}}})}
+    )
+    x = floats(data.train)[:4]
+    losses = []
+    for settings, batch in ((flipping, x), (plain, x.flip(-1)), (plain, x)):
+        training = Training(settings, data)
+        losses.append([training.step(step, batch).item() for step in range(3)])
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_learning_rate_reported_is_that_of_the_last_step():
