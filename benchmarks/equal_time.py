@@ -27,11 +27,15 @@ class Spent(NamedTuple):
 def train(steps: Mapping[str, Step], streams: Mapping[str, Iterator[torch.Tensor]], seconds: float) -> dict[str, Spent]:
     """Train each for as much computing, step by step in turn, so that whatever else runs here hits all alike.
 
+    The first step of each comes before, and is not counted: some codebooks take half a minute to begin with k-means.
+
     Args:
         steps: How each learns.
         streams: The batches of each; making them is not counted.
         seconds: CPU seconds of each, of all its threads.
     """
+    for name, step in steps.items():
+        step(0.0, next(streams[name]))
     spent = dict.fromkeys(steps, Spent(0, 0.0))
     while spent[name := min(spent, key=lambda name: spent[name].seconds)].seconds < seconds:
         x = next(streams[name])

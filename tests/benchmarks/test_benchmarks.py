@@ -166,7 +166,7 @@ def test_figures_are_compared_seed_by_seed() -> None:
 
 
 def test_rows_that_train_for_as_long_take_turns(monkeypatch) -> None:
-    """Each step takes a second here; the schedule of a row goes over the whole of its time."""
+    """Each step takes a second here; the schedule goes over the whole of a row's time, after a step that is free."""
     clock, shares = count(), {4: [], 8: []}
     monkeypatch.setattr(ablation, "open_dataset", lambda data: dataset())
     monkeypatch.setattr(time, "process_time", lambda: float(next(clock)))
@@ -174,7 +174,7 @@ def test_rows_that_train_for_as_long_take_turns(monkeypatch) -> None:
     found = {str(size): config(batch_size=size, max_epochs=100) for size in shares}
     ends = ablation.for_seconds(found, 4)
     assert {name: end["steps"] for name, end in ends.items()} == {"4": 4, "8": 4}
-    assert list(shares.values()) == [[0, 0.25, 0.5, 0.75]] * 2
+    assert list(shares.values()) == [[0, 0, 0.25, 0.5, 0.75]] * 2
     assert ends["8"]["seconds_per_step"] == 1
 
 

@@ -58,7 +58,7 @@ def test_training_loss_is_the_mean_over_the_epochs_samples():
 
 def test_a_step_trains_on_the_augmented_batch():
     data = dataset()
-    plain = config({"quantizer": QuantizerConfig(type="fsq"), "attention": AttentionConfig()})  # nothing drawn at random
+    plain = config({"quantizer": QuantizerConfig(type="fsq"), "attention": AttentionConfig()})  # nothing drawn
     flipping = plain.model_copy(
         update={"data": plain.data.model_copy(update={"augment": {"RandomHorizontalFlip": {"p": 1.0}}})}
     )
