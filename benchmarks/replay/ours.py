@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+from benchmarks.replay.encoding import bits_of
 from benchmarks.replay.simulator import Proposal, Report
-from benchmarks.replay.task import Task, bits_of
+from benchmarks.replay.task import Task
 from ndvq_tune.config import RunConfig
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.proposals import Check
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision
+from ndvq_tune.yaml_file import flatten
 
 CONSTRAINT = "bits_per_element"
 
@@ -52,6 +54,5 @@ class Ours:
             self._engine.finish(number)
 
     def _check(self, config: RunConfig) -> Check:
-        model = config.model
-        excess = bits_of({"model.n_codes": model.n_codes, "model.downsample": model.downsample}) - self._max_bits
+        excess = bits_of(flatten(config.to_dict())) - self._max_bits
         return Check({CONSTRAINT: excess}, (CONSTRAINT,) if excess > 0 else ())

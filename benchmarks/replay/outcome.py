@@ -2,18 +2,21 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.replay.simulator import Event
 from benchmarks.replay.table import Curve
 from ndvq_tune.judgement.pareto import hypervolume
 
+GAPS = (0.01, 0.05, 0.10)
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-MARGIN = 1.1  # of the hypervolume's reference over the worst of the table, so that the ends of the front count
+MARGIN = 1.1  # of the hypervolume's reference over the worst curve, so that the ends of the front count
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median over runs and its interval; infinite where runs never got there."""
+    """A figure of many runs and its interval; infinite where runs never got there."""
 
     median: float
     low: float
@@ -43,9 +46,10 @@ class Estimate:
 
 
 def gap_in_loss(events: Sequence[Event], curves: Sequence[Curve], max_bits: float) -> Progress:
-    """How much higher the lowest recon_loss so far is than the table's, relative to that, within a bit budget.
+    """How much higher the lowest recon_loss so far is than that of some curves, relative to that, within a bit budget.
 
-    Every report of a configuration within the budget counts with its own value, whenever it comes in a training.
+    Every report of a configuration within the budget counts with its own value, whenever it comes in a training. Luck
+    with a seed counts, too, as a lucky model is kept: where the curves are without noise, a gap can be below nothing.
     """
     goal = min(curve.lowest for curve in curves if curve.bits <= max_bits)
     best, steps = math.inf, []
@@ -57,44 +61,45 @@ def gap_in_loss(events: Sequence[Event], curves: Sequence[Curve], max_bits: floa
 
 
 def gap_in_hypervolume(events: Sequence[Event], curves: Sequence[Curve]) -> Progress:
-    """The share of the table's hypervolume in recon_loss and bits per element that is still missing."""
+    """The share of some curves' hypervolume in recon_loss and bits per element that is still missing."""
     worst = (max(curve.final for curve in curves), max(curve.bits for curve in curves))
     reference = (MARGIN * worst[0], MARGIN * worst[1])
-    recorded = _lowest_by_bits([report for curve in curves for report in curve.reports])
-    whole = hypervolume(_points(recorded), reference)
+    whole = hypervolume([(curve.lowest, curve.bits) for curve in curves], reference)
     found: dict[float, float] = {}
     steps = []
     for event in events:
         bits, loss = event.report["bits_per_element"], event.report["recon_loss"]
         if loss < found.get(bits, math.inf):
             found[bits] = loss
-            steps.append((event.seconds, 1 - hypervolume(_points(found), reference) / whole))
+            missing = 1 - hypervolume([(loss, bits) for bits, loss in found.items()], reference) / whole
+            steps.append((event.seconds, missing))
     return _progress(steps)
 
 
-def estimate(values: Sequence[float], seed: int = 0) -> Estimate:
+def estimate(values: Sequence[float]) -> Estimate:
     """The median and its bootstrap interval.
 
     A run that did not get there within its time counts as infinite: longer than all others, however much. So the
     median is right as long as half of the runs got there, and infinite otherwise (Efron, 1981, for censored data).
     """
-    samples = np.random.default_rng(seed).choice(np.asarray(values), (RESAMPLES, len(values)))
-    medians = np.sort(np.median(samples, axis=1))
+    return _estimate(lambda runs: np.median(np.asarray(values)[runs], axis=-1), len(values))
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> Estimate:
+    """The ratio of two medians and its bootstrap interval, over pairs of runs of one seed."""
+    pairs = np.asarray([above, below])
+
+    def medians(runs: NDArray[np.int64]) -> Any:
+        return np.divide(*np.median(pairs[:, runs], axis=-1))
+
+    return _estimate(medians, len(above))
+
+
+def _estimate(statistic: Callable[[NDArray[np.int64]], Any], runs: int) -> Estimate:
+    values = np.sort(statistic(np.random.default_rng(0).choice(runs, (RESAMPLES, runs))))
     outside = (1 - CONFIDENCE) / 2
-    low, high = (medians[round(share * (RESAMPLES - 1))] for share in (outside, 1 - outside))
-    return Estimate(float(np.median(values)), float(low), float(high))
-
-
-def _lowest_by_bits(reports: Sequence[Mapping[str, float]]) -> dict[float, float]:
-    lowest: dict[float, float] = {}
-    for report in reports:
-        bits = report["bits_per_element"]
-        lowest[bits] = min(report["recon_loss"], lowest.get(bits, math.inf))
-    return lowest
-
-
-def _points(lowest: Mapping[float, float]) -> list[tuple[float, float]]:
-    return [(loss, bits) for bits, loss in lowest.items()]
+    low, high = (values[round(share * (RESAMPLES - 1))] for share in (outside, 1 - outside))
+    return Estimate(float(statistic(np.arange(runs))), float(low), float(high))
 
 
 def _progress(steps: Sequence[tuple[float, float]]) -> Progress:

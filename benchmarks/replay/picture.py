@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.replay.comparison import GAPS, Runs, gap_at
-from benchmarks.replay.strategies import KNOWING, OURS
+from benchmarks.replay.comparison import Runs, gap_at
+from benchmarks.replay.outcome import GAPS
+from benchmarks.replay.strategies import OURS, TOLD
 
 POINTS = 40
 FLOOR = 1e-3  # of the logarithmic scale: what is closer than this is drawn there
@@ -30,14 +31,14 @@ def write_picture(path: Path, scenarios: Mapping[str, Runs], budget: float) -> N
                 continue
             gaps = [gap_at(found, time) for time in times]
             low, middle, high = ([_drawn(getattr(g, part)) for g in gaps] for part in ("low", "median", "high"))
-            colour = colours.setdefault(strategy.removesuffix(KNOWING), mpl.colormaps["tab10"](len(colours) - 1))
-            width, style = (2.5 if strategy == OURS else 1.2), ("--" if strategy.endswith(KNOWING) else "-")
+            colour = colours.setdefault(strategy.removesuffix(TOLD), mpl.colormaps["tab10"](len(colours) - 1))
+            width, style = (2.5 if strategy == OURS else 1.2), ("--" if strategy.endswith(TOLD) else "-")
             axes.plot(times, middle, style, label=strategy, color=colour, linewidth=width)
             if strategy == OURS:
                 axes.fill_between(times, low, high, color=colour, alpha=0.12, linewidth=0)
         for gap in GAPS:
             axes.axhline(gap, color="grey", linewidth=0.5, linestyle=":")
-        axes.set(title=name, xlabel="simulated seconds", ylabel="gap to the best of the table", yscale="log")
+        axes.set(title=name, xlabel="simulated seconds", ylabel="gap to the best", yscale="log")
         axes.set(xlim=(0, budget), ylim=(FLOOR, 1))
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1))
     figure.tight_layout()

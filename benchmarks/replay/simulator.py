@@ -13,7 +13,7 @@ Report = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a lane should train. A number that left its lane before its last epoch goes on from there."""
+    """What a lane should train. A number that left its lane before its last epoch is paused: it goes on from there."""
 
     number: int
     params: Mapping[str, Any]
@@ -70,7 +70,7 @@ class _Trial:
 
 def simulate(
     strategy: Strategy,
-    lookup: Callable[[Mapping[str, Any]], Curve],
+    train: Callable[[Mapping[str, Any]], Curve],
     clock: Clock,
     *,
     lanes: int,
@@ -94,7 +94,7 @@ def simulate(
 
     def fill() -> None:
         while len(running) < lanes and (proposal := strategy.next()):
-            trials.setdefault(proposal.number, _Trial(lookup(proposal.params)))
+            trials.setdefault(proposal.number, _Trial(train(proposal.params)))
             run(proposal.number, overhead)
 
     fill()

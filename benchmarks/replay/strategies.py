@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks.replay import syne
-from benchmarks.replay.baselines import OneEpochThenBest, PlainOptuna, RandomSearch
+from benchmarks.replay.baselines import SAMPLERS, OneEpochThenBest, PlainOptuna, RandomSearch
 from benchmarks.replay.ours import Ours
 from benchmarks.replay.simulator import Strategy
 from benchmarks.replay.stock import StockRay
@@ -13,13 +13,13 @@ from benchmarks.replay.task import Task
 Build = Callable[[Task], Strategy]
 
 RANDOM, STOCK, OURS, ONE_EPOCH = "random", "Ray OptunaSearch + ASHA", "ours", "one epoch"
-KNOWING = ", knows the budget"
+TOLD = ", told the budget"
 FIRST_EPOCHS = (20, 40, 80, 160, 320)
 
 BASELINES: Mapping[str, Build] = {
     RANDOM: RandomSearch,
     **{f"{ONE_EPOCH} of {n}, then best": partial(OneEpochThenBest, points=n) for n in FIRST_EPOCHS},
-    "Optuna TPE": PlainOptuna,
+    **{f"Optuna {name}": partial(PlainOptuna, sampler=sampler) for name, sampler in SAMPLERS.items()},
     STOCK: StockRay,
     **{f"Syne Tune {name}": partial(syne.SyneTune, name=name) for name in ("ASHA", "BOHB") if syne.INSTALLED},
 }
@@ -41,11 +41,11 @@ VARIANTS: Mapping[str, Build] = {
 STRATEGIES: Mapping[str, Build] = {**BASELINES, OURS: Ours, **VARIANTS}
 
 
-def knows_budget(name: str) -> bool:
-    """Whether a row is that of a baseline which is only asked for configurations within the bit budget."""
-    return name.endswith(KNOWING)
+def is_told(name: str) -> bool:
+    """Whether a row is that of a baseline which is told the bit budget."""
+    return name.endswith(TOLD)
 
 
 def build(name: str, task: Task) -> Strategy:
     """The strategy of that name."""
-    return STRATEGIES[name.removesuffix(KNOWING)](task)
+    return STRATEGIES[name.removesuffix(TOLD)](task)

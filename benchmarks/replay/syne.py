@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+from benchmarks.replay.encoding import Params
 from benchmarks.replay.simulator import Proposal, Report
-from benchmarks.replay.task import Params, Task
+from benchmarks.replay.task import Task
 from ndvq_tune.search.space.distributions import Choice
 
 try:

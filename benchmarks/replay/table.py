@@ -1,18 +1,21 @@
-"""The recorded learning curves, and the space that they are of."""
+"""The recorded learning curves, ``NAME.parquet``, and beside each table the space that they are of, ``NAME.yaml``."""
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ndvq_tune.search.space import SearchSpace
 
-SPACE = Path("benchmarks/replay/video3d.yaml")
-TABLE = Path("benchmarks/replay/video3d.parquet")
+FOLDER = Path("benchmarks/replay")
+DATA = ("video3d", "image2d", "signal1d")
+NOISE = 0.033  # between seeds, where a table has none: the mean of four configurations with three seeds each
 
 
 @dataclass(frozen=True)
@@ -36,29 +39,57 @@ class Curve:
         """Bits per element, which do not change while a model trains."""
         return self.reports[-1]["bits_per_element"]
 
+    @cached_property
+    def losses(self) -> tuple[float, ...]:
+        """The recon_loss of each report."""
+        return tuple(report["recon_loss"] for report in self.reports)
+
     @property
     def final(self) -> float:
-        """The last recon_loss."""
-        return self.reports[-1]["recon_loss"]
+        """The last loss."""
+        return self.losses[-1]
 
-    @cached_property
+    @property
     def lowest(self) -> float:
-        """The lowest recon_loss of all reports."""
-        return min(report["recon_loss"] for report in self.reports)
+        """The lowest loss of all."""
+        return min(self.losses)
+
+    def with_noise(self, factor: float) -> "Curve":
+        """The same training with another seed: each recon_loss times a factor."""
+        reports = tuple({**report, "recon_loss": factor * report["recon_loss"]} for report in self.reports)
+        return replace(self, reports=reports)
 
 
-def load_curves(path: Path = TABLE) -> tuple[Curve, ...]:
-    """All curves of a table, by number."""
-    rows = pd.read_parquet(path).sort_values(["number", "epoch"])
-    return tuple(_curve(int(str(number)), group) for number, group in rows.groupby("number"))
+def load_curves(data: str) -> tuple[Curve, ...]:
+    """All curves of a table, by number; of configurations that were trained with several seeds the first one."""
+    rows = _rows(data)
+    return tuple(_curve(int(str(number)), group) for number, group in rows[rows["seed"] == 0].groupby("number"))
+
+
+def noise_of(data: str) -> float:
+    """Standard deviation of the logarithm of the final loss between seeds of one configuration."""
+    rows = _rows(data)
+    final = np.log(rows[rows["epoch"] == rows["epoch"].max()].set_index("number")["recon_loss"])
+    variance = float(final.groupby("number").var().mean())
+    return NOISE if math.isnan(variance) else math.sqrt(variance)
+
+
+def recorded() -> list[str]:
+    """The tables that there are."""
+    return [data for data in DATA if (FOLDER / f"{data}.parquet").exists()]
+
+
+def load_space(data: str, *overrides: str) -> SearchSpace:
+    """The space that the configurations were drawn from, with changes."""
+    return SearchSpace.load(FOLDER / f"{data}.yaml", overrides)
+
+
+def _rows(data: str) -> pd.DataFrame:
+    rows = pd.read_parquet(FOLDER / f"{data}.parquet")
+    return rows.assign(seed=rows.get("seed", 0)).sort_values(["number", "seed", "epoch"])
 
 
 def _curve(number: int, rows: pd.DataFrame) -> Curve:
-    measured = rows.drop(columns=["number", "params", "seconds"]).to_dict("records")
+    measured = rows.drop(columns=["number", "seed", "params", "seconds"]).to_dict("records")
     reports = tuple({str(name): float(value) for name, value in row.items()} for row in measured)
     return Curve(number, json.loads(rows["params"].iloc[0]), tuple(rows["seconds"].astype(float)), reports)
-
-
-def load_space(*overrides: str) -> SearchSpace:
-    """The space that the configurations were drawn from, with changes."""
-    return SearchSpace.load(SPACE, overrides)

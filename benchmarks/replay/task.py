@@ -1,23 +1,22 @@
 """What a strategy is asked to do: a scenario, in one space, from one seed."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
-from typing import Any
 
 import optuna
 
+from benchmarks.replay.encoding import Params, bits_of
 from benchmarks.replay.simulator import Clock, Report
 from benchmarks.replay.table import load_space
 from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.space import SearchSpace
 
-# About 40% of the space keeps it: enough that random search is no straw man, few enough that a budget matters.
-MAX_BITS = 0.11
+# About 40% of each space keeps it: enough that random search is no straw man, few enough that a budget matters.
+MAX_BITS = {"video3d": 0.11, "image2d": 0.15, "signal1d": 1.2}
 PENALTY = 1.0  # recon_loss of a model that predicts the mean: whatever breaks the budget is behind all that keeps it
-Params = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,12 +24,14 @@ class Scenario:
     """What is searched for.
 
     Attributes:
-        name: For tables.
+        name: The task's.
+        data: Name of the table, and so of the space.
         objectives: Metrics, each to be as low as possible.
         max_bits: What bits_per_element may be at most.
     """
 
     name: str
+    data: str
     objectives: tuple[str, ...]
     max_bits: float = math.inf
 
@@ -59,8 +60,17 @@ class Scenario:
         return report[self.objectives[0]] + (0.0 if self.keeps(report["bits_per_element"]) else PENALTY)
 
 
-BUDGET = Scenario(f"recon_loss at most {MAX_BITS} bits per element", ("recon_loss",), MAX_BITS)
-FRONT = Scenario("recon_loss and bits per element", ("recon_loss", "bits_per_element"))
+def budget(data: str) -> Scenario:
+    """The lowest recon_loss within a bit budget."""
+    return Scenario("budget", data, ("recon_loss",), MAX_BITS[data])
+
+
+def front(data: str) -> Scenario:
+    """The front of recon_loss and bits per element."""
+    return Scenario("front", data, ("recon_loss", "bits_per_element"))
+
+
+TASKS = {"budget": budget, "front": front}
 
 
 @dataclass(frozen=True)
@@ -71,14 +81,13 @@ class Task:
         scenario: What is searched for.
         seed: Of everything random.
         clock: The simulated time.
-        knows_budget: Whether the strategy is only asked for configurations within the bit budget: others that it
-            proposes are rejected before they cost anything.
+        told: Whether the strategy is told the budget: what it proposes beyond it is rejected, and costs nothing.
     """
 
     scenario: Scenario
     seed: int
     clock: Clock = field(default_factory=Clock)
-    knows_budget: bool = False
+    told: bool = False
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -87,19 +96,14 @@ class Task:
 
     def space_with(self, *overrides: str) -> SearchSpace:
         """The space with other settings of the search."""
-        return load_space(*self.scenario.overrides, f"search.seed={self.seed}", *overrides)
+        return load_space(self.scenario.data, *self.scenario.overrides, f"search.seed={self.seed}", *overrides)
 
     def rejects(self, params: Params) -> bool:
         """Whether a configuration is rejected before it is trained."""
-        return self.knows_budget and not self.scenario.keeps(bits_of(params))
+        return self.told and not self.scenario.keeps(bits_of(params))
 
     def random_points(self) -> Iterator[tuple[int, Params]]:
         """Independent points of the space, numbered."""
         study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=self.seed))
         points = (suggest(self.space, study.ask()).params for _ in count())
         return enumerate(params for params in points if not self.rejects(params))
-
-
-def bits_of(params: Params) -> float:
-    """Bits per element of a configuration of the space, which always divides its samples evenly."""
-    return math.log2(params["model.n_codes"]) / math.prod(params["model.downsample"])
