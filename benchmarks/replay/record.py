@@ -31,7 +31,7 @@ EPOCHS = "training.max_epochs=27"  # with rungs at 1, 3 and 9
 SMALLER = {
     "video3d": (EPOCHS, "data.resolution=32"),
     "image2d": (EPOCHS, "data.resolution=32"),
-    "signal1d": (EPOCHS, "data.window=256"),
+    "signal1d": (EPOCHS, "data.window=256", "data.hop=512"),
 }
 
 
