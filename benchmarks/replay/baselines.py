@@ -1,20 +1,11 @@
 """Strategies that need no platform: random search, one epoch before the best in full, and Optuna alone."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-
 import optuna
-from optuna.samplers import BaseSampler, GPSampler, TPESampler
 
 from benchmarks.replay.simulator import Proposal, Report
 from benchmarks.replay.task import Task
 from ndvq_tune.judgement.pareto import front_ranks
 from ndvq_tune.search.engine.optuna_space import suggest
-
-SAMPLERS: Mapping[str, Callable[..., BaseSampler]] = {
-    "TPE": TPESampler,
-    "GPSampler": partial(GPSampler, warn_independent_sampling=False),
-}
 
 
 class RandomSearch:
@@ -79,19 +70,19 @@ class OneEpochThenBest:
 
 
 class PlainOptuna:
-    """Optuna's ask and tell with a sampler, for one objective or several; every trial is trained to the end."""
+    """Optuna's ask and tell with its default sampler, TPE, for one objective or several; all trials go to the end."""
 
-    def __init__(self, task: Task, sampler: Callable[..., BaseSampler]) -> None:
+    def __init__(self, task: Task) -> None:
         self._task = task
         self._study = optuna.create_study(
-            sampler=sampler(seed=task.seed),
+            sampler=optuna.samplers.TPESampler(seed=task.seed),
             directions=[optuna.study.StudyDirection.MINIMIZE for _ in task.scenario.objectives],
         )
         self._trials: dict[int, optuna.Trial] = {}
         self._last: dict[int, Report] = {}
 
     def next(self) -> Proposal | None:
-        """What the sampler proposes."""
+        """What TPE proposes."""
         trial = self._study.ask()
         params = suggest(self._task.space, trial).params
         if self._task.rejects(params):

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks import search
 from benchmarks.replay import beds, comparison, syne, table
-from benchmarks.replay.baselines import SAMPLERS, OneEpochThenBest, PlainOptuna, RandomSearch
+from benchmarks.replay.baselines import OneEpochThenBest, PlainOptuna, RandomSearch
 from benchmarks.replay.encoding import ABSENT, RATE, bits_of, point
 from benchmarks.replay.lookup import TELL_APART, Lookup
 from benchmarks.replay.ours import Ours
@@ -364,7 +364,7 @@ def test_every_strategy_also_searches_for_a_front(name: str, lookup: Lookup) -> 
     assert len(events_of(name, FRONT, lookup)) > 30
 
 
-@pytest.mark.parametrize("make", [RandomSearch, lambda task: PlainOptuna(task, SAMPLERS["TPE"]), StockRay])
+@pytest.mark.parametrize("make", [RandomSearch, PlainOptuna, StockRay])
 def test_who_is_told_the_budget_trains_nothing_beyond_it(make: Callable[[Task], Strategy], lookup: Lookup) -> None:
     def most_bits(told: bool) -> float:
         task = Task(BUDGET, 0, told=told)
