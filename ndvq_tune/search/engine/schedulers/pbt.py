@@ -5,13 +5,14 @@ A trial among the worst ends, and a new one goes on from the weights of one of t
 
 import math
 import random as randomness
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ndvq_tune.judgement.comparison import place
 from ndvq_tune.records import TrialRecord
+from ndvq_tune.search.engine.drawing import drawn, neighbour, within
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Range
+from ndvq_tune.search.space.distributions import Choice
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import PbtSettings
 
@@ -92,9 +93,13 @@ def perturbed(params: Mapping[str, Any], space: SearchSpace, random: randomness.
         key, distribution = parameter.key, parameter.distribution
         if key not in params or key not in MUTABLE or key in deciding:
             continue
-        draw, shift = _CHANGES[type(distribution)]
-        anew = random.random() < settings.resample
-        changed[key] = draw(distribution, random) if anew else shift(distribution, params[key], settings.factor, random)
+        if random.random() < settings.resample:
+            changed[key] = drawn(distribution, random)
+        elif isinstance(distribution, Choice):
+            changed[key] = neighbour(distribution, params[key], random)
+        else:
+            factor = random.choice((settings.factor, 1 / settings.factor))
+            changed[key] = within(distribution, params[key] * factor)
     return changed
 
 
@@ -103,36 +108,3 @@ def _places(members: Iterable[TrialRecord], epoch: int, search: SearchSettings) 
     reports = {member.number: report for member in members for report in member.reports if report["epoch"] == epoch}
     everyone = list(reports.values())
     return {number: place(report, everyone, search.goals) for number, report in reports.items()}
-
-
-def _drawn_choice(choice: Choice, random: randomness.Random) -> Any:
-    return random.choice(choice.values)
-
-
-def _neighbour(choice: Choice, value: Any, factor: float, random: randomness.Random) -> Any:
-    index = choice.values.index(value)
-    near = [choice.values[place] for place in (index - 1, index + 1) if 0 <= place < len(choice.values)]
-    return random.choice(near) if near else value
-
-
-def _drawn_number(range_: Range, random: randomness.Random) -> float:
-    margin = 0.5 if range_.integer else 0.0  # so that rounding leaves both ends as likely as all between
-    low, high = range_.low - margin, range_.high + margin
-    value = math.exp(random.uniform(math.log(low), math.log(high))) if range_.log else random.uniform(low, high)
-    return _within(range_, value)
-
-
-def _scaled(range_: Range, value: float, factor: float, random: randomness.Random) -> float:
-    return _within(range_, value * random.choice((factor, 1 / factor)))
-
-
-def _within(range_: Range, value: float) -> float:
-    value = min(max(value, range_.low), range_.high)
-    return round(value) if range_.integer else value
-
-
-_CHANGES: dict[type, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    Choice: (_drawn_choice, _neighbour),
-    Range: (_drawn_number, _scaled),
-}
-"""How a value of each distribution is drawn anew, and how it is changed a little."""
