@@ -1,0 +1,60 @@
+"""What a free lane does, by the model of learning curves."""
+
+import random as randomness
+from collections.abc import Collection, Sequence
+
+from ndvq_tune.records import Role, TrialRecord
+from ndvq_tune.search.engine.curves.forecast import Curves, Forecast
+from ndvq_tune.search.engine.curves.promotion import Merit, merits, promoted
+from ndvq_tune.search.engine.curves.proposal import Known, Params, proposed
+from ndvq_tune.search.engine.drawing import Drawing
+from ndvq_tune.search.engine.schedulers.asha import rungs
+from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.settings.scheduler import PromoteSettings
+
+
+class Decisions:
+    """Decides from records alone; each draw's seed is the number of the trial that it is for.
+
+    Args:
+        space: The space. Where its scheduler is another one, the model sees the rungs that promotion has by default.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._search, self._drawing = space.search, Drawing(space)
+        settings = space.search.scheduler
+        self._promotion = settings if isinstance(settings, PromoteSettings) else PromoteSettings()
+        self.rungs = list(rungs(self._promotion.grace_period, self._promotion.reduction_factor, space.max_epochs))
+        self._curves = Curves(space, [*self.rungs, space.max_epochs])
+
+    def goes_on(self, paused: Collection[int], records: Sequence[TrialRecord], last: bool = False) -> int | None:
+        """The paused trial that goes on, if one is good enough.
+
+        Args:
+            paused: Trials that wait at a rung.
+            records: All trials.
+            last: Whether no new trials begin.
+        """
+        searching = [record for record in records if record.role is not Role.CONFIRM]
+        if not paused:
+            return None
+        found = self._merits(Forecast(self._curves, searching))
+        return promoted(paused, searching, found, self.rungs, self._promotion.reduction_factor, last)
+
+    def proposal(self, records: Sequence[TrialRecord], number: int, known: Known) -> Params | None:
+        """The next point; none before a trial has come to a rung, and where all candidates are ruled out.
+
+        Args:
+            records: All trials.
+            number: How many trials have begun to search.
+            known: What is known of a point before it is trained; None for one that is ruled out or was tried.
+        """
+        searching = [record for record in records if record.role is not Role.CONFIRM]
+        if not self._curves.rows(searching):
+            return None
+        forecast, random = Forecast(self._curves, searching), randomness.Random(f"{self._search.seed}/{number}")
+        return proposed(forecast, self._merits(forecast), self._drawing, known, random)
+
+    def _merits(self, forecast: Forecast) -> dict[int, Merit]:
+        bits = {record.number: self._curves.bits(record.metrics) for record in forecast.records}
+        return merits(forecast.records, forecast.losses, bits if self._curves.known else None, self._search.goals)
