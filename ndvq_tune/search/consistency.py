@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from ndvq_tune.errors import ConfigError, Problem
-from ndvq_tune.metrics import misfit
+from ndvq_tune.metrics import METRICS, misfit
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Range
-from ndvq_tune.search.space.settings.sampler import GRID
+from ndvq_tune.search.space.settings.sampler import CURVES, GRID
 from ndvq_tune.search.stages import problems as stage_problems
 from ndvq_tune.search.stages import stage_data
 
@@ -23,6 +23,7 @@ def check(space: SearchSpace) -> None:
     problems = [
         *_sampler_problems(space),
         *_population_problems(space),
+        *_curve_problems(space),
         *(stage_problems(space.data, space.search.fidelity, space.max_epochs) or _stage_metric_problems(space)),
     ]
     if problems:
@@ -84,3 +85,23 @@ def _population_problems(space: SearchSpace) -> list[Problem]:
     if space.search.scheduler.type == "pbt" and space.search.fidelity.stages > 1:
         return [Problem("search.fidelity", "pbt compares trials at full size; leave out resolution and clip_length")]
     return []
+
+
+def _curve_problems(space: SearchSpace) -> list[Problem]:
+    """What the model of learning curves cannot do."""
+    settings = space.search
+    modelled = [
+        name for name, used in ((CURVES, settings.sampler), ("promote", settings.scheduler)) if used.type == name
+    ]
+    if not modelled:
+        return []
+    who, problems = " and ".join(modelled), []
+    constant = [METRICS[name].constant for name in settings.goals.metrics]
+    if constant.count(False) != 1 or constant.count(True) > 1:
+        known = ", ".join(name for name, metric in METRICS.items() if metric.constant and metric.mode)
+        message = f"{who}: needs one that training decides, and at most one that is known before it ({known})"
+        problems.append(Problem("search.objectives", message))
+    if settings.fidelity.unit != "epochs" or settings.fidelity.stages > 1:
+        message = f"{who}: counts epochs, on samples of full size; leave out unit, resolution and clip_length"
+        problems.append(Problem("search.fidelity", message))
+    return problems

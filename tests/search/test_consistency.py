@@ -50,3 +50,36 @@ def test_a_metric_of_frames_is_told_where_samples_have_none():
     check_samples(space, (3, 16, 16))
     with pytest.raises(ConfigError, match=r"small: search\.objectives: ssim is for images .*are 1D"):
         check_samples(space, (1, 1024))
+
+
+PROMOTE = {"scheduler": {"type": "promote"}}
+
+
+@pytest.mark.parametrize("search", [PROMOTE, {"sampler": {"type": "curves"}}], ids=["promote", "curves"])
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        (("recon_loss",), False),
+        (("recon_loss", "bits_per_element"), False),
+        (("psnr", "parameters"), False),
+        (("bits_per_element",), True),
+        (("recon_loss", "codebook_usage"), True),
+        (("recon_loss", "bits_per_element", "parameters"), True),
+    ],
+)
+def test_the_model_of_curves_takes_one_objective_that_is_learned_and_one_that_is_known(search, metrics, told):
+    modes = {"psnr": "max", "codebook_usage": "max"}
+    objectives = [{"metric": metric, "mode": modes.get(metric, "min")} for metric in metrics]
+    space = space_of(search={**search, "objectives": objectives})
+    if told:
+        (problem,) = problems(space)
+        assert problem.key == "search.objectives"
+        assert "bits_per_element, parameters" in problem.message
+    else:
+        check(space)
+
+
+@pytest.mark.parametrize("fidelity", [{"unit": "seconds"}, {"resolution": [8, 16]}])
+def test_promotion_counts_epochs_at_full_size(fidelity):
+    (problem,) = problems(space_of(search={**PROMOTE, "fidelity": fidelity}))
+    assert (problem.key, problem.message.split(":")[0]) == ("search.fidelity", "promote")

@@ -4,9 +4,10 @@ Ray Tune's searcher and scheduler ask it, and so does the replay of ``benchmarks
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
+from ndvq_tune.search.engine.curves.decisions import Decisions
 from ndvq_tune.search.engine.ending import reached, stalled
 from ndvq_tune.search.engine.proposals import Check, Preflight, Proposals, rivals
 from ndvq_tune.search.engine.schedulers import stops_of
@@ -14,7 +15,7 @@ from ndvq_tune.search.engine.schedulers.pbt import source_of
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision, Verdict, verdict_of_rules
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.settings.scheduler import PbtSettings
+from ndvq_tune.search.space.settings.scheduler import PbtSettings, PromoteSettings
 
 
 class Engine:
@@ -24,6 +25,9 @@ class Engine:
         study: The study.
         space: The space.
         preflight: Checks a configuration before it becomes a trial; without it, nothing is ruled out.
+
+    Attributes:
+        ending: Paused trials that are to be finished where they wait: nothing runs, and none of them is to go on.
     """
 
     def __init__(self, study: Study, space: SearchSpace, preflight: Preflight = lambda config: Check()) -> None:
@@ -33,9 +37,14 @@ class Engine:
         self._verdicts: dict[int, Verdict] = {}
         self._busy: set[int] = set()
         self._paused: set[int] = set()
+        self.ending: set[int] = set()
         self.ended_by = self._why_ended()
+        self._promotion = Decisions(space) if isinstance(space.search.scheduler, PromoteSettings) else None
         self._settle()
-        self._unfinished = deque(record for record in study.records if not record.state.final)
+        running = [record for record in study.records if not record.state.final]
+        self._earlier = {record.number for record in running if self._waits(record)}  # paused by an earlier session
+        self._paused |= self._earlier
+        self._unfinished = deque(record for record in running if record.number not in self._paused)
         self.finished = False
 
     @property
@@ -52,6 +61,8 @@ class Engine:
         """A trial for a free lane; none while there is nothing to do, and ``finished`` when that stays so."""
         record = self._next()
         if record is not None:
+            self._earlier.discard(record.number)
+            self._paused.discard(record.number)
             self._busy.add(record.number)
         self.finished = record is None and not self._busy and not self._paused
         return record
@@ -88,13 +99,17 @@ class Engine:
     def finish(self, number: int) -> TrialRecord:
         """Give a trial that was told to stop its final state."""
         verdict = self._verdicts[number]
-        self._busy.discard(number)
+        for among in (self._busy, self._paused, self.ending):
+            among.discard(number)
         record = self._study.finish(number, verdict.state, verdict.reason, verdict.error)
         self.ended_by = self.ended_by or self._why_ended()
         return record
 
     def next_paused(self) -> int | None:
-        """The paused trial that goes on next: the one that has come least far."""
+        """The paused trial that goes on next: the most promising one, or else the one that has come least far."""
+        if self._promotion:
+            number = self._promoted(self._paused)
+            return None if number in self._earlier else number
         return min(self._paused, key=lambda number: (self._epoch(number), number), default=None)
 
     def resume(self, number: int) -> None:
@@ -105,8 +120,12 @@ class Engine:
     def _next(self) -> TrialRecord | None:
         if self._unfinished:
             return self._unfinished.popleft()
+        if (number := self._promoted(self._paused)) is not None:
+            return self._study.record(number) if number in self._earlier else None
         if self.ended_by is None and (record := self._proposals.heir() or self._proposals.searched()):
             return record
+        if self._promotion and not self._busy and not self.ending:
+            self._end_paused()
         searching = any(self._study.record(number).role is not Role.CONFIRM for number in self._busy | self._paused)
         return None if searching else self._proposals.repetition()
 
@@ -123,8 +142,32 @@ class Engine:
             return Verdict(TrialState.PRUNED, StopReason.EXPLOITED)
         return None
 
+    def _promoted(self, paused: Set[int]) -> int | None:
+        """The one of these trials at a rung that goes on before a new one begins."""
+        begun, trials = self._study.count(Role.SEARCH), self._proposals.trials
+        if not self._promotion or self.ended_by or begun < min(trials, self._settings.sampler.startup_trials):
+            return None
+        return self._promotion.goes_on(paused - self.ending, self._study.records, last=begun >= trials)
+
+    def _waits(self, record: TrialRecord) -> bool:
+        """Whether a trial of an earlier session was paused at a rung, and is not between two."""
+        at_rung = self._promotion and record.reports and record.metrics["epoch"] in self._promotion.rungs
+        return bool(at_rung) and record.metrics["epoch"] == record.checkpoint_epoch
+
+    def _end_paused(self) -> None:
+        """Let all paused trials end; at once those that no lane of this session knows."""
+        reason = StopReason.SEARCH_ENDED if self.ended_by else StopReason.SCHEDULER
+        self.ending |= self._paused
+        for number in self._paused:
+            self._verdicts[number] = Verdict(TrialState.PRUNED, reason)
+        for number in self._paused & self._earlier:
+            self.finish(number)
+
     def _gives_way(self, record: TrialRecord) -> bool:
-        """Whether a member of a population waits for those that have not come as far."""
+        """Whether a trial waits: at a rung for a lane that is free for it, or for those that have not come as far."""
+        if self._promotion:
+            at_rung = record.role is not Role.CONFIRM and record.metrics["epoch"] in self._promotion.rungs
+            return at_rung and self._promoted(self._paused | {record.number}) != record.number
         scheduler = self._settings.scheduler
         if not isinstance(scheduler, PbtSettings) or record.metrics["epoch"] % scheduler.interval:
             return False

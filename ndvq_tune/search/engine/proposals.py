@@ -12,12 +12,14 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, StopReason, TrialRecord
+from ndvq_tune.search.engine.curves.decisions import Decisions
+from ndvq_tune.search.engine.curves.proposal import Params
 from ndvq_tune.search.engine.optuna_space import Draft
 from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.settings.sampler import GRID
+from ndvq_tune.search.space.settings.sampler import CURVES, GRID
 
 MOST_REJECTIONS = 300
 OWN_ATTEMPTS = 10  # of a sampler, before points are drawn at random
@@ -31,10 +33,12 @@ class Check:
     Attributes:
         constraints: How far it is beyond each bound that is known beforehand; positive where one is broken.
         broken: Those that rule it out.
+        metrics: Metrics that are known beforehand.
     """
 
     constraints: Mapping[str, float] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 Preflight = Callable[[RunConfig], Check]
@@ -53,6 +57,7 @@ class Proposals:
         self._study, self._space, self._preflight = study, space, preflight
         self._tried = {_key(params) for params in (*study.known, *(record.params for record in study.records))}
         self._exhausted = False
+        self._decisions = Decisions(space) if space.search.sampler.type == CURVES else None
         self._grid = None
         if space.search.sampler.type == GRID:
             self._grid = deque(point for point in grid(space) if _key(point) not in self._tried)
@@ -83,7 +88,7 @@ class Proposals:
             if self._study.count(Role.SEARCH) >= self.trials:
                 return None
             at_random = at_random or attempt >= OWN_ATTEMPTS
-            draft = self._study.propose(self._grid.popleft() if self._grid else None, at_random=at_random)
+            draft = self._study.propose(self._given(at_random), at_random=at_random)
             if _key(draft.params) in self._tried:
                 self._study.reject(draft, {}, (REPEATED,))
                 at_random = True
@@ -123,6 +128,22 @@ class Proposals:
                 draft = self._study.propose(original.params)
                 return self._study.begin(_with_seed(draft, seed), role=Role.CONFIRM, parent=original)
         return None
+
+    def _given(self, at_random: bool) -> Params | None:
+        """The next point where it is not up to one of Optuna's samplers."""
+        if self._grid:
+            return self._grid.popleft()
+        begun = self._study.count(Role.SEARCH)
+        if self._decisions is None or at_random or begun < self._space.search.sampler.startup_trials:
+            return None
+        return self._decisions.proposal(self._study.records, begun, self._known)
+
+    def _known(self, params: Params) -> Mapping[str, float] | None:
+        """What is known of a point before it is trained; None for one that was tried or is ruled out."""
+        if _key(params) in self._tried:
+            return None
+        check = self._preflight(self._space.complete(params))
+        return None if check.broken else check.metrics
 
     def _to_confirm(self, top: int) -> list[TrialRecord]:
         """The recommended trial, then the rest of the front, then the next best."""

@@ -16,7 +16,7 @@ from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler,
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.distributions import Choice, Range
 from ndvq_tune.search.space.settings import SearchSettings
-from ndvq_tune.search.space.settings.sampler import GRID
+from ndvq_tune.search.space.settings.sampler import CURVES, GRID
 
 TPE_CANDIDATES = 24
 
@@ -39,7 +39,9 @@ SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
     "nsga2": lambda settings, seed: NSGAIISampler(seed=seed, population_size=max(2, settings.sampler.startup_trials)),
     "random": lambda settings, seed: RandomSampler(seed=seed),
     "qmc": lambda settings, seed: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
-    GRID: lambda settings, seed: RandomSampler(seed=seed),  # every point is given, see grid()
+    # Every point of these is given: see grid(), and curves.proposal.
+    GRID: lambda settings, seed: RandomSampler(seed=seed),
+    CURVES: lambda settings, seed: RandomSampler(seed=seed),
 }
 """What makes the sampler of each name."""
 

@@ -74,12 +74,12 @@ class Preflight:
         constraints = self._goals.violations(metrics)
         broken = tuple(name for name, violation in constraints.items() if violation > 0)
         if broken or self._memory is None:
-            return Check(constraints, broken)
+            return Check(constraints, broken, metrics)
         predicted = self.predict(config)
         if isinstance(predicted, str):
             return Check({SHAPE: 1.0}, (SHAPE,))
         constraints[MEMORY] = predicted.memory_bytes / self._memory - 1
-        return Check(constraints, (MEMORY,) if constraints[MEMORY] > 0 else ())
+        return Check(constraints, (MEMORY,) if constraints[MEMORY] > 0 else (), metrics)
 
     def static(self, config: RunConfig) -> dict[str, float] | str:
         """What ``static_metrics`` tells, or why there is no model for these samples."""

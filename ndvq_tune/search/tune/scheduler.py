@@ -50,13 +50,17 @@ class EngineScheduler(FIFOScheduler):
         self._engine.fail(number_of(trial.trial_id), f"its process was lost again and again: {why_lost(trial)}")
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """A trial that waits for its first lane; else, where a lane is free, the paused one that has come least far."""
+        """A trial that waits for its first lane; else, where a lane is free, the paused one that is to go on."""
         trials = {trial.trial_id: trial for trial in tune_controller.get_live_trials()}
+        for trial in [trial for name, trial in trials.items() if number_of(name) in self._engine.ending]:
+            tune_controller.stop_trial(trial)
         for trial in trials.values():
             if trial.status == Trial.PENDING:
                 return trial
+        if self._engine.busy >= self._lanes:  # first, because Tune asks many times a second
+            return None
         number = self._engine.next_paused()
-        if number is None or self._engine.busy >= self._lanes:
+        if number is None:
             return None
         paused = next(trial for name, trial in trials.items() if number_of(name) == number)
         if paused.status != Trial.PAUSED:  # its checkpoint is still being written

@@ -411,3 +411,107 @@ def test_a_population_goes_on_after_its_driver_was_killed(open_study):
     order = train_population(session, losses)
     assert min(epoch for _, epoch in order) == 4
     assert sum(record.state is TrialState.COMPLETED for record in session.study.records) == 4
+
+
+PROMOTION = {
+    "trials": 9,
+    "sampler": {"type": "curves", "startup_trials": 4},
+    "scheduler": {"type": "promote", "grace_period": 1, "reduction_factor": 3},
+    "stop": {"collapse": None, "plateau": None},
+}
+PROMOTED = space_of(search=PROMOTION)  # rungs after the epochs 1 and 3; a trial has 9
+LOSSES = dict(enumerate((0.5, 0.3, 0.6, 0.4, 0.2, 0.55, 0.35, 0.45, 0.25)))
+
+
+def train_by_promotion(session: Session, sessions: int = 10_000) -> list[tuple[int, int]]:
+    """As ``train_population``; what waits without a chance ends, too."""
+    order = train_population(session, LOSSES, sessions)
+    for number in sorted(session.engine.ending):
+        session.engine.finish(number)
+    return order
+
+
+def test_promotion_trains_the_best_to_the_end_and_the_rest_as_far_as_they_deserve(open_study):
+    session = Session(open_study(PROMOTED), PROMOTED)
+    order = train_by_promotion(session)
+    assert order[:4] == [(0, 1), (1, 1), (2, 1), (3, 1)]  # the startup trials come first, whatever they report
+    epochs = {record.number: record.metrics["epoch"] for record in session.study.records}
+    assert set(epochs.values()) == {1, 3, 9}
+    best = min(epochs, key=LOSSES.__getitem__)
+    assert epochs[best] == 9
+    assert session.study.record(best).state is TrialState.COMPLETED
+    waited = [record for record in session.study.records if record.metrics["epoch"] < 9]
+    assert {(record.state, record.stop_reason) for record in waited} == {(TrialState.PRUNED, StopReason.SCHEDULER)}
+    assert session.engine.next_trial() is None
+    assert session.engine.finished
+
+
+def test_who_would_go_on_at_once_is_not_paused(open_study):
+    session = Session(open_study(PROMOTED), PROMOTED)
+    train_population(session, LOSSES, sessions=4)
+    number = session.engine.next_paused()
+    assert (session.engine.next_trial(), number) == (None, 1)
+    session.engine.resume(number)
+    assert session.engine.report(number, report(2, 0.2)) is CONTINUE
+    assert session.engine.report(number, report(3, 0.2)) is PAUSE  # alone at the rung: one third of one is none
+    new = session.engine.next_trial().number
+    assert session.engine.report(new, report(1, 0.9)) is PAUSE
+    new = session.engine.next_trial().number
+    assert session.engine.report(new, report(1, 0.01)) is CONTINUE
+
+
+def test_what_was_between_rungs_when_the_driver_was_killed_goes_on_first_and_what_was_paused_waits(open_study):
+    session = Session(open_study(PROMOTED), PROMOTED)
+    train_population(session, LOSSES, sessions=4)
+    session.engine.resume(1)
+    session.engine.report(1, report(2, 0.2))
+    with_checkpoint(session.study, 1)
+    engine = Engine(open_study(PROMOTED), PROMOTED)
+    assert engine.next_trial().number == 1
+    assert engine.next_trial().number == 4  # a new one: of the other three, none is among the best third
+
+
+def test_a_paused_trial_without_a_checkpoint_of_its_rung_goes_on_from_the_one_before(open_study):
+    session = Session(open_study(PROMOTED), PROMOTED)
+    train_population(session, LOSSES, sessions=3)
+    number = session.engine.next_trial().number
+    assert session.engine.report(number, report(1, 0.9)) is PAUSE
+    engine = Engine(open_study(PROMOTED), PROMOTED)
+    assert engine.next_trial().number == number
+
+
+@pytest.mark.parametrize("cut", [3, 5, 8, 12, 17, 22])
+def test_promotion_goes_on_after_a_stop_as_if_there_was_none(tmp_path, open_study, cut):
+    orders = []
+    for resumed in (False, True):
+        folder = tmp_path / str(resumed)
+        folder.mkdir()
+        session = Session(open_study(PROMOTED, folder), PROMOTED)
+        order = train_population(session, LOSSES, cut) if resumed else []
+        if resumed:
+            session = Session(open_study(PROMOTED, folder), PROMOTED)
+        orders.append(order + train_by_promotion(session))
+        assert all(record.state.final for record in session.study.records)
+    assert orders[0] == orders[1]
+
+
+def test_when_the_search_ends_early_what_is_paused_ends_with_it(open_study):
+    space = space_of(search={**PROMOTION, "until": {"recon_loss": 0.25}})
+    session = Session(open_study(space), space)
+    train_by_promotion(session)
+    assert session.engine.ended_by == "until"
+    reasons = {record.stop_reason for record in session.study.records}
+    assert reasons == {StopReason.SEARCH_ENDED}
+    assert session.engine.next_trial() is None
+    assert session.engine.finished
+
+
+def test_repetitions_follow_when_nothing_waits_any_more(open_study):
+    space = space_of(search={**PROMOTION, "confirm": {"top": 1, "seeds": 1}})
+    session = Session(open_study(space), space)
+    train_by_promotion(session)
+    order = train_by_promotion(session)
+    (repetition,) = (record for record in session.study.records if record.role is Role.CONFIRM)
+    assert order == [(repetition.number, epoch) for epoch in range(1, 10)]
+    assert repetition.state is TrialState.COMPLETED
+    assert session.engine.finished

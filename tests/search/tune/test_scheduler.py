@@ -33,6 +33,10 @@ class Tune:
     def get_live_trials(self) -> list[SimpleNamespace]:
         return self.trials
 
+    def stop_trial(self, trial: SimpleNamespace) -> None:
+        self.trials.remove(trial)
+        self.told.append((trial.trial_id, Trial.TERMINATED))
+
     def _set_trial_status(self, trial: SimpleNamespace, status: str) -> None:
         self.told.append((trial.trial_id, status))
 
@@ -109,6 +113,26 @@ def test_of_a_population_the_one_that_came_least_far_goes_on_where_a_lane_is_fre
     third.status = Trial.PAUSED
     assert scheduler.choose_trial_to_run(tune) is tune.trials[1]
     assert engine.busy == 1
+
+
+def test_paused_trials_that_no_longer_go_on_are_stopped(open_study):
+    space = space_of(search={"trials": 2, "scheduler": {"type": "promote"}, "sampler": {"startup_trials": 2}})
+    engine = Engine(open_study(space), space)
+    scheduler, tune = EngineScheduler(engine, 1), Tune()
+    for loss in (0.2, 0.4):
+        trial = tune.add(engine.next_trial().number, Trial.RUNNING)
+        scheduler.on_trial_result(tune, trial, result(report(1, loss)))
+        trial.status = Trial.PAUSED
+    best = scheduler.choose_trial_to_run(tune)
+    assert best.trial_id == "trial-0000"
+    for epoch in range(2, 10):
+        decision = scheduler.on_trial_result(tune, best, result(report(epoch, 0.2)))
+    assert decision == TrialScheduler.STOP
+    engine.finish(0)
+    assert engine.next_trial() is None
+    assert scheduler.choose_trial_to_run(tune) is None
+    assert tune.told == [("trial-0001", Trial.TERMINATED)]
+    assert engine.verdict(1).state is TrialState.PRUNED
 
 
 @pytest.fixture

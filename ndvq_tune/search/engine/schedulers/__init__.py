@@ -23,6 +23,7 @@ from ndvq_tune.search.space.settings.scheduler import (
     MedianSettings,
     NoScheduler,
     PbtSettings,
+    PromoteSettings,
 )
 
 Stops = Callable[[TrialRecord, Iterable[TrialRecord]], bool]
@@ -33,7 +34,8 @@ def stops_of(search: SearchSettings, max_epochs: int) -> Stops:
     """The rule that a search's settings ask for.
 
     A rule takes a trial whose last report is new, and all other trials that search, finished or not; it says whether
-    the trial should end. That of population based training never does: see ``pbt.source_of``.
+    the trial should end. That of population based training never does, see ``pbt.source_of``; nor that of promotion,
+    see ``curves.promotion``.
 
     Args:
         search: Settings of the search.
@@ -42,7 +44,7 @@ def stops_of(search: SearchSettings, max_epochs: int) -> Stops:
     return RULES[type(search.scheduler)](search.scheduler, search, max_epochs)
 
 
-def _never(settings: NoScheduler | PbtSettings, search: SearchSettings, max_epochs: int) -> Stops:
+def _never(settings: NoScheduler | PbtSettings | PromoteSettings, search: SearchSettings, max_epochs: int) -> Stops:
     return lambda record, others: False
 
 
@@ -51,6 +53,7 @@ RULES: dict[type, Callable[[Any, SearchSettings, int], Stops]] = {
     HyperbandSettings: hyperband,
     MedianSettings: median,
     PbtSettings: _never,
+    PromoteSettings: _never,
     NoScheduler: _never,
 }
 """The scheduler of each kind of settings."""

@@ -6,14 +6,16 @@ from pydantic import Field
 
 from ndvq_tune.config import Frozen, Positive
 
-GRID = "grid"
+GRID, CURVES = "grid", "curves"
 
 
 class SamplerSettings(Frozen):
-    """Who proposes the next trial: Optuna's samplers, by name."""
+    """Who proposes the next trial: a model of all learning curves, or one of Optuna's samplers."""
 
-    type: Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid", "qmc"] = Field(
-        "tpe", description="how points are proposed; grid takes every combination of choices and whole numbers once"
+    type: Literal["tpe", "gp", "cmaes", "nsga2", "random", "grid", "qmc", "curves"] = Field(
+        "tpe",
+        description="how points are proposed; grid takes every combination of choices and whole numbers once, curves "
+        "what a model of all learning curves so far expects most of",
     )
     startup_trials: Positive = Field(8, description="random trials before the sampler begins to learn")
     random_fraction: float = Field(

@@ -48,6 +48,14 @@ class PbtSettings(Frozen):
     resample: float = Field(0.25, ge=0, le=1, description="probability that a setting is drawn anew instead")
 
 
+class PromoteSettings(Frozen):
+    """Successive halving by a model of all learning curves: trials pause at each rung, and the most promising go on."""
+
+    type: Literal["promote"] = "promote"
+    grace_period: Positive = Field(1, description="epochs before a trial pauses for the first time")
+    reduction_factor: int = Field(3, ge=2, description="one in this many goes on at each rung")
+
+
 class NoScheduler(Frozen):
     """Every trial goes on until a rule stops it or it is done."""
 
@@ -63,6 +71,7 @@ SchedulerSettings = Annotated[
     | Annotated[HyperbandSettings, Tag("hyperband")]
     | Annotated[MedianSettings, Tag("median")]
     | Annotated[PbtSettings, Tag("pbt")]
+    | Annotated[PromoteSettings, Tag("promote")]
     | Annotated[NoScheduler, Tag("none")],
     Discriminator(_type),
 ]
