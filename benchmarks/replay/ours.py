@@ -12,7 +12,7 @@ from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision
 from ndvq_tune.yaml_file import flatten
 
-CONSTRAINT = "bits_per_element"
+BITS = "bits_per_element"
 
 
 class Ours:
@@ -25,11 +25,10 @@ class Ours:
     """
 
     def __init__(self, task: Task, settings: Sequence[str] = (), preflight: bool = True) -> None:
-        self._max_bits = task.scenario.max_bits
+        self._max_bits = task.scenario.max_bits if preflight and task.scenario.constrained else None
         space = task.space_with(*settings)
         self._study = Study.in_memory(space, clock=task.clock)
-        checked = preflight and task.scenario.constrained
-        self._engine = Engine(self._study, space, self._check) if checked else Engine(self._study, space)
+        self._engine = Engine(self._study, space, self._check)
         self._decisions: dict[int, Decision] = {}
 
     def next(self) -> Proposal | None:
@@ -54,5 +53,9 @@ class Ours:
             self._engine.finish(number)
 
     def _check(self, config: RunConfig) -> Check:
-        excess = bits_of(flatten(config.to_dict())) - self._max_bits
-        return Check({CONSTRAINT: excess}, (CONSTRAINT,) if excess > 0 else ())
+        bits = bits_of(flatten(config.to_dict()))
+        known = {BITS: bits}
+        if self._max_bits is None:
+            return Check(metrics=known)
+        excess = bits - self._max_bits
+        return Check({BITS: excess}, (BITS,) if excess > 0 else (), known)

@@ -36,6 +36,7 @@ _SETTINGS = {
 }
 VARIANTS: Mapping[str, Build] = {
     f"{OURS}: no pre-flight": partial(Ours, preflight=False),
+    f"{OURS}: curves": partial(Ours, settings=("search.sampler={type: curves}", "search.scheduler={type: promote}")),
     **{f"{OURS}: {name}": partial(Ours, settings=(setting,)) for name, setting in _SETTINGS.items()},
 }
 STRATEGIES: Mapping[str, Build] = {**BASELINES, OURS: Ours, **VARIANTS}
