@@ -37,7 +37,7 @@ EPOCHS = 27
 def curve(number: int, losses: list[float], seconds: float = 1.0, bits: float = 0.1, **params: Any) -> Curve:
     reports = [
         {"epoch": float(epoch), "recon_loss": loss, "train_recon_loss": loss, "bits_per_element": bits}
-        | {"codebook_usage": 0.9, "perplexity": 90.0}
+        | {"codebook_usage": 0.9, "perplexity": 90.0, "samples_per_second": 100.0}
         for epoch, loss in enumerate(losses, start=1)
     ]
     return Curve(number, params, tuple(seconds * n for n in range(1, len(losses) + 1)), tuple(reports))
@@ -359,7 +359,7 @@ def test_every_strategy_does_the_same_again(name: str, lookup: Lookup) -> None:
     assert events == events_of(name, BUDGET, lookup)
 
 
-@pytest.mark.parametrize("name", [*BASELINES, OURS])
+@pytest.mark.parametrize("name", [*BASELINES, OURS, f"{OURS}: curves"])
 def test_every_strategy_also_searches_for_a_front(name: str, lookup: Lookup) -> None:
     assert len(events_of(name, FRONT, lookup)) > 30
 
