@@ -167,10 +167,7 @@ def train_all(
     with console.status("") as status:
         for number, seed in enumerate(seeds, start=1):
             status.update(f"seed {number} of {len(seeds)}")
-            seeded = {
-                name: config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
-                for name, config in found.items()
-            }
+            seeded = {name: config.with_training(seed=seed) for name, config in found.items()}
             for name, end in (for_seconds(seeded, seconds) if seconds else for_epochs(seeded)).items():
                 reports[name].append(end)
     return reports

@@ -106,7 +106,7 @@ def give(training: Training, rated: Rated) -> None:
 
 def train(tried: Sequence[Rated], config: RunConfig, seed: int, seconds: float) -> dict[Rated, Report]:
     """The report of each contender after as much computing."""
-    seeded = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+    seeded = config.with_training(seed=seed)
     names = {f"{name} {rate:g}": (name, rate) for name, rate in tried}
     ends = for_seconds(dict.fromkeys(names, seeded), seconds, lambda name, training: give(training, names[name]))
     return {names[name]: end for name, end in ends.items()}

@@ -44,11 +44,10 @@ def configuration(space: SearchSpace, number: int) -> Draft:
 def learning_curve(space: SearchSpace, dataset: Any, number: int, seed: int) -> list[dict[str, Any]]:
     """One training from the first epoch to the last: a row an epoch, with the seconds it took so far."""
     draft = configuration(space, number)
-    seeded = draft.config.training.model_copy(update={"seed": seed})
     known = {"number": number, "seed": seed, "params": json.dumps(draft.params)}
     rows: list[dict[str, Any]] = []
     start = time.process_time()
-    training = Training(draft.config.model_copy(update={"training": seeded}), dataset)
+    training = Training(draft.config.with_training(seed=seed), dataset)
     training.fit(lambda report: rows.append({**known, "seconds": time.process_time() - start, **report}))
     return rows
 

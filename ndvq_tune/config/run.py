@@ -47,6 +47,15 @@ class RunConfig(Frozen):
             raise ValueError(f"data.type {data.type} has {data.n_dims} dimensions, but n_dims is {value.n_dims}")
         return value
 
+    def with_training(self, **changes: Any) -> "RunConfig":
+        """The same run with other settings of training, which are taken as they are.
+
+        Example:
+            >>> RunConfig().with_training(seed=3).training.seed
+            3
+        """
+        return self.model_copy(update={"training": self.training.model_copy(update=changes)})
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML and JSON.
 

@@ -14,7 +14,6 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, StopReason, TrialRecord
 from ndvq_tune.search.engine.curves.decisions import Decisions
 from ndvq_tune.search.engine.curves.proposal import Params
-from ndvq_tune.search.engine.optuna_space import Draft
 from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Study
@@ -126,7 +125,8 @@ class Proposals:
             seed = original.config.training.seed + number
             if (original.number, seed) not in done:
                 draft = self._study.propose(original.params)
-                return self._study.begin(_with_seed(draft, seed), role=Role.CONFIRM, parent=original)
+                seeded = replace(draft, config=draft.config.with_training(seed=seed))
+                return self._study.begin(seeded, role=Role.CONFIRM, parent=original)
         return None
 
     def _given(self, at_random: bool) -> Params | None:
@@ -171,8 +171,3 @@ def rivals(record: TrialRecord, records: Sequence[TrialRecord]) -> Iterator[Tria
 
 def _key(params: Mapping[str, Any]) -> str:
     return json.dumps(params, sort_keys=True)
-
-
-def _with_seed(draft: Draft, seed: int) -> Draft:
-    training = draft.config.training.model_copy(update={"seed": seed})
-    return replace(draft, config=draft.config.model_copy(update={"training": training}))

@@ -99,8 +99,7 @@ class SearchSpace:
         config = RunConfig.model_validate(with_values(self.fixed, chosen))
         asked = {*config.training.validation_metrics, *self.search.named_metrics}
         measured = tuple(name for name in get_args(ValidationMetric) if name in asked)
-        training = config.training.model_copy(update={"validation_metrics": measured})
-        return config.model_copy(update={"training": training})
+        return config.with_training(validation_metrics=measured)
 
     def active(self, parameter: Searched, chosen: Mapping[str, Any]) -> bool:
         """Whether a parameter counts, given what was chosen of those before it."""
