@@ -8,7 +8,7 @@ bring five packages, and their import takes longer than all the fits of a usual 
 """
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -63,6 +63,11 @@ class Columns:
     def __init__(self, rows: Sequence[Row]) -> None:
         self.points, self.t, self.trials, self.values = (np.array(column) for column in zip(*rows, strict=True))
 
+    @cached_property
+    def course(self) -> Array:
+        """How alike the times of any two rows are, which no fit changes."""
+        return _course(self, self)
+
 
 class Process:
     """The process after it has seen some rows.
@@ -74,14 +79,14 @@ class Process:
 
     def __init__(self, rows: Sequence[Row], logs: Array) -> None:
         self._seen, self._logs = Columns(rows), logs
-        covariance, _ = _covariance(self._seen, self._seen, logs)
+        covariance, _ = _covariance(self._seen, self._seen, self._seen.course, logs)
         self._factor = np.linalg.cholesky(covariance + np.exp(2 * logs[-1]) * np.eye(len(rows)))
         self._weights = cho_solve((self._factor, True), self._seen.values)
 
     def predict(self, rows: Sequence[Row]) -> tuple[Array, Array]:
         """Mean and standard deviation of the log loss, without noise, of each of these places."""
         places = Columns(rows)
-        shared, _ = _covariance(self._seen, places, self._logs)
+        shared, _ = _covariance(self._seen, places, _course(self._seen, places), self._logs)
         known = solve_triangular(self._factor, shared, lower=True)
         prior = LEVEL + SLOPE * places.t**2 + BEND + np.exp(2 * self._logs[-5:-1]).sum()
         return shared.T @ self._weights, np.sqrt(np.maximum(prior - (known**2).sum(0), 0.0))
@@ -112,7 +117,7 @@ def improbability(seen: Columns, logs: Array) -> tuple[float, Array]:
         logs: As of ``Process``.
     """
     lengths, variances = np.exp(logs[:-5]), np.exp(2 * logs[-5:])
-    covariance, parts = _covariance(seen, seen, logs)
+    covariance, parts = _covariance(seen, seen, seen.course, logs)
     parts.append(np.eye(len(seen.t)))  # that of the noise
     factor = np.linalg.cholesky(covariance + variances[-1] * parts[-1])
     inverse = cho_solve((factor, True), parts[-1])
@@ -121,15 +126,15 @@ def improbability(seen: Columns, logs: Array) -> tuple[float, Array]:
     value = seen.values @ weights / 2 + np.log(np.diag(factor)).sum() + away @ away / 2
     slope = (inverse - np.outer(weights, weights)) / 2  # of the value by each element of the covariance
     scaled = seen.points / lengths
-    by_square = slope * _matern_slope(cdist(scaled, scaled)) * (variances[0] + variances[1] * _course(seen, seen))
+    by_square = slope * _matern_slope(cdist(scaled, scaled)) * (variances[0] + variances[1] * seen.course)
     by_length = 2 * ((scaled**2).T @ by_square.sum(1) - np.einsum("ik,ij,jk->k", scaled, by_square, scaled))
     by_deviation = [2 * variance * (slope * part).sum() for variance, part in zip(variances, parts, strict=True)]
     return float(value), np.concatenate([by_length, by_deviation]) + away / SPREAD
 
 
-def _covariance(a: Columns, b: Columns, logs: Array) -> tuple[Array, list[Array]]:
+def _covariance(a: Columns, b: Columns, course: Array, logs: Array) -> tuple[Array, list[Array]]:
     """The covariance without noise, and what the first four variances are multiplied with."""
-    course, same = _course(a, b), (a.trials[:, None] == b.trials) * 1.0
+    same = (a.trials[:, None] == b.trials) * 1.0
     near = _matern(cdist(a.points / np.exp(logs[:-5]), b.points / np.exp(logs[:-5])))
     parts = [near, near * course, same, same * course]
     common = LEVEL + SLOPE * np.outer(a.t, b.t) + BEND * course
