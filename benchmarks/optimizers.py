@@ -29,12 +29,7 @@ from ndvq_tune.training.optimizers import Muon, is_matrix, optimizers
 
 MISSING = "{} is left out: its package is not installed. To have it: pip install -e '.\\[bench]'"
 OURS, ADAM = "our Muon", "Adam"
-COMMON = {
-    "training.optimizer.type": "muon",
-    "training.schedule.final_share": 0.0,
-    "training.beta2": 0.95,
-    "training.max_epochs": 1000,  # of time only the share counts
-}
+COMMON = {"training.max_epochs": 1000}  # of time only the share counts
 SHARES, TUNING_SEEDS = (0.5, 1, 2, 4), (0, 1)
 STEPS = 50  # that are timed: SOAP turns its axes in every tenth
 

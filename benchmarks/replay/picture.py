@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.replay.comparison import Runs, gap_at
 from benchmarks.replay.outcome import GAPS
-from benchmarks.replay.strategies import OURS, TOLD
+from benchmarks.replay.strategies import OURS, TOLD, is_told
 
 POINTS = 40
 FLOOR = 1e-3  # of the logarithmic scale: what is closer than this is drawn there
@@ -32,7 +32,7 @@ def write_picture(path: Path, scenarios: Mapping[str, Runs], budget: float) -> N
             gaps = [gap_at(found, time) for time in times]
             low, middle, high = ([_drawn(getattr(g, part)) for g in gaps] for part in ("low", "median", "high"))
             colour = colours.setdefault(strategy.removesuffix(TOLD), mpl.colormaps["tab10"](len(colours) - 1))
-            width, style = (2.5 if strategy == OURS else 1.2), ("--" if strategy.endswith(TOLD) else "-")
+            width, style = (2.5 if strategy == OURS else 1.2), ("--" if is_told(strategy) else "-")
             axes.plot(times, middle, style, label=strategy, color=colour, linewidth=width)
             if strategy == OURS:
                 axes.fill_between(times, low, high, color=colour, alpha=0.12, linewidth=0)

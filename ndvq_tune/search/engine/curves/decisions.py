@@ -50,8 +50,6 @@ class Decisions:
             known: What is known of a point before it is trained; None for one that is ruled out or was tried.
         """
         searching = [record for record in records if record.role is not Role.CONFIRM]
-        if not self._curves.rows(searching):
-            return None
         forecast, random = Forecast(self._curves, searching), randomness.Random(f"{self._search.seed}/{number}")
         return proposed(forecast, self._merits(forecast), self._drawing, known, random)
 

@@ -11,7 +11,7 @@ from ndvq_tune.goals import Report
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.curves.features import Features
-from ndvq_tune.search.engine.curves.process import Array, Row, process_of
+from ndvq_tune.search.engine.curves.process import Array, Process, Row, process_of
 from ndvq_tune.search.space import SearchSpace
 
 MOST_ROWS = 500
@@ -86,7 +86,7 @@ class Curves:
 
 
 class Forecast:
-    """What the model expects, given some records of which at least one has come to a rung.
+    """What the model expects, given some records. It is fitted when it is first asked of trials or points.
 
     Args:
         curves: How trials look to the model.
@@ -95,9 +95,12 @@ class Forecast:
 
     def __init__(self, curves: Curves, records: Sequence[TrialRecord]) -> None:
         self.curves, self.rows = curves, curves.rows(records)
-        self._process = process_of(self.rows)
         reported = {row.trial for row in self.rows}
         self.records = [record for record in records if record.number in reported and record.sound]
+
+    @cached_property
+    def _process(self) -> Process:
+        return process_of(self.rows)
 
     @cached_property
     def losses(self) -> Mapping[int, float]:
