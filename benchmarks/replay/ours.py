@@ -28,7 +28,7 @@ class Ours:
         self._max_bits = task.scenario.max_bits if preflight and task.scenario.constrained else None
         space = task.space_with(*settings)
         self._study = Study.in_memory(space, clock=task.clock)
-        self._engine = Engine(self._study, space, self._check)
+        self._engine = Engine(self._study, space, self)
         self._decisions: dict[int, Decision] = {}
 
     def next(self) -> Proposal | None:
@@ -52,10 +52,13 @@ class Ours:
         if self._decisions[number] is Decision.STOP:
             self._engine.finish(number)
 
-    def _check(self, config: RunConfig) -> Check:
-        bits = bits_of(flatten(config.to_dict()))
-        known = {BITS: bits}
+    def check(self, config: RunConfig) -> Check:
+        """As pre-flight does: how far a configuration is beyond the bit budget."""
         if self._max_bits is None:
-            return Check(metrics=known)
-        excess = bits - self._max_bits
-        return Check({BITS: excess}, (BITS,) if excess > 0 else (), known)
+            return Check()
+        excess = bits_of(flatten(config.to_dict())) - self._max_bits
+        return Check({BITS: excess}, (BITS,) if excess > 0 else ())
+
+    def goal_metrics(self, config: RunConfig) -> dict[str, float] | None:
+        """As pre-flight does: its bits, within the budget."""
+        return None if self.check(config).broken else {BITS: bits_of(flatten(config.to_dict()))}

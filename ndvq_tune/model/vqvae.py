@@ -99,7 +99,7 @@ class NDimVQVAE(nn.Module):
     @property
     def latent_shape(self) -> tuple[int, ...]:
         """Codes along each dimension for a sample of ``input_shape``."""
-        return tuple(-(-size // factor) for size, factor in zip(self.input_shape[1:], self.downsample, strict=True))
+        return latent_shape(self.config, self.input_shape)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, VQOutput]:
         """Encode, quantise and decode ``x`` of shape ``(B, C, *S)``.
@@ -167,6 +167,24 @@ class NDimVQVAE(nn.Module):
                 edge = x.narrow(axis, size - 1, 1)
                 x = torch.cat([x, *[edge] * missing], axis)
         return x
+
+
+def latent_shape(config: ModelConfig, input_shape: Sequence[int]) -> tuple[int, ...]:
+    """Codes along each dimension for a sample: the last one may stand for less than the others.
+
+    Args:
+        config: The model's settings.
+        input_shape: Shape ``(C, *S)`` of a sample.
+
+    Raises:
+        ShapeError: If ``input_shape`` does not fit ``config.n_dims``.
+
+    Example:
+        >>> latent_shape(ModelConfig(downsample=(2, 4, 4)), (3, 16, 64, 66))
+        (8, 16, 17)
+    """
+    _check_shapes(config.n_dims, config.downsample, input_shape)
+    return tuple(-(-size // factor) for size, factor in zip(input_shape[1:], config.downsample, strict=True))
 
 
 def build_model(

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import distributed as dist
 
+from ndvq_tune.config import ModelConfig
 from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.metrics import bits_per_element, psnr
-from ndvq_tune.model import NDimVQVAE
+from ndvq_tune.model import NDimVQVAE, latent_shape
+from ndvq_tune.model.quantizers import Quantizer, build_quantizer
 from ndvq_tune.training.image_quality import frame_similarities, frames_of
 
 
@@ -90,7 +92,7 @@ def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]
     return {
         "perplexity": entropy.mean().exp().item(),
         "codebook_usage": (counts > 0).double().mean().item(),
-        "entropy_bits_per_element": _bits(entropy.sum().item() / math.log(2), model),
+        "entropy_bits_per_element": _rate(entropy.sum().item() / math.log(2), model.latent_shape, model.input_shape),
     }
 
 
@@ -98,18 +100,40 @@ def static_metrics(model: NDimVQVAE) -> dict[str, float]:
     """What the configuration alone decides; works on the meta device.
 
     Example:
-        >>> from ndvq_tune.config import ModelConfig
         >>> from ndvq_tune.model import build_model_of_shapes
         >>> model = build_model_of_shapes(ModelConfig(n_codes=512, downsample=(2, 4, 4)), (3, 16, 64, 64))
         >>> static_metrics(model)["bits_per_element"]
         0.28125
     """
-    quantizer = model.quantizer
     return {
-        "bits_per_element": _bits(quantizer.n_codebooks * math.log2(quantizer.n_codes), model),
+        "bits_per_element": _rate(_bits(model.quantizer), model.latent_shape, model.input_shape),
         "parameters": float(sum(parameter.numel() for parameter in model.parameters())),
     }
 
 
-def _bits(bits_per_position: float, model: NDimVQVAE) -> float:
-    return bits_per_element(bits_per_position, math.prod(model.latent_shape), math.prod(model.input_shape[1:]))
+def rate(config: ModelConfig, sample_shape: Sequence[int]) -> float:
+    """The metric ``bits_per_element``, without building a model for it.
+
+    Args:
+        config: The model's settings.
+        sample_shape: Shape ``(C, *S)`` of a sample.
+
+    Raises:
+        ShapeError: If ``sample_shape`` does not fit ``config.n_dims``.
+
+    Example:
+        >>> rate(ModelConfig(n_codes=512, downsample=(2, 4, 4)), (3, 16, 64, 64))
+        0.28125
+    """
+    with torch.device("meta"):
+        quantizer = build_quantizer(config)
+    return _rate(_bits(quantizer), latent_shape(config, sample_shape), sample_shape)
+
+
+def _bits(quantizer: Quantizer) -> float:
+    """Of a position."""
+    return quantizer.n_codebooks * math.log2(quantizer.n_codes)
+
+
+def _rate(bits_per_position: float, positions: Sequence[int], sample_shape: Sequence[int]) -> float:
+    return bits_per_element(bits_per_position, math.prod(positions), math.prod(sample_shape[1:]))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.curves.decisions import Decisions
 from ndvq_tune.search.engine.ending import reached, stalled
-from ndvq_tune.search.engine.proposals import Check, Preflight, Proposals, rivals
+from ndvq_tune.search.engine.proposals import NoPreflight, Preflight, Proposals, rivals
 from ndvq_tune.search.engine.schedulers import stops_of
 from ndvq_tune.search.engine.schedulers.pbt import source_of
 from ndvq_tune.search.engine.study import Study
@@ -24,16 +24,16 @@ class Engine:
     Args:
         study: The study.
         space: The space.
-        preflight: Checks a configuration before it becomes a trial; without it, nothing is ruled out.
+        preflight: What is known of configurations before they are trained; nothing if it is not given.
 
     Attributes:
         ending: Paused trials that are to be finished where they wait: nothing runs, and none of them is to go on.
     """
 
-    def __init__(self, study: Study, space: SearchSpace, preflight: Preflight = lambda config: Check()) -> None:
+    def __init__(self, study: Study, space: SearchSpace, preflight: Preflight | None = None) -> None:
         self._study, self._settings = study, space.search
         self._stops = stops_of(space.search, space.max_epochs)
-        self._proposals = Proposals(study, space, preflight)
+        self._proposals = Proposals(study, space, preflight or NoPreflight())
         self._verdicts: dict[int, Verdict] = {}
         self._busy: set[int] = set()
         self._paused: set[int] = set()

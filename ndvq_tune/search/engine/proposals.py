@@ -3,10 +3,10 @@
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
@@ -32,15 +32,32 @@ class Check:
     Attributes:
         constraints: How far it is beyond each bound that is known beforehand; positive where one is broken.
         broken: Those that rule it out.
-        metrics: Metrics that are known beforehand.
     """
 
     constraints: Mapping[str, float] = field(default_factory=dict)
     broken: tuple[str, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-Preflight = Callable[[RunConfig], Check]
+class Preflight(Protocol):
+    """What is known of configurations before they are trained."""
+
+    def check(self, config: RunConfig) -> Check:
+        """All that is known of one that is about to become a trial."""
+
+    def goal_metrics(self, config: RunConfig) -> Mapping[str, float] | None:
+        """Metrics that its goals read; None if they rule it out. Asked of hundreds of candidates, so it is quick."""
+
+
+class NoPreflight:
+    """Nothing is known, and nothing ruled out."""
+
+    def check(self, config: RunConfig) -> Check:
+        """Nothing."""
+        return Check()
+
+    def goal_metrics(self, config: RunConfig) -> Mapping[str, float]:
+        """Nothing."""
+        return {}
 
 
 class Proposals:
@@ -49,7 +66,7 @@ class Proposals:
     Args:
         study: The study.
         space: The space.
-        preflight: Checks a configuration before it becomes a trial.
+        preflight: What is known of configurations before they are trained.
     """
 
     def __init__(self, study: Study, space: SearchSpace, preflight: Preflight) -> None:
@@ -92,7 +109,7 @@ class Proposals:
                 self._study.reject(draft, {}, (REPEATED,))
                 at_random = True
                 continue
-            check = self._preflight(draft.config)
+            check = self._preflight.check(draft.config)
             if not check.broken:
                 self._tried.add(_key(draft.params))
                 return self._study.begin(draft, check.constraints)
@@ -136,14 +153,12 @@ class Proposals:
         begun = self._study.count(Role.SEARCH)
         if self._decisions is None or at_random or begun < self._space.search.sampler.startup_trials:
             return None
-        return self._decisions.proposal(self._study.records, begun, self._known)
+        best = self._decisions.proposals(self._study.records, begun, self._known)
+        return next((params for params in best if not self._preflight.check(self._space.complete(params)).broken), None)
 
     def _known(self, params: Params) -> Mapping[str, float] | None:
         """What is known of a point before it is trained; None for one that was tried or is ruled out."""
-        if _key(params) in self._tried:
-            return None
-        check = self._preflight(self._space.complete(params))
-        return None if check.broken else check.metrics
+        return None if _key(params) in self._tried else self._preflight.goal_metrics(self._space.complete(params))
 
     def _to_confirm(self, top: int) -> list[TrialRecord]:
         """The recommended trial, then the rest of the front, then the next best."""

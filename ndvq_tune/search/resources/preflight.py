@@ -16,10 +16,11 @@ from ndvq_tune.model import build_model_of_shapes
 from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.engine.proposals import Check
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.training.evaluation import static_metrics
+from ndvq_tune.training.evaluation import rate, static_metrics
 from ndvq_tune.training.prediction import DeviceType, Prediction, predict
 
-STATIC = ("bits_per_element", "parameters")
+RATE = "bits_per_element"
+STATIC = (RATE, "parameters")
 MEMORY, SHAPE = "memory", "shape"
 
 # They change how a model learns, and nothing of what it takes.
@@ -34,13 +35,14 @@ _COSTLESS_TRAINING: dict[str, Any] = {
     "validation_metrics": True,
     "optimizer": {"momentum", "newton_schulz_steps"},
 }
+_DECIDE_THE_RATE = {"n_dims", "downsample", "n_codes", "quantizer"}
 _UNFIT = (ShapeError, RuntimeError, ValueError)  # torch has no error of its own for sizes
 
 Found = TypeVar("Found", Prediction, dict[str, float])
 
 
 class Preflight:
-    """Checks configurations of a space before they are trained; each model is looked at once.
+    """Looks at configurations of a space before they are trained; at each model once.
 
     Args:
         space: The space, whose constraints on ``bits_per_element`` and ``parameters`` are kept.
@@ -59,6 +61,8 @@ class Preflight:
         goals = space.search.goals
         known = tuple(bound for bound in goals.constraints if bound.metric in STATIC)
         self._goals = replace(goals, constraints=known)
+        read = {bound.metric for bound in known} | {objective.metric for objective in goals.objectives}
+        self._only_rate = read.isdisjoint(set(STATIC) - {RATE})
         self._shape = tuple(sample_shape)
         self._memory, self._device_type = memory, device_type
         self._workers = max(1, space.search.resources.workers_per_trial)
@@ -74,12 +78,22 @@ class Preflight:
         constraints = self._goals.violations(metrics)
         broken = tuple(name for name, violation in constraints.items() if violation > 0)
         if broken or self._memory is None:
-            return Check(constraints, broken, metrics)
+            return Check(constraints, broken)
         predicted = self.predict(config)
         if isinstance(predicted, str):
             return Check({SHAPE: 1.0}, (SHAPE,))
         constraints[MEMORY] = predicted.memory_bytes / self._memory - 1
-        return Check(constraints, (MEMORY,) if constraints[MEMORY] > 0 else (), metrics)
+        return Check(constraints, (MEMORY,) if constraints[MEMORY] > 0 else ())
+
+    def goal_metrics(self, config: RunConfig) -> dict[str, float] | None:
+        """Those of ``STATIC`` that objectives or constraints read; None if a constraint, or the shape, rules it out.
+
+        Without the rest of the model where the rate is all that is read.
+        """
+        metrics = _rate(_rate_key(config), self._shape) if self._only_rate else self.static(config)
+        if isinstance(metrics, str) or any(violation > 0 for violation in self._goals.violations(metrics).values()):
+            return None
+        return metrics
 
     def static(self, config: RunConfig) -> dict[str, float] | str:
         """What ``static_metrics`` tells, or why there is no model for these samples."""
@@ -149,6 +163,10 @@ def _model_key(config: RunConfig) -> str:
     return model.model_copy(update={"attention": attention}).model_dump_json(exclude=_COSTLESS_MODEL)
 
 
+def _rate_key(config: RunConfig) -> str:
+    return config.model.model_dump_json(include=_DECIDE_THE_RATE)
+
+
 def _or_reason(find: Callable[[], Found]) -> Found | str:
     """What is found, or the first line of why nothing is."""
     try:
@@ -160,6 +178,11 @@ def _or_reason(find: Callable[[], Found]) -> Found | str:
 @lru_cache(maxsize=4096)
 def _static(model: str, shape: tuple[int, ...]) -> dict[str, float] | str:
     return _or_reason(lambda: static_metrics(build_model_of_shapes(ModelConfig.model_validate_json(model), shape)))
+
+
+@lru_cache(maxsize=4096)
+def _rate(model: str, shape: tuple[int, ...]) -> dict[str, float] | str:
+    return _or_reason(lambda: {RATE: rate(ModelConfig.model_validate_json(model), shape)})
 
 
 @lru_cache(maxsize=4096)

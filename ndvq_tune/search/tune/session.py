@@ -81,7 +81,7 @@ class Session:
         """
         shape, storage = self.dataset.train.shape, str(self.folder / RAY / "groups")
         plan, preflight = plan_resources(self.space, shape, nodes, storage)
-        engine = Engine(self.study, self.space, preflight.check)
+        engine = Engine(self.study, self.space, preflight)
         self.console.print(f"{self.space.name}: {engine.expected} trials on {plan.describe()}", highlight=False)
         budget = self.space.search.time_budget
         with (

@@ -6,7 +6,7 @@ from ndvq_tune.errors import ConfigError
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Rescue, Role, StopReason, TrialState
 from ndvq_tune.search.engine.engine import Engine
-from ndvq_tune.search.engine.proposals import Check
+from ndvq_tune.search.engine.proposals import Check, NoPreflight
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision, Verdict
 from tests.search.search_examples import begin, report, space_of
@@ -179,19 +179,20 @@ def test_the_search_is_finished_when_its_last_trial_is(open_study):
     assert engine.finished
 
 
-def bits_at_most(bound: float):
+class BitsAtMost(NoPreflight):
     """A pre-flight that knows a rate without building a model: log2 of the codes."""
 
-    def check(config) -> Check:
-        violation = math.log2(config.model.n_codes) - bound
-        return Check({"bits": violation}, ("bits",) if violation > 0 else ())
+    def __init__(self, bound: float) -> None:
+        self.bound = bound
 
-    return check
+    def check(self, config) -> Check:
+        violation = math.log2(config.model.n_codes) - self.bound
+        return Check({"bits": violation}, ("bits",) if violation > 0 else ())
 
 
 def test_what_is_ruled_out_beforehand_is_no_trial_but_optuna_learns_of_it(open_study, read_back):
     space = space_of(search={"trials": 5})
-    session = Session(open_study(space), space, preflight=bits_at_most(4))
+    session = Session(open_study(space), space, preflight=BitsAtMost(4))
     assert len(session.run_all()) == 5
     assert {record.params["model.n_codes"] for record in session.study.records} == {16}
     asked = read_back()
@@ -256,7 +257,7 @@ def test_a_share_of_the_trials_is_drawn_at_random_whatever_was_learned():
 
 def test_a_space_in_which_nothing_is_allowed_is_an_error():
     with pytest.raises(ConfigError, match="300 by bits"):
-        Engine(Study.in_memory(space_of()), space_of(), bits_at_most(0)).next_trial()
+        Engine(Study.in_memory(space_of()), space_of(), BitsAtMost(0)).next_trial()
 
 
 def test_a_search_ends_when_its_target_is_reached(open_study):

@@ -4,6 +4,7 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.model import build_model
 from ndvq_tune.search.resources import preflight as module
 from ndvq_tune.search.resources.preflight import Preflight, feasible_share, large_memory, random_configurations
+from ndvq_tune.training.evaluation import static_metrics
 from ndvq_tune.training.prediction import predict
 from tests.search.search_examples import space_of
 
@@ -88,6 +89,30 @@ def test_a_model_is_looked_at_once_whatever_its_learning(monkeypatch):
     for number, other in enumerate(({"n_hiddens": 8}, {"stem": "patch"}, {"dropout": 0.1}, {}), start=2):
         preflight.check(config(downsample=[2, 2, 2], **other))
         assert len(calls) == number
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [{"type": "ema"}, {"type": "residual", "n_quantizers": 3}, {"type": "simvq"}, {"type": "fsq"}, {"type": "lfq"}],
+    ids=lambda settings: settings["type"],
+)
+def test_the_rate_of_a_candidate_is_that_of_its_model(quantizer):
+    space = bounded({"metric": "bits_per_element", "at_most": 10})
+    for downsample in ([2, 2, 2], [1, 4, 3]):
+        candidate = config(downsample=downsample, quantizer=quantizer, embedding_dim=8)
+        known = Preflight(space, SHAPE).goal_metrics(candidate)
+        assert known == {"bits_per_element": static_metrics(build_model(candidate.model, SHAPE))["bits_per_element"]}
+
+
+def test_of_candidates_only_what_goals_read_is_asked_and_no_model_is_built_for_a_rate(monkeypatch):
+    chosen = config(downsample=[2, 2, 2])
+    parameters = Preflight(bounded({"metric": "parameters", "at_most": 1e9}), SHAPE).goal_metrics(chosen)
+    assert parameters == static_metrics(build_model(chosen.model, SHAPE))
+    monkeypatch.setattr(module, "_static", lambda *args: pytest.fail("a model was built"))
+    tight, wide = (bounded({"metric": "bits_per_element", "at_most": bound}) for bound in (0.4, 0.6))
+    assert Preflight(wide, SHAPE).goal_metrics(chosen) == {"bits_per_element": 0.5}
+    assert Preflight(tight, SHAPE).goal_metrics(chosen) is None
+    assert Preflight(wide, SHAPE[1:]).goal_metrics(chosen) is None
 
 
 def test_the_share_that_passes_is_that_of_a_sample_of_the_space():

@@ -41,8 +41,8 @@ class Decisions:
         found = self._merits(Forecast(self._curves, searching))
         return promoted(paused, searching, found, self.rungs, self._promotion.reduction_factor, last)
 
-    def proposal(self, records: Sequence[TrialRecord], number: int, known: Known) -> Params | None:
-        """The next point; none before a trial has come to a rung, and where all candidates are ruled out.
+    def proposals(self, records: Sequence[TrialRecord], number: int, known: Known) -> list[Params]:
+        """Points to try next, best first; none before a trial has come to a rung, and where all are ruled out.
 
         Args:
             records: All trials.

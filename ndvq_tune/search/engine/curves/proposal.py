@@ -21,8 +21,8 @@ Known = Callable[[Params], Mapping[str, float] | None]
 
 def proposed(
     forecast: Forecast, merits: Mapping[int, Merit], drawing: Drawing, known: Known, random: randomness.Random
-) -> Params | None:
-    """Of many candidates the one that is expected to improve most on what was found, over the root of what it costs.
+) -> list[Params]:
+    """Candidates in order of how much they are expected to improve on what was found, over the root of what they cost.
 
     Args:
         forecast: What the model expects.
@@ -32,17 +32,17 @@ def proposed(
         random: Where chance comes from.
 
     Returns:
-        The point; None if all candidates are ruled out, or no trial is sound.
+        The points that are not ruled out, best first; none if no trial is sound.
     """
     curves, trials = forecast.curves, forecast.records
     best = sorted(trials, key=lambda record: (merits[record.number], record.number))[:BEST]
     if not best:
-        return None
+        return []
     candidates = [drawing.anywhere(random) for _ in range(DRAWS)]
     candidates += [drawing.near(random.choice(best).params, random) for _ in range(NEAR)]
     allowed = [(point, metrics) for point in candidates if (metrics := known(point)) is not None]
     if not allowed:
-        return None
+        return []
     points = [point for point, _ in allowed]
     mean, deviation = forecast.of(points)
     kept = [record for record in trials if not merits[record.number][0]] or trials
@@ -53,4 +53,5 @@ def proposed(
         gain = beyond_front(mean, deviation, bits, list(found))
     else:
         gain = below(mean, deviation, losses.min())
-    return points[int(np.argmax(gain / np.sqrt(forecast.seconds(points))))]
+    order = np.argsort(-gain / np.sqrt(forecast.seconds(points)), kind="stable")
+    return [points[index] for index in order]

@@ -32,24 +32,24 @@ def test_a_decision_depends_on_records_and_number_alone():
     trials, known = records(9, 3, 3, 1, 1, 1), lambda params: {}
     first, again = Decisions(SPACE), Decisions(SPACE)
     again.goes_on({3, 4}, trials[:5])
-    assert first.proposal(trials, 6, known) == again.proposal(trials, 6, known)
-    assert first.proposal(trials, 6, known) != first.proposal(trials, 7, known)
+    assert first.proposals(trials, 6, known) == again.proposals(trials, 6, known)
+    assert first.proposals(trials, 6, known) != first.proposals(trials, 7, known)
 
 
 def test_before_a_report_there_is_nothing_to_learn_from():
-    assert Decisions(SPACE).proposal([curve(0, params_of(), 0, SPACE)], 1, lambda params: {}) is None
+    assert Decisions(SPACE).proposals([curve(0, params_of(), 0, SPACE)], 1, lambda params: {}) == []
 
 
 def test_nothing_is_learned_from_trials_that_all_diverged():
     failed = [replace(record, state=TrialState.FAILED) for record in records(1, 1, 1, 1, 1, 1)]
-    assert Decisions(SPACE).proposal(failed, 6, lambda params: {}) is None
+    assert Decisions(SPACE).proposals(failed, 6, lambda params: {}) == []
 
 
 def test_a_front_is_widened_where_bits_are_few_and_losses_not_found():
     space = space_of(search={**TWO_OBJECTIVES, "constraints": [], "sampler": {"type": "curves"}})
     trials = records(9, 9, 9, 9, 9, 9, space=space)
     bits = {"bits_per_element": 2.0}
-    few = Decisions(space).proposal(
+    best, *_ = Decisions(space).proposals(
         trials, 6, lambda p: bits if p["model.n_codes"] == 64 else {"bits_per_element": 0.1}
     )
-    assert few["model.n_codes"] != 64
+    assert best["model.n_codes"] != 64
