@@ -14,7 +14,6 @@ from ndvq_tune.search.engine.curves.features import Features
 from ndvq_tune.search.engine.curves.process import Array, Process, Row, process_of
 from ndvq_tune.search.space import SearchSpace
 
-MOST_ROWS = 500
 RIDGE = 0.1
 TINY = 1e-12
 MAX_EPOCHS = "training.max_epochs"
@@ -45,27 +44,24 @@ class Curves:
     def rows(self, records: Sequence[TrialRecord]) -> tuple[Row, ...]:
         """The reports that the model sees, in the order in which they came.
 
-        Where there are too many, those of the trials that have come furthest, and of equals the best. A trial that
-        diverged ends with the highest loss of all: the model is to learn where that happens.
+        A trial that diverged ends with the highest loss of all: the model is to learn where that happens.
         """
-        seen = [(report["seconds"], record, report) for record in records for report in self._reports(record)]
-        if len(seen) > MOST_ROWS:
-            furthest = {
-                record.number: (-record.metrics["epoch"], self.log_loss(record.metrics)) for _, record, _ in seen
-            }
-            seen = sorted(seen, key=lambda entry: furthest[entry[1].number])[:MOST_ROWS]
-        losses = [self.log_loss(report) for _, _, report in seen]
+        seen = [(record, report) for record in records for report in self._reports(record)]
+        seen.sort(key=lambda pair: (pair[1]["seconds"], pair[0].number))
+        losses = [self.log_loss(report) for _, report in seen]
         highest = max(filter(math.isfinite, losses), default=0.0)
-        rows = [
+        return tuple(
             Row(self.features(record.params), self.t(report["epoch"]), record.number, min(loss, highest))
-            for (_, record, report), loss in zip(seen, losses, strict=True)
-        ]
-        order = sorted(range(len(rows)), key=lambda index: (seen[index][0], rows[index].trial))
-        return tuple(rows[index] for index in order)
+            for (record, report), loss in zip(seen, losses, strict=True)
+        )
 
     def t(self, epoch: float) -> float:
         """How far an epoch is: 0 for the first, 1 for the last that any trial has."""
         return math.log(epoch) / self._longest
+
+    def last(self, params: Mapping[str, Any], trial: int = -1) -> Row:
+        """Where the last report of a trial is to be predicted."""
+        return Row(self.features(params), self.t(params[MAX_EPOCHS]) if MAX_EPOCHS in params else 1.0, trial)
 
     def log_loss(self, report: Report) -> float:
         """The logarithm of the loss that a report tells of; infinite where it is not finite."""
@@ -107,12 +103,12 @@ class Forecast:
         """The log loss that each sound trial will have after its last epoch."""
         if not self.records:
             return {}
-        mean, _ = self._process.predict([self._last(record.params, record.number) for record in self.records])
+        mean, _ = self._process.predict([self.curves.last(record.params, record.number) for record in self.records])
         return dict(zip([record.number for record in self.records], mean.tolist(), strict=True))
 
     def of(self, points: Sequence[Mapping[str, Any]]) -> tuple[Array, Array]:
         """Mean and standard deviation of the log loss that trials of new points will have after their last epoch."""
-        return self._process.predict([self._last(params) for params in points])
+        return self._process.predict([self.curves.last(params) for params in points])
 
     def seconds(self, points: Sequence[Mapping[str, Any]]) -> Array:
         """How long an epoch of these points takes, up to a factor, by ridge regression of its logarithm."""
@@ -122,7 +118,3 @@ class Forecast:
         weights = np.linalg.solve(away.T @ away + RIDGE * np.eye(away.shape[1]), away.T @ (logs - logs.mean()))
         asked = np.array([self.curves.features(params) for params in points])
         return np.asarray(np.exp((asked - known.mean(0)) @ weights))
-
-    def _last(self, params: Mapping[str, Any], trial: int = -1) -> Row:
-        epochs = params.get(MAX_EPOCHS)
-        return Row(self.curves.features(params), 1.0 if epochs is None else self.curves.t(epochs), trial)

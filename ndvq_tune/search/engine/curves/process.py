@@ -33,6 +33,8 @@ LEAST = 0.015
 FURTHEST = 4.0
 """How far a logarithm may be from its median: eight deviations, so that a long step of L-BFGS breaks nothing."""
 STEPS = 50  # of L-BFGS, at most
+MOST_ROWS = 500
+"""More are not seen: a decision would take seconds."""
 SIZES = (8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450)
 """Numbers of rows at which the process is fitted anew; fixed, so that a resumed search decides the same."""
 
@@ -96,7 +98,17 @@ class Process:
 def process_of(rows: tuple[Row, ...]) -> Process:
     """The process of rows, fitted to the first ones of them: as many as the largest of ``SIZES`` allows."""
     size = max((size for size in SIZES if size <= len(rows)), default=0)
-    return Process(rows, fitted(rows[:size]) if size else _medians(len(rows[0].point)))
+    return Process(seen_of(rows), fitted(rows[:size]) if size else _medians(len(rows[0].point)))
+
+
+def seen_of(rows: Sequence[Row]) -> Sequence[Row]:
+    """Of too many rows those of the trials that have come furthest, and of equals the best."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    furthest: dict[int, tuple[float, float]] = {}
+    for row in rows:
+        furthest[row.trial] = min((-row.t, row.value), furthest.get(row.trial, (0.0, np.inf)))
+    return sorted(rows, key=lambda row: furthest[row.trial])[:MOST_ROWS]
 
 
 @lru_cache(maxsize=len(SIZES))

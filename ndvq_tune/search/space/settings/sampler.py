@@ -7,6 +7,7 @@ from pydantic import Field
 from ndvq_tune.config import Frozen, Positive
 
 GRID, CURVES = "grid", "curves"
+RANDOM_FRACTION = {CURVES: 0.2}  # others have none of their own
 
 
 class SamplerSettings(Frozen):
@@ -19,5 +20,8 @@ class SamplerSettings(Frozen):
     )
     startup_trials: Positive = Field(8, description="random trials before the sampler begins to learn")
     random_fraction: float = Field(
-        0.33, ge=0, lt=1, description="share of trials drawn at random whatever the sampler has learned"
+        default_factory=lambda values: RANDOM_FRACTION.get(values["type"], 0.33),
+        ge=0,
+        lt=1,
+        description="share of trials drawn at random whatever the sampler has learned (0.33; curves: 0.2)",
     )

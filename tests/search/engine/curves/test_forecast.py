@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from ndvq_tune.records import StopReason, TrialState
-from ndvq_tune.search.engine.curves import forecast as module
 from ndvq_tune.search.engine.curves.features import Features
 from ndvq_tune.search.engine.curves.forecast import Curves, Forecast
-from tests.search.engine.curves.curve_examples import BEST_BETA, SMALL, bits_of, curve, loss_at, params_of
+from tests.search.engine.curves.curve_examples import SMALL, bits_of, curve, loss_at, params_of
 from tests.search.search_examples import TWO_OBJECTIVES, space_of
 
 CURVES = Curves(SMALL, [1, 3, 9])
@@ -37,15 +36,6 @@ def test_a_trial_that_diverged_ends_with_the_highest_loss():
     highest = max(row.value for row in rows if row.trial != 7)
     assert [row.value for row in rows if row.trial == 7] == [highest] * 2
     assert 7 not in Forecast(CURVES, records).losses
-
-
-def test_of_too_many_rows_those_stay_that_came_furthest_and_are_best(monkeypatch):
-    monkeypatch.setattr(module, "MOST_ROWS", 6)
-    records = [*some(1), curve(7, params_of(0.9), 3)]
-    rows = CURVES.rows(records)
-    closest = sorted(BETAS, key=lambda beta: abs(math.log(beta / BEST_BETA)))[:4]
-    assert {row.trial for row in rows} == {7, *map(BETAS.index, closest)}
-    assert [row.trial for row in rows] == sorted(row.trial for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Kernel, Matern, WhiteKernel
 
+from ndvq_tune.search.engine.curves import process as module
 from ndvq_tune.search.engine.curves.process import (
     BEND,
     DEVIATIONS,
@@ -18,6 +19,7 @@ from ndvq_tune.search.engine.curves.process import (
     fitted,
     improbability,
     process_of,
+    seen_of,
 )
 
 LOGS = np.log([0.4, 0.9, 0.5, 0.3, 0.2, 0.1, 0.05])  # two lengths, then the deviations of level, course, ..., noise
@@ -124,3 +126,15 @@ def test_the_process_is_fitted_again_only_where_a_size_is_reached():
     assert all((logs == before[0]).all() for logs in before)
     assert (process_of(rows)._logs != before[0]).any()
     assert (process_of(rows[: SIZES[0] - 1])._logs == np.log([np.sqrt(2)] * 2 + [*DEVIATIONS])).all()
+
+
+def test_of_too_many_rows_those_are_seen_that_came_furthest_and_are_best_by_what_all_have_fitted(monkeypatch):
+    monkeypatch.setattr(module, "MOST_ROWS", 4)
+    rows = (*(Row((0.1 * n,), 0.0, n, value) for n, value in enumerate((3.0, 1.0, 2.0))), Row((0.5,), 0.0, 3, 9.0))
+    assert seen_of(rows) == rows
+    longer = (*rows, Row((0.5,), 0.5, 3, 8.0))
+    assert [(row.trial, row.t) for row in seen_of(longer)] == [(3, 0.0), (3, 0.5), (1, 0.0), (2, 0.0)]
+    many = rows_of(SIZES[1] - 1)
+    process_of.cache_clear()
+    assert (process_of(many)._logs == fitted(many[: SIZES[0]])).all()
+    assert len(process_of(many)._seen.t) == 4
