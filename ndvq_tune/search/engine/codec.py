@@ -4,6 +4,7 @@ The one place where a record becomes plain values and comes back from them. Jour
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from optuna.trial import FrozenTrial, create_trial
@@ -103,7 +104,7 @@ def record_of(frozen: FrozenTrial) -> TrialRecord:
         error=attributes.get("error"),
         checkpoint=checkpoint.get("folder"),
         checkpoint_epoch=checkpoint.get("epoch", 0),
-        started=attributes[BEGUN],
+        started=attributes.get(BEGUN),
         ended=attributes.get("ended"),
         role=Role(origin.get("role", Role.SEARCH)),
         parent=origin.get("parent"),
@@ -122,5 +123,19 @@ def known_trial(known: TrialRecord, space: SearchSpace) -> FrozenTrial:
         distributions={key: optuna_distribution(distributions[key]) for key in known.params},
         intermediate_values={int(report["epoch"]): float(report[goals.metrics[0]]) for report in known.reports},
         constraints=goals.violations(known.metrics),
-        user_attrs={KNOWN: known.name, "params": dict(known.params)},
+        user_attrs={KNOWN: known.name, **changes(None, replace(known, started=None))},
     )
+
+
+def known_record(frozen: FrozenTrial, number: int, space: SearchSpace) -> TrialRecord:
+    """The trial of another search, as the journal has it; one that 0.1 has written has no reports.
+
+    Args:
+        frozen: Optuna's trial.
+        number: What it is called here.
+        space: The space of this search.
+    """
+    if "config" in frozen.user_attrs:
+        return replace(record_of(frozen), number=number)
+    params = frozen.user_attrs["params"]
+    return TrialRecord(number, params, space.complete(params), STATES[frozen.state])

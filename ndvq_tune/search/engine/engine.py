@@ -15,6 +15,7 @@ from ndvq_tune.search.engine.schedulers.pbt import source_of
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.engine.verdict import Decision, Verdict, verdict_of_rules
 from ndvq_tune.search.space import SearchSpace
+from ndvq_tune.search.space.settings.sampler import CURVES
 from ndvq_tune.search.space.settings.scheduler import PbtSettings, PromoteSettings
 
 
@@ -33,13 +34,16 @@ class Engine:
     def __init__(self, study: Study, space: SearchSpace, preflight: Preflight | None = None) -> None:
         self._study, self._settings = study, space.search
         self._stops = stops_of(space.search, space.max_epochs)
-        self._proposals = Proposals(study, space, preflight or NoPreflight())
+        proposes = space.search.sampler.type == CURVES
+        promotes = isinstance(space.search.scheduler, PromoteSettings)
+        decisions = Decisions(space, study.known) if proposes or promotes else None
+        self._promotion = decisions if promotes else None
+        self._proposals = Proposals(study, space, preflight or NoPreflight(), decisions if proposes else None)
         self._verdicts: dict[int, Verdict] = {}
         self._busy: set[int] = set()
         self._paused: set[int] = set()
         self.ending: set[int] = set()
         self.ended_by = self._why_ended()
-        self._promotion = Decisions(space) if isinstance(space.search.scheduler, PromoteSettings) else None
         self._settle()
         running = [record for record in study.records if not record.state.final]
         self._earlier = {record.number for record in running if self._waits(record)}  # paused by an earlier session
@@ -145,7 +149,7 @@ class Engine:
     def _promoted(self, paused: Set[int]) -> int | None:
         """The one of these trials at a rung that goes on before a new one begins."""
         begun, trials = self._study.count(Role.SEARCH), self._proposals.trials
-        if not self._promotion or self.ended_by or begun < min(trials, self._settings.sampler.startup_trials):
+        if not self._promotion or self.ended_by or (begun < trials and not self._study.learns):
             return None
         return self._promotion.goes_on(paused - self.ending, self._study.records, last=begun >= trials)
 

@@ -18,7 +18,7 @@ from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.settings.sampler import CURVES, GRID
+from ndvq_tune.search.space.settings.sampler import GRID
 
 MOST_REJECTIONS = 300
 OWN_ATTEMPTS = 10  # of a sampler, before points are drawn at random
@@ -67,13 +67,14 @@ class Proposals:
         study: The study.
         space: The space.
         preflight: What is known of configurations before they are trained.
+        decisions: What proposes points; one of Optuna's samplers if there is none.
     """
 
-    def __init__(self, study: Study, space: SearchSpace, preflight: Preflight) -> None:
+    def __init__(self, study: Study, space: SearchSpace, preflight: Preflight, decisions: Decisions | None) -> None:
         self._study, self._space, self._preflight = study, space, preflight
-        self._tried = {_key(params) for params in (*study.known, *(record.params for record in study.records))}
+        self._tried = {_key(record.params) for record in (*study.known, *study.records)}
         self._exhausted = False
-        self._decisions = Decisions(space) if space.search.sampler.type == CURVES else None
+        self._decisions = decisions
         self._grid = None
         if space.search.sampler.type == GRID:
             self._grid = deque(point for point in grid(space) if _key(point) not in self._tried)
@@ -150,10 +151,9 @@ class Proposals:
         """The next point where it is not up to one of Optuna's samplers."""
         if self._grid:
             return self._grid.popleft()
-        begun = self._study.count(Role.SEARCH)
-        if self._decisions is None or at_random or begun < self._space.search.sampler.startup_trials:
+        if self._decisions is None or at_random or not self._study.learns:
             return None
-        best = self._decisions.proposals(self._study.records, begun, self._known)
+        best = self._decisions.proposals(self._study.records, self._study.count(Role.SEARCH), self._known)
         return next((params for params in best if not self._preflight.check(self._space.complete(params)).broken), None)
 
     def _known(self, params: Params) -> Mapping[str, float] | None:

@@ -19,7 +19,16 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.search.engine.codec import KNOWN, OPTUNA_STATES, REJECTED, changes, has_begun, known_trial, record_of
+from ndvq_tune.search.engine.codec import (
+    KNOWN,
+    OPTUNA_STATES,
+    REJECTED,
+    changes,
+    has_begun,
+    known_record,
+    known_trial,
+    record_of,
+)
 from ndvq_tune.search.engine.journal import Journal, drop_torn_line
 from ndvq_tune.search.engine.optuna_internals import FirstObjectiveStudy, running_trial, set_intermediate_value
 from ndvq_tune.search.engine.optuna_space import Draft, suggest
@@ -54,7 +63,7 @@ class Study:
         self._records: dict[int, TrialRecord] = {}
         self._roles: Counter[Role] = Counter()
         self._rejected: Counter[str] = Counter()
-        self._known: list[Mapping[str, Any]] = []
+        self._known: list[TrialRecord] = []
         earlier = self._study.get_trials(deepcopy=False)
         for frozen in earlier:
             self._load(frozen)
@@ -100,9 +109,14 @@ class Study:
         return self._roles[role]
 
     @property
-    def known(self) -> Sequence[Mapping[str, Any]]:
-        """The points of finished trials of other searches that the sampler learns from."""
+    def known(self) -> Sequence[TrialRecord]:
+        """Finished trials of other searches that the sampler learns from, numbered below 0."""
         return self._known
+
+    @property
+    def learns(self) -> bool:
+        """Whether there are trials enough for the sampler to learn from."""
+        return len(self._known) + self.count(Role.SEARCH) >= self._space.search.sampler.startup_trials
 
     @property
     def rejected(self) -> Mapping[str, int]:
@@ -123,8 +137,7 @@ class Study:
         """
         if params is not None:
             self.enqueue(params)
-        startup = len(self._known) + self.count(Role.SEARCH) < self._space.search.sampler.startup_trials
-        self._study.sampler = self._startup if startup or at_random else self._sampler
+        self._study.sampler = self._startup if at_random or not self.learns else self._sampler
         return suggest(self._space, self._study.ask())
 
     def begin(
@@ -178,8 +191,8 @@ class Study:
 
     def import_(self, known: TrialRecord) -> None:
         """Let the sampler learn from a finished trial of another search."""
-        self._known.append(known.params)
         self._study.add_trial(known_trial(known, self._space))
+        self._known.append(replace(known, number=self._next_known))
 
     def report(self, number: int, metrics: Mapping[str, float]) -> TrialRecord:
         """Add a trial's report; one for an epoch that it had reported before replaces that."""
@@ -248,6 +261,10 @@ class Study:
             ended_by=ended_by,
         )
 
+    @property
+    def _next_known(self) -> int:
+        return -2 - len(self._known)  # the model of curves calls a trial that there is not yet -1
+
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
         known = trial.constraints
         for name, violation in self._goals.violations(record.metrics).items():
@@ -270,7 +287,7 @@ class Study:
         if REJECTED in attributes:
             self._rejected.update(attributes[REJECTED])
         if KNOWN in attributes:
-            self._known.append(attributes["params"])
+            self._known.append(known_record(frozen, self._next_known, self._space))
             return
         if frozen.state is OptunaState.WAITING:
             return

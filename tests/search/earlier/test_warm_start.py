@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from optuna.trial import TrialState as OptunaState
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.earlier.reading import Earlier
 from ndvq_tune.search.earlier.warm_start import WarmStart, plan
+from ndvq_tune.search.engine.codec import known_trial
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import Document
@@ -285,6 +287,28 @@ def test_known_trials_take_the_place_of_random_ones(open_study: Callable[..., St
         study.begin(study.propose())
         samplers.append(type(study._study.sampler).__name__)
     assert samplers == ["RandomSampler", "TPESampler"]
+
+
+def test_the_journal_keeps_what_known_trials_reported(open_study: Callable[..., Study]) -> None:
+    space = space_of()
+    trials = [trial_of(space, 5, 0.3, epochs=2), trial_of(space, 7, 0.4, state=TrialState.PRUNED)]
+    for trial in trials:
+        open_study(space).import_(trial)
+    kept = open_study(space).known
+    assert [record.number for record in kept] == [-2, -3]
+    for record, trial in zip(kept, trials, strict=True):
+        assert record == replace(trial, number=record.number, started=None)
+
+
+def test_known_trials_of_a_journal_of_0_1_have_no_reports(open_study: Callable[..., Study]) -> None:
+    space, trial = space_of(), trial_of(space_of(), 5, 0.3)
+    frozen = known_trial(trial, space)
+    written = {name: value for name, value in frozen.user_attrs.items() if name in ("known", "params")}
+    frozen._user_attrs = written
+    open_study(space)._study.add_trial(frozen)
+    (record,) = open_study(space).known
+    assert (record.params, record.reports, record.state) == (trial.params, (), TrialState.COMPLETED)
+    assert record.config == space.complete(trial.params)
 
 
 def test_paths_are_compared_where_they_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

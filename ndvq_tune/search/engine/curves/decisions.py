@@ -24,10 +24,11 @@ class Decisions:
 
     Args:
         space: The space. Where its scheduler is another one, the model sees the rungs that promotion has by default.
+        known: Trials of other searches, which teach the model; they hold up none of this search's own.
     """
 
-    def __init__(self, space: SearchSpace) -> None:
-        self._search, self._drawing = space.search, Drawing(space)
+    def __init__(self, space: SearchSpace, known: Sequence[TrialRecord] = ()) -> None:
+        self._search, self._drawing, self._known = space.search, Drawing(space), known
         settings = space.search.scheduler
         self._promotion = settings if isinstance(settings, PromoteSettings) else PromoteSettings()
         self.rungs = list(rungs(self._promotion.grace_period, self._promotion.reduction_factor, space.max_epochs))
@@ -41,11 +42,11 @@ class Decisions:
             records: All trials.
             last: Whether no new trials begin.
         """
-        searching = [record for record in records if record.role is not Role.CONFIRM]
         if not paused:
             return None
+        searching = [record for record in records if record.role is not Role.CONFIRM]
         with _one_thread():
-            found = self._merits(Forecast(self._curves, searching))
+            found = self._merits(Forecast(self._curves, [*self._known, *searching]))
         return promoted(paused, searching, found, self.rungs, self._promotion.reduction_factor, last)
 
     def proposals(self, records: Sequence[TrialRecord], number: int, known: Known) -> list[Params]:
@@ -57,7 +58,8 @@ class Decisions:
             known: What is known of a point before it is trained; None for one that is ruled out or was tried.
         """
         searching = [record for record in records if record.role is not Role.CONFIRM]
-        forecast, random = Forecast(self._curves, searching), randomness.Random(f"{self._search.seed}/{number}")
+        forecast = Forecast(self._curves, [*self._known, *searching])
+        random = randomness.Random(f"{self._search.seed}/{number}")
         with _one_thread():
             return proposed(forecast, self._merits(forecast), self._drawing, known, random)
 

@@ -42,12 +42,12 @@ class Curves:
         self._rungs, self._longest = frozenset(rungs), math.log(max(2, space.max_epochs))
 
     def rows(self, records: Sequence[TrialRecord]) -> tuple[Row, ...]:
-        """The reports that the model sees, in the order in which they came.
+        """The reports that the model sees, in the order in which they came; first those of other searches.
 
         A trial that diverged ends with the highest loss of all: the model is to learn where that happens.
         """
         seen = [(record, report) for record in records for report in self._reports(record)]
-        seen.sort(key=lambda pair: (pair[1]["seconds"], pair[0].number))
+        seen.sort(key=lambda pair: (pair[0].number >= 0, pair[1].get("seconds", 0.0), pair[0].number))
         losses = [self.log_loss(report) for _, report in seen]
         highest = max(filter(math.isfinite, losses), default=0.0)
         return tuple(
@@ -78,7 +78,8 @@ class Curves:
 
     def _reports(self, record: TrialRecord) -> list[Report]:
         last = () if record.sound else record.reports[-1:]
-        return [report for report in record.reports if report["epoch"] in self._rungs or report in last]
+        told = (report for report in record.reports if self.learned.metric in report)
+        return [report for report in told if report["epoch"] in self._rungs or report in last]
 
 
 class Forecast:

@@ -53,3 +53,14 @@ def test_a_front_is_widened_where_bits_are_few_and_losses_not_found():
         trials, 6, lambda p: bits if p["model.n_codes"] == 64 else {"bits_per_element": 0.1}
     )
     assert best["model.n_codes"] != 64
+
+
+def test_trials_of_another_search_teach_the_model_and_hold_up_no_trial_of_this_one():
+    """Six that are known, the best of them better than any here: one of three here goes on all the same."""
+    known = [replace(record, number=-2 - record.number) for record in records(9, 9, 9, 9, 9, 9)]
+    taught = Decisions(SPACE, known)
+    trials = [curve(number, params_of(beta), 1, SPACE) for number, beta in enumerate((0.8, 1.5, 1.9))]
+    assert taught.goes_on({0, 1, 2}, trials) == 0
+    best, *_ = taught.proposals([], 0, lambda params: {})
+    assert 0.15 < best["model.codebook_beta"] < 0.6
+    assert Decisions(SPACE).proposals([], 0, lambda params: {}) == []

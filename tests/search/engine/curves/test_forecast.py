@@ -28,6 +28,13 @@ def test_the_model_sees_the_rungs_alone_in_the_order_of_their_reports():
     assert rows[0].point == Features(SMALL)(params_of(0.2))
 
 
+def test_reports_of_other_searches_come_first_and_such_without_the_loss_are_left_out():
+    other = curve(-2, params_of(0.4), 3)
+    partly = replace(other, number=-3, reports=({"epoch": 1, "seconds": 1.0}, other.reports[2]))
+    rows = CURVES.rows([curve(0, params_of(0.2), 1), partly, other])
+    assert [(row.trial, row.t) for row in rows] == [(-2, 0), (-3, 0.5), (-2, 0.5), (0, 0)]
+
+
 def test_a_trial_that_diverged_ends_with_the_highest_loss():
     diverged = curve(7, params_of(0.5), 2, recon_loss=math.nan)
     diverged = replace(diverged, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED)
