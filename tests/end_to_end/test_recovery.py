@@ -21,6 +21,12 @@ LONG = [
     *("--set", "search.scheduler={type: none}", "--set", "search.stop={plateau: null}"),
 ]
 
+# Eight trials of up to nine epochs that wait after one and three of them.
+PROMOTED = [
+    *("--trials", "8", "--set", "training.max_epochs=9", "--set", "search.scheduler={type: promote}"),
+    *("--set", "search.sampler={type: curves, startup_trials: 4}"),
+]
+
 # Faster to start, where the test is not about lanes.
 OWN_PROCESS = ["--set", "search.resources.workers_per_trial=0"]
 
@@ -81,6 +87,38 @@ def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Work
         wait_for(lambda text=lost: re.search(text, workplace.log) is not None)  # type: ignore[misc]
     assert search.wait(timeout=400) == 0, workplace.log
     assert_whole(workplace)
+
+
+def test_trials_that_wait_at_a_rung_when_the_driver_is_killed_are_promoted_or_pruned_later(workplace: Workplace) -> None:
+    search = workplace.start(*LONG, *PROMOTED, *OWN_PROCESS)
+    wait_for(lambda: epochs(workplace) >= 6)
+    search.kill()
+    search.wait()
+    before = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
+    waiting = {number: values for number, values in before.items() if max(values, default=0) in (1, 3)}
+    assert waiting
+
+    more = epochs(workplace) + 6
+    search = workplace.start("--resume", "--output", "runs/tiny")
+    wait_for(lambda: epochs(workplace) >= more)
+    search.kill()
+    search.wait()
+
+    done = workplace.run("--resume", "--output", "runs/tiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ended = states.optuna_states(workplace.results)
+    assert len(ended) == 8
+    assert set(ended.values()) == {"completed", "pruned"}
+    assert ended == states.mlflow_states(workplace.folder)
+    of_tune = states.tune_states(workplace.results)  # where what ends without a lane stays paused
+    assert all(state in (ended[number], "PAUSED") for number, state in of_tune.items())
+    after = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
+    for number, values in after.items():
+        assert sorted(values) == list(range(1, len(values) + 1))
+        assert len(values) == 9 if ended[number] == "completed" else len(values) in (1, 3)
+    for number, values in waiting.items():
+        saved = {step: value for step, value in values.items() if step < max(values)}
+        assert saved.items() <= after[number].items()
 
 
 def descendants(pid: int) -> list[int]:
