@@ -18,6 +18,8 @@ from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings.sampler import CURVES
 from ndvq_tune.search.space.settings.scheduler import PbtSettings, PromoteSettings
 
+FINISHING = 0.15  # of a time budget
+
 
 class Engine:
     """Decides, from the trials of a study alone.
@@ -126,7 +128,8 @@ class Engine:
             return self._unfinished.popleft()
         if (number := self._promoted(self._paused)) is not None:
             return self._study.record(number) if number in self._earlier else None
-        if self.ended_by is None and (record := self._proposals.heir() or self._proposals.searched()):
+        begins = self.ended_by is None and not (self._promotion and self._closing)
+        if begins and (record := self._proposals.heir() or self._proposals.searched()):
             return record
         if self._promotion and not self._busy and not self.ending:
             self._end_paused()
@@ -148,10 +151,16 @@ class Engine:
 
     def _promoted(self, paused: Set[int]) -> int | None:
         """The one of these trials at a rung that goes on before a new one begins."""
-        begun, trials = self._study.count(Role.SEARCH), self._proposals.trials
-        if not self._promotion or self.ended_by or (begun < trials and not self._study.learns):
+        last = self._closing or self._study.count(Role.SEARCH) >= self._proposals.trials
+        if not self._promotion or self.ended_by or not (last or self._study.learns):
             return None
-        return self._promotion.goes_on(paused - self.ending, self._study.records, last=begun >= trials)
+        return self._promotion.goes_on(paused - self.ending, self._study.records, last)
+
+    @property
+    def _closing(self) -> bool:
+        """Whether what is left of the time is for finishing the best, so that what is recommended was trained."""
+        budget = self._settings.time_budget
+        return budget is not None and self._study.seconds >= (1 - FINISHING) * budget
 
     def _waits(self, record: TrialRecord) -> bool:
         """Whether a trial of an earlier session was paused at a rung, and is not between two."""

@@ -432,6 +432,31 @@ def train_by_promotion(session: Session, sessions: int = 10_000) -> list[tuple[i
     return order
 
 
+def test_the_last_of_a_time_budget_is_for_trials_that_promotion_lets_go_on(open_study):
+    """Of a hundred trials five have begun when 85 of 100 seconds are over: no other begins, and the best goes on."""
+    space = space_of(search={**PROMOTION, "trials": 100, "time_budget": 100})
+    time = [0.0]
+    session = Session(Study.in_memory(space, lambda: time[0]), space)
+    for number in range(4):
+        assert session.engine.next_trial().number == number
+        assert session.engine.report(number, report(1, LOSSES[number])) is PAUSE
+    time[0] = 84.9
+    assert session.engine.next_trial() is None
+    assert session.engine.next_paused() == 1
+    session.engine.resume(1)
+    assert session.engine.next_trial().number == 4
+    time[0] = 85.0
+    assert session.engine.report(4, report(1, LOSSES[4])) is CONTINUE
+    decisions = [session.engine.report(4, report(epoch, LOSSES[4])) for epoch in range(2, 10)]
+    assert decisions == [CONTINUE] * 7 + [STOP]
+    session.engine.finish(4)
+    assert session.engine.report(1, report(2, LOSSES[1])) is CONTINUE
+    assert session.engine.next_trial() is None
+    assert session.engine.report(1, report(3, LOSSES[1])) is PAUSE
+    assert session.engine.next_trial() is None
+    assert session.engine.ending == {0, 1, 2, 3}
+
+
 def test_promotion_trains_the_best_to_the_end_and_the_rest_as_far_as_they_deserve(open_study):
     session = Session(open_study(PROMOTED), PROMOTED)
     order = train_by_promotion(session)
