@@ -19,7 +19,7 @@ RAY = "ray"  # what Ray writes
 LEFT_BY_A_START = (".lock", SPACE, SKIPPED, RAY, "mlflow.db", "mlruns")
 MAY_CHANGE = (
     *("search.trials", "search.time_budget", "search.until", "search.stall", "search.confirm", "search.resources"),
-    "tracking.uri",
+    *("search.first", "tracking.uri"),
 )
 
 

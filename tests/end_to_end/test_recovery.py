@@ -89,7 +89,7 @@ def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Work
     assert_whole(workplace)
 
 
-def test_trials_that_wait_at_a_rung_when_the_driver_is_killed_are_promoted_or_pruned_later(workplace: Workplace) -> None:
+def test_trials_that_wait_at_a_rung_when_the_driver_is_killed_go_on_or_end_later(workplace: Workplace) -> None:
     search = workplace.start(*LONG, *PROMOTED, *OWN_PROCESS)
     wait_for(lambda: epochs(workplace) >= 6)
     search.kill()

@@ -194,7 +194,7 @@ def _fitting(space: SearchSpace, parameter: Searched) -> Mapping[str, Any] | Ran
 def _value(values: Mapping[str, Any] | Range, leaf: Any) -> Iterator[Any]:
     """The value of the space that a leaf of a configuration is, if there is one."""
     if isinstance(values, Range):
-        if isinstance(leaf, int | float) and not isinstance(leaf, bool) and values.low <= leaf <= values.high:
+        if leaf in values:
             yield leaf
     elif _key(leaf) in values:
         yield values[_key(leaf)]

@@ -34,7 +34,7 @@ class Engine:
     """
 
     def __init__(self, study: Study, space: SearchSpace, preflight: Preflight | None = None) -> None:
-        self._study, self._settings = study, space.search
+        self._study, self._settings, self._opened = study, space.search, study.seconds
         self._stops = stops_of(space.search, space.max_epochs)
         proposes = space.search.sampler.type == CURVES
         promotes = isinstance(space.search.scheduler, PromoteSettings)
@@ -160,7 +160,7 @@ class Engine:
     def _closing(self) -> bool:
         """Whether what is left of the time is for finishing the best, so that what is recommended was trained."""
         budget = self._settings.time_budget
-        return budget is not None and self._study.seconds >= (1 - FINISHING) * budget
+        return budget is not None and self._study.seconds - self._opened >= (1 - FINISHING) * budget
 
     def _waits(self, record: TrialRecord) -> bool:
         """Whether a trial of an earlier session was paused at a rung, and is not between two."""

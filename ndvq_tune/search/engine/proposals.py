@@ -74,6 +74,8 @@ class Proposals:
         self._study, self._space, self._preflight = study, space, preflight
         self._tried = {_key(record.params) for record in (*study.known, *study.records)}
         self._exhausted = False
+        began = [record.params.items() for record in study.records]
+        self._first = deque(point for point in space.search.first if not any(point.items() <= one for one in began))
         self._decisions = decisions
         self._grid = None
         if space.search.sampler.type == GRID:
@@ -148,7 +150,9 @@ class Proposals:
         return None
 
     def _given(self, at_random: bool) -> Params | None:
-        """The next point where it is not up to one of Optuna's samplers."""
+        """The next point where it is not up to one of Optuna's samplers; what it leaves out still is."""
+        if self._first:
+            return self._first.popleft()
         if self._grid:
             return self._grid.popleft()
         if self._decisions is None or at_random or not self._study.learns:

@@ -23,6 +23,12 @@ class Choice:
         """Each value by its label, as Optuna keeps it."""
         return {label(value): value for value in self.values}
 
+    def __contains__(self, value: Any) -> bool:
+        return any(type(value) is type(other) and value == other for other in self.values)
+
+    def __str__(self) -> str:
+        return f"one of {', '.join(map(str, self.values))}"
+
 
 @dataclass(frozen=True)
 class Range:
@@ -49,6 +55,13 @@ class Range:
         if self.integer or self.low == self.high:
             return (self.low, self.high)
         return (self.low, self.high, self.low + (self.high - self.low) / math.pi)
+
+    def __contains__(self, value: Any) -> bool:
+        kinds = (int,) if self.integer else (int, float)
+        return isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"a {'whole ' if self.integer else ''}number from {self.low:g} to {self.high:g}"
 
 
 Distribution = Choice | Range

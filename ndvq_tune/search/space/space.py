@@ -86,6 +86,7 @@ class SearchSpace:
         file, more = validate(SpaceFile, rest, also_allowed=tuple(RunConfig.model_fields))
         fixed = _without(sections, [parameter.key for parameter in found] + [problem.key for problem in problems])
         problems += more + _invalid_values(fixed, found) + _wrong_conditions(fixed, found)
+        problems += _wrong_first(found, file.search.first) if file else []
         if problems or file is None:
             located = [document.locate(problem) for problem in problems]
             raise ConfigError(document.name, sorted(located, key=lambda problem: problem.line or 0))
@@ -191,6 +192,22 @@ def _wrong_conditions(fixed: Mapping[str, Any], found: Sequence[Searched]) -> li
                 problems += [Problem(f"{parameter.key}.when", f"{key}: {message}") for message in wrong]
     if not problems and len(_ordered(found)) < len(found):
         problems.append(Problem("", "the conditions under `when` go round in a circle"))
+    return problems
+
+
+def _wrong_first(found: Sequence[Searched], points: Sequence[Mapping[str, Any]]) -> list[Problem]:
+    """Points to try first that the space does not have."""
+    known = {parameter.key: parameter.distribution for parameter in found}
+    problems = []
+    for place, point in enumerate(points, start=1):
+        for key, value in point.items():
+            if key not in known:
+                what = f"nothing is searched under {key!r}{nearest(key, known)}"
+            elif value in known[key]:
+                continue
+            else:
+                what = f"{key}: {value!r} given; needs {known[key]}"
+            problems.append(Problem("search.first", f"point {place}: {what}"))
     return problems
 
 

@@ -241,6 +241,32 @@ def test_points_of_an_earlier_search_are_not_tried_again(open_study):
     assert sorted(tried, key=str) == sorted(untried, key=str)
 
 
+FIRST = {"model.n_codes": 64, "model.downsample": [2, 4, 4]}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "grid", "curves"])
+def test_points_to_try_first_come_before_all_others_and_once_whatever_is_resumed(open_study, sampler):
+    space = space_of(
+        model={"codebook_beta": 0.25}, search={"first": [FIRST, {"model.n_codes": 16}], "sampler": {"type": sampler}}
+    )
+    Session(open_study(space), space).run(*[0.5] * 9)
+    resumed = Session(open_study(space), space)
+    resumed.run_all()
+    tried = [record.params for record in resumed.study.records]
+    assert FIRST.items() <= tried[0].items()
+    assert "model.attention.type" in tried[0]
+    assert tried[1]["model.n_codes"] == 16
+    assert len(tried) == 6
+    assert len({str(params) for params in tried}) == 6
+
+
+def test_a_point_to_try_first_that_is_ruled_out_gives_way_to_the_next(open_study):
+    space = space_of(search={"first": [FIRST, {"model.n_codes": 16, "model.codebook_beta": 0.5}]})
+    session = Session(open_study(space), space, preflight=BitsAtMost(5))
+    session.run(*[0.5] * 9)
+    assert session.study.record(1).params["model.codebook_beta"] == 0.5
+
+
 def test_a_share_of_the_trials_is_drawn_at_random_whatever_was_learned():
     """TPE with nothing but random draws is random search; the same seed gives the same trials."""
     points = {}
@@ -436,16 +462,18 @@ def test_the_last_of_a_time_budget_is_for_trials_that_promotion_lets_go_on(open_
     """Of a hundred trials five have begun when 85 of 100 seconds are over: no other begins, and the best goes on."""
     space = space_of(search={**PROMOTION, "trials": 100, "time_budget": 100})
     time = [0.0]
-    session = Session(Study.in_memory(space, lambda: time[0]), space)
+    study = Study.in_memory(space, lambda: time[0])
+    time[0] = 500.0  # of an earlier session: the budget is this one's
+    session = Session(study, space)
     for number in range(4):
         assert session.engine.next_trial().number == number
         assert session.engine.report(number, report(1, LOSSES[number])) is PAUSE
-    time[0] = 84.9
+    time[0] += 84.9
     assert session.engine.next_trial() is None
     assert session.engine.next_paused() == 1
     session.engine.resume(1)
     assert session.engine.next_trial().number == 4
-    time[0] = 85.0
+    time[0] += 0.1
     assert session.engine.report(4, report(1, LOSSES[4])) is CONTINUE
     decisions = [session.engine.report(4, report(epoch, LOSSES[4])) for epoch in range(2, 10)]
     assert decisions == [CONTINUE] * 7 + [STOP]

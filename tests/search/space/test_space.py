@@ -4,6 +4,7 @@ from typing import Any
 import optuna
 import pytest
 
+from ndvq_tune.errors import ConfigError
 from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import Document
@@ -112,6 +113,22 @@ def test_every_setting_of_the_training_can_be_searched(kind):
     assert {run.optimizer.type for run in runs} == {kind}
     assert len({(run.beta1, run.beta2, run.eps, run.optimizer.momentum) for run in runs}) == len(runs)
     assert space.max_epochs == 20
+
+
+def test_points_to_try_first_are_of_the_space():
+    points = [
+        {"model.n_codes": 32, "model.downsample": [2, 2, 2], "model.codebook_beta": 1},
+        {"model.n_codes": 48},
+        {"model.codebook_beta": 3.0, "model.n_code": 16},
+    ]
+    with pytest.raises(ConfigError) as caught:
+        space_of(search={"first": points})
+    assert [(problem.key, problem.message) for problem in caught.value.problems] == [
+        ("search.first", "point 2: model.n_codes: 48 given; needs one of 16, 32, 64"),
+        ("search.first", "point 3: model.codebook_beta: 3.0 given; needs a number from 0.05 to 2"),
+        ("search.first", "point 3: nothing is searched under 'model.n_code'; did you mean 'model.n_codes'?"),
+    ]
+    assert space_of(search={"first": points[:1]}).search.first == (points[0],)
 
 
 def test_what_was_chosen_is_what_runs():

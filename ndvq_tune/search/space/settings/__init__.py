@@ -1,6 +1,7 @@
 """What a search space says about the search itself: its goals, its strategy, when it stops, what it runs on."""
 
 from functools import cached_property
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -31,6 +32,11 @@ class SearchSettings(Frozen):
         description="what a good trial has, most important first",
     )
     constraints: tuple[ConstraintSettings, ...] = Field((), description="bounds that a good trial keeps")
+    first: tuple[dict[str, Any], ...] = Field(
+        (),
+        description="points to try before all others: values of searched parameters by key path; the sampler chooses "
+        "what a point leaves out",
+    )
     sampler: SamplerSettings = SamplerSettings()
     scheduler: SchedulerSettings = AshaSettings()
     fidelity: FidelitySettings = FidelitySettings()
