@@ -41,7 +41,7 @@ ROWS: dict[str, Options] = {
     BASE: {},
     **{f"adam {rate:g}": {**ADAM, "training.learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3, 8e-3)},
     **{f"adamw {rate:g}": {**ADAMW, "training.learning_rate": rate} for rate in (2e-3, 4e-3)},
-    **{f"muon {rate:g}": {"training.learning_rate": rate} for rate in (5e-3, 1e-2, 4e-2, 8e-2)},
+    **{f"muon {rate:g}": {"training.learning_rate": rate} for rate in (1e-2, 2e-2, 6e-2, 0.12)},
     "adam as in 0.1": {
         **ADAM, "training.learning_rate": 1e-3, "training.beta2": 0.999, "training.schedule.final_share": 0.1
     },
@@ -49,6 +49,7 @@ ROWS: dict[str, Options] = {
     "4 newton-schulz steps": {"training.optimizer.newton_schulz_steps": 4},
     "to a tenth": {"training.schedule.final_share": 0.1},
     "stem: patch": {"model.stem": "patch"},
+    "convolution behind the stem": {"model.stem_conv": True},
     "attention: axial": {"model.attention.type": "axial"},
     "axial, rotary": {"model.attention.type": "axial", "model.attention.positions": "rotary"},
     "attention: full": {"model.attention.type": "full"},

@@ -69,11 +69,11 @@ class Contender(NamedTuple):
 
 
 CONTENDERS = {
-    OURS: Contender(0.02, Muon),
-    "our Muon, momentum 0.8": Contender(0.02, Muon, {"momentum": 0.8}),
+    OURS: Contender(0.03, Muon),
+    "our Muon, momentum 0.8": Contender(0.03, Muon, {"momentum": 0.8}),
     ADAM: Contender(0.004, torch.optim.Adam, {"betas": (0.9, 0.95), "fused": True}),
-    "torch Muon": Contender(0.02, MuonOfViews, {"adjust_lr_fn": "match_rms_adamw"}),
-    "pytorch-optimizer Muon": Contender(0.02, imported("pytorch_optimizer", "Muon"), {"use_adjusted_lr": True}),
+    "torch Muon": Contender(0.03, MuonOfViews, {"adjust_lr_fn": "original"}),
+    "pytorch-optimizer Muon": Contender(0.03, imported("pytorch_optimizer", "Muon"), {"use_adjusted_lr": False}),
     "pytorch-optimizer SOAP": Contender(0.008, imported("pytorch_optimizer", "SOAP")),
     "heavyball Muon": Contender(0.06, imported("heavyball", "Muon"), {"betas": (0.95, 0.99)}),
     "heavyball SOAP": Contender(

@@ -158,7 +158,7 @@ def test_plain_values_make_the_same_run_again():
     assert RunConfig.model_validate(plain) == run
 
 
-@pytest.mark.parametrize(("kind", "rate"), [("adam", 2e-3), ("adamw", 2e-3), ("muon", 2e-2)])
+@pytest.mark.parametrize(("kind", "rate"), [("adam", 2e-3), ("adamw", 2e-3), ("muon", 3e-2)])
 def test_the_learning_rate_that_suits_an_optimizer_is_its_default(kind, rate):
     assert TrainingConfig(optimizer=OptimizerConfig(type=kind)).learning_rate == rate
 

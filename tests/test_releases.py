@@ -19,7 +19,9 @@ from ndvq_tune.training.files import read
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import dataset
 
-AS_IN_0_1 = ["data.normalise=pooled", "training.beta2=0.999", "training.schedule.final_share=0.1"]
+AS_IN_0_1 = [
+    *("data.normalise=pooled", "model.stem_conv=true", "training.beta2=0.999", "training.schedule.final_share=0.1"),
+]
 KEPT = Path(__file__).parent / "releases" / "0.1"
 
 

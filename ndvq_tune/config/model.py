@@ -56,6 +56,9 @@ class ModelConfig(Frozen):
         "conv",
         description="what downsamples: strided convolutions one after another, or a single one over patches",
     )
+    stem_conv: bool = Field(
+        False, description="a convolution more in the encoder, between what downsamples and the residual blocks"
+    )
     n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
     decoder_multiplier: float = Field(1.0, gt=0, description="channels of the decoder over n_hiddens")
     n_res_layers: int = Field(2, ge=0, description="residual blocks on each side (at each level, if res_levels is all)")

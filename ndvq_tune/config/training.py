@@ -9,7 +9,7 @@ from ndvq_tune.config.base import Frozen, Positive
 
 ValidationMetric = Literal["ssim", "ms_ssim"]
 
-LEARNING_RATES: Mapping[str, float] = {"muon": 2e-2, "adamw": 2e-3, "adam": 2e-3}
+LEARNING_RATES: Mapping[str, float] = {"muon": 3e-2, "adamw": 2e-3, "adam": 2e-3}
 """The peak that suits an optimiser, if nothing else is said."""
 
 
@@ -66,7 +66,7 @@ class TrainingConfig(Frozen):
     learning_rate: float = Field(
         default_factory=lambda values: LEARNING_RATES[values["optimizer"].type],
         gt=0,
-        description="peak learning rate; if not given, 0.02 for muon and 0.002 for the others",
+        description="peak learning rate; if not given, 0.03 for muon and 0.002 for the others",
     )
     adam_learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of what muon leaves to adamw (muon)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of adam's mean of gradients")

@@ -119,13 +119,9 @@ def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
             *_finer_blocks(config, width),
             strided_conv(width, width, stride),
         ]
-    return nn.Sequential(
-        *stages,
-        build_activation(config.activation, width),
-        strided_conv(width, width, (1,) * config.n_dims),
-        *_coarsest_blocks(config, width),
-        ToLatents(width, embedding_dim),
-    )
+    if config.stem_conv:
+        stages += [build_activation(config.activation, width), strided_conv(width, width, (1,) * config.n_dims)]
+    return nn.Sequential(*stages, *_coarsest_blocks(config, width), ToLatents(width, embedding_dim))
 
 
 def decoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequential:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import CheckpointError, message_of
 from ndvq_tune.model import NDimVQVAE, build_model
 from ndvq_tune.training.files import CONFIG, FORMAT, MODEL, TRAINING, Files, describe, read_file
@@ -77,7 +78,7 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQ
     files = {name: read_file(folder / name) for name in (MODEL, CONFIG)}
     description = describe(files)
     try:
-        config = RunConfig.model_validate(description["config"])
+        config = RunConfig.model_validate(as_kept(description["config"]))
         model = build_model(config.model, description["input_shape"])
         model.load_state_dict(load(files[MODEL]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:  # pydantic's are ValueErrors

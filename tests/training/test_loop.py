@@ -35,7 +35,7 @@ def test_a_report_an_epoch_with_every_metric():
 def test_training_learns_a_few_clips():
     few = dataset(train=4)
     reports: list[dict[str, float]] = []
-    Training(config(max_epochs=60, batch_size=4, learning_rate=1e-2), few).fit(reports.append)
+    Training(config(max_epochs=60, batch_size=4, learning_rate=5e-2), few).fit(reports.append)
     assert reports[-1]["train_recon_loss"] < 0.3 * reports[0]["train_recon_loss"]
     assert reports[-1]["train_recon_loss"] < 0.5
 

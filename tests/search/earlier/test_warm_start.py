@@ -74,9 +74,9 @@ def test_what_else_validation_measured_does_not_matter() -> None:
 
 
 def test_values_are_told_apart_by_what_they_mean_and_not_by_how_they_are_written() -> None:
-    written = space_of(training={"learning_rate": {"choice": ["2e-2", 0.1]}})  # YAML reads 2e-2 as text
+    written = space_of(training={"learning_rate": {"choice": ["3e-2", 0.1]}})  # YAML reads 3e-2 as text
     (known,) = planned(written, trial_of(space_of())).known
-    assert known.params["training.learning_rate"] == "2e-2"
+    assert known.params["training.learning_rate"] == "3e-2"
 
 
 @pytest.mark.parametrize(
