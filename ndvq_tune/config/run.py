@@ -18,8 +18,10 @@ _IN_0_1: Mapping[str, Mapping[str, Any]] = {
 """What release 0.1 did where its files say nothing."""
 
 
-def as_kept(content: Mapping[str, Any]) -> dict[str, Any]:
+def as_kept(content: Any) -> Any:
     """A configuration that a search has kept, as what it meant: without ``data.normalise`` it is of release 0.1.
+
+    What is no mapping, or has a section that is none, stays as it is: whoever checks it says what is wrong.
 
     Example:
         >>> as_kept({"data": {"type": "image"}, "training": {"optimizer": "adamw"}})["training"]["optimizer"]
@@ -27,9 +29,11 @@ def as_kept(content: Mapping[str, Any]) -> dict[str, Any]:
         >>> as_kept({"data": {"type": "image"}})["data"]
         {'normalise': 'pooled', 'type': 'image'}
     """
+    if not isinstance(content, Mapping):
+        return content
     given = {name: content.get(name, {}) for name in _IN_0_1}
     if not all(isinstance(section, Mapping) for section in given.values()) or "normalise" in given["data"]:
-        return dict(content)  # whoever checks a section that is no mapping says what is wrong
+        return dict(content)
     return {**content, **{name: {**_IN_0_1[name], **section} for name, section in given.items()}}
 
 

@@ -215,6 +215,7 @@ TRAINING_DAMAGES = {
 MODEL_DAMAGES = {
     "no config": (CONFIG, lambda content: json.dumps({"format": 1, "input_shape": [3, 2, 8, 8]}).encode()),
     "unknown setting": (CONFIG, lambda content: changed(content, config={"model": {"n_code": 3}})),
+    "run that is a list": (CONFIG, lambda content: changed(content, config=[])),
     "shape that is none": (CONFIG, lambda content: changed(content, input_shape=None)),
     "shape of a picture": (CONFIG, lambda content: changed(content, input_shape=[3, 8, 8])),
 }
