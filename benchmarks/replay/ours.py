@@ -56,9 +56,14 @@ class Ours:
         """As pre-flight does: how far a configuration is beyond the bit budget."""
         if self._max_bits is None:
             return Check()
-        excess = bits_of(flatten(config.to_dict())) - self._max_bits
+        excess = _bits(config) - self._max_bits
         return Check({BITS: excess}, (BITS,) if excess > 0 else ())
 
     def goal_metrics(self, config: RunConfig) -> dict[str, float] | None:
         """As pre-flight does: its bits, within the budget."""
-        return None if self.check(config).broken else {BITS: bits_of(flatten(config.to_dict()))}
+        bits = _bits(config)
+        return {BITS: bits} if self._max_bits is None or bits <= self._max_bits else None
+
+
+def _bits(config: RunConfig) -> float:
+    return bits_of(flatten(config.to_dict()))

@@ -151,8 +151,10 @@ class Engine:
 
     def _promoted(self, paused: Set[int]) -> int | None:
         """The one of these trials at a rung that goes on before a new one begins."""
+        if not self._promotion or self.ended_by:
+            return None
         last = self._closing or self._study.count(Role.SEARCH) >= self._proposals.trials
-        if not self._promotion or self.ended_by or not (last or self._study.learns):
+        if not (last or self._study.learns):
             return None
         return self._promotion.goes_on(paused - self.ending, self._study.records, last)
 

@@ -91,9 +91,7 @@ class Preflight:
         Without the rest of the model where the rate is all that is read.
         """
         metrics = _rate(_rate_key(config), self._shape) if self._only_rate else self.static(config)
-        if isinstance(metrics, str) or any(violation > 0 for violation in self._goals.violations(metrics).values()):
-            return None
-        return metrics
+        return None if isinstance(metrics, str) or not self._goals.kept(metrics) else metrics
 
     def static(self, config: RunConfig) -> dict[str, float] | str:
         """What ``static_metrics`` tells, or why there is no model for these samples."""
