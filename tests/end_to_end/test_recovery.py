@@ -14,6 +14,8 @@ from tests.end_to_end.workplace import TINY, Workplace
 
 pytestmark = pytest.mark.chaos
 
+Reported = dict[int, dict[int, float]]
+
 # Trials that are long enough to be hit in the middle, and all of which end well.
 LONG = [
     *("--space", str(TINY), "--trials", "4", "--set", "training.max_epochs=40"),
@@ -42,6 +44,31 @@ def epochs(workplace: Workplace) -> int:
     return workplace.log.count(" epoch ")
 
 
+def reported(workplace: Workplace) -> Reported:
+    """What the journal says that each trial has reported."""
+    return {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
+
+
+def kill_once_more(workplace: Workplace, after: int) -> None:
+    """Let a search go on, kill it after so many epochs, and let it go on to its end."""
+    more = epochs(workplace) + after
+    search = workplace.start("--resume", "--output", "runs/tiny")
+    wait_for(lambda: epochs(workplace) >= more)
+    search.kill()
+    search.wait()
+
+    done = workplace.run("--resume", "--output", "runs/tiny")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def assert_kept(before: Reported, workplace: Workplace) -> None:
+    """All that was reported is there still, but for the last epoch, whose checkpoint may not have been written."""
+    after = reported(workplace)
+    for number, values in before.items():
+        saved = {step: value for step, value in values.items() if step < max(values, default=0)}
+        assert saved.items() <= after[number].items()
+
+
 def assert_whole(workplace: Workplace) -> None:
     """Four completed trials of forty epochs each: nothing lost, doubled, or left running in any of the three."""
     ended = states.optuna_states(workplace.results)
@@ -57,23 +84,13 @@ def test_a_search_that_is_interrupted_and_then_killed_loses_nothing(workplace: W
     search.send_signal(signal.SIGINT)
     assert search.wait(timeout=60) == 130
     assert "--resume --output runs/tiny" in workplace.log
-    before = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
+    before = reported(workplace)
     parent, runs = states.mlflow_runs(workplace.folder)
     assert "RUNNING" not in {run.info.status for run in (parent, *runs.values())}
 
-    more = epochs(workplace) + 30
-    search = workplace.start("--resume", "--output", "runs/tiny")
-    wait_for(lambda: epochs(workplace) >= more)
-    search.kill()
-    search.wait()
-
-    done = workplace.run("--resume", "--output", "runs/tiny")
-    assert done.returncode == 0, done.stdout + done.stderr
+    kill_once_more(workplace, 30)
     assert_whole(workplace)
-    after = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
-    for number, values in before.items():
-        saved = {step: value for step, value in values.items() if step < max(values, default=0)}
-        assert saved.items() <= after[number].items()
+    assert_kept(before, workplace)
 
 
 def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Workplace) -> None:
@@ -94,31 +111,21 @@ def test_trials_that_wait_at_a_rung_when_the_driver_is_killed_go_on_or_end_later
     wait_for(lambda: epochs(workplace) >= 6)
     search.kill()
     search.wait()
-    before = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
+    before = reported(workplace)
     waiting = {number: values for number, values in before.items() if max(values, default=0) in (1, 3)}
     assert waiting
 
-    more = epochs(workplace) + 6
-    search = workplace.start("--resume", "--output", "runs/tiny")
-    wait_for(lambda: epochs(workplace) >= more)
-    search.kill()
-    search.wait()
-
-    done = workplace.run("--resume", "--output", "runs/tiny")
-    assert done.returncode == 0, done.stdout + done.stderr
+    kill_once_more(workplace, 6)
     ended = states.optuna_states(workplace.results)
     assert len(ended) == 8
     assert set(ended.values()) == {"completed", "pruned"}
     assert ended == states.mlflow_states(workplace.folder)
     of_tune = states.tune_states(workplace.results)  # where what ends without a lane stays paused
     assert all(state in (ended[number], "PAUSED") for number, state in of_tune.items())
-    after = {trial.number: trial.intermediate_values for trial in states.optuna_trials(workplace.results)}
-    for number, values in after.items():
+    for number, values in reported(workplace).items():
         assert sorted(values) == list(range(1, len(values) + 1))
         assert len(values) == 9 if ended[number] == "completed" else len(values) in (1, 3)
-    for number, values in waiting.items():
-        saved = {step: value for step, value in values.items() if step < max(values)}
-        assert saved.items() <= after[number].items()
+    assert_kept(waiting, workplace)
 
 
 def descendants(pid: int) -> list[int]:
