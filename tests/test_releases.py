@@ -20,7 +20,8 @@ from ndvq_tune.training.loop import Training
 from tests.training.training_examples import dataset
 
 AS_IN_0_1 = [
-    *("data.normalise=pooled", "model.stem_conv=true", "training.beta2=0.999", "training.schedule.final_share=0.1"),
+    *("data.normalise=pooled", "model.legacy_layers=true", "model.norm=group"),
+    *("training.beta2=0.999", "training.schedule.final_share=0.1"),
 ]
 KEPT = Path(__file__).parent / "releases" / "0.1"
 

@@ -56,14 +56,15 @@ class ModelConfig(Frozen):
         "conv",
         description="what downsamples: strided convolutions one after another, or a single one over patches",
     )
-    stem_conv: bool = Field(
-        False, description="a convolution more in the encoder, between what downsamples and the residual blocks"
+    legacy_layers: bool = Field(
+        False,
+        description="layers of release 0.1: a convolution before the encoder's blocks, an activation behind all blocks",
     )
     n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
     decoder_multiplier: float = Field(1.0, gt=0, description="channels of the decoder over n_hiddens")
     n_res_layers: int = Field(2, ge=0, description="residual blocks on each side (at each level, if res_levels is all)")
     res_levels: Literal["all", "coarsest"] = Field("coarsest", description="where the residual blocks are")
-    norm: Literal["group", "rms", "batch"] = Field("group", description="normalisation in residual blocks")
+    norm: Literal["group", "rms", "batch"] = Field("rms", description="normalisation in and behind residual blocks")
     activation: Literal["silu", "relu", "snake"] = Field("silu", description="snake continues what is periodic")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout in residual blocks, before their last convolution")
     codebook_beta: float = Field(0.25, ge=0, description="weight of the commitment loss")

@@ -12,7 +12,7 @@ from ndvq_tune.config.training import TrainingConfig
 
 _IN_0_1: Mapping[str, Mapping[str, Any]] = {
     "data": {"normalise": "pooled"},
-    "model": {"stem_conv": True},
+    "model": {"legacy_layers": True, "norm": "group"},
     "training": {"optimizer": "adam", "learning_rate": 1e-3, "beta2": 0.999, "schedule": {"final_share": 0.1}},
 }
 """What release 0.1 did where its files say nothing."""

@@ -119,7 +119,7 @@ def encoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
             *_finer_blocks(config, width),
             strided_conv(width, width, stride),
         ]
-    if config.stem_conv:
+    if config.legacy_layers:
         stages += [build_activation(config.activation, width), strided_conv(width, width, (1,) * config.n_dims)]
     return nn.Sequential(*stages, *_coarsest_blocks(config, width), ToLatents(width, embedding_dim))
 
@@ -152,9 +152,10 @@ def decoder(config: ModelConfig, channels: int, embedding_dim: int) -> nn.Sequen
 
 
 def _coarsest_blocks(config: ModelConfig, width: int) -> list[nn.Module]:
-    """Residual blocks with the norm and activation that close them: the blocks themselves end without either."""
+    """Residual blocks with the norm that closes them: the blocks themselves end without one."""
     blocks = [ResidualBlock(config, width, attended=True) for _ in range(config.n_res_layers)]
-    return [*blocks, *_norm_and_activation(config, width)]
+    close = _norm_and_activation(config, width) if config.legacy_layers else [build_norm(config.norm, width)]
+    return [*blocks, *close]
 
 
 def _finer_blocks(config: ModelConfig, width: int) -> list[nn.Module]:

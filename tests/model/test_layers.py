@@ -178,7 +178,7 @@ def test_residual_blocks_and_attention_are_at_the_levels_asked_for(levels):
 def test_decoder_multiplier_sets_the_width_of_the_decoder_alone():
     config = ModelConfig(n_hiddens=8, decoder_multiplier=2.5)
     widths = [
-        {m.num_channels for m in net.modules() if isinstance(m, nn.GroupNorm)}
+        {m.weight.numel() for m in net.modules() if isinstance(m, nn.RMSNorm)}
         for net in (encoder(config, channels=3, embedding_dim=4), decoder(config, channels=3, embedding_dim=4))
     ]
     assert widths == [{8, 4}, {20, 10}]
