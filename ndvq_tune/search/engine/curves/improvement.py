@@ -1,4 +1,4 @@
-"""How much a new trial is expected to improve what a search has found, in closed form."""
+"""How much trials improve what a search has found, or are expected to, in closed form."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +8,7 @@ from scipy.special import ndtr
 
 Array = NDArray[np.float64]
 
+NOTHING = 1e-6  # of the largest area that there can be
 MARGIN = 1.1  # of the end of the front over the highest bits, so that the loss there counts
 
 
@@ -42,6 +43,28 @@ def beyond_front(mean: Array, deviation: Array, bits: Array, found: Sequence[tup
     bounds = np.array([max(loss for _, loss in found), *steps.values()])
     widths = np.maximum(ends - np.maximum(starts, bits[:, None]), 0.0)
     return np.asarray((widths * below(mean[:, None], deviation[:, None], bounds)).sum(1))
+
+
+def widening(losses: Array, bits: Array) -> list[int]:
+    """Points in the order in which they widen a front: each adds more than any later one to the area so far.
+
+    So near-copies of a point come far behind it, and a point that costs many bits is not judged by those of few (the
+    greedy choice for the largest hypervolume; Guerreiro et al., 2016). Those that add nothing come last, by how far
+    they are from the lowest loss of no more bits.
+
+    Args:
+        losses: The log loss of each point.
+        bits: Of each point.
+    """
+    order: list[int] = []
+    worst = float(np.exp(losses.max()))
+    front = [(float(bits.min()), worst)]
+    while (gains := beyond_front(losses, np.zeros(len(losses)), bits, front)).max() > NOTHING * worst * bits.max():
+        order.append(int(gains.argmax()))
+        front.append((float(bits[order[-1]]), float(np.exp(losses[order[-1]]))))
+    rest = set(range(len(losses))).difference(order)
+    behind = {index: losses[index] - losses[bits <= bits[index]].min() for index in rest}
+    return order + sorted(rest, key=lambda index: (behind[index], index))
 
 
 def _lowest(found: Sequence[tuple[float, float]]) -> Mapping[float, float]:

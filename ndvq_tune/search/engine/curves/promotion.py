@@ -3,8 +3,11 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
+
 from ndvq_tune.goals import Goals
 from ndvq_tune.records import TrialRecord
+from ndvq_tune.search.engine.curves.improvement import widening
 
 Merit = tuple[float, float]
 
@@ -14,8 +17,8 @@ def merits(
 ) -> dict[int, Merit]:
     """How good each trial is, less being better: by how far it is beyond the constraints, then by its loss.
 
-    With an objective that is known before training the loss counts relative to the lowest among other trials of no more
-    bits that are no further beyond the constraints.
+    With an objective that is known before training, those that are no further beyond the constraints than each other
+    are in the order in which they widen the front, see ``widening``.
 
     Args:
         records: Trials that have reported.
@@ -24,13 +27,13 @@ def merits(
         goals: The constraints are read.
     """
     beyond = {record.number: sum(goals.beyond(record.metrics)) for record in records}
+    if bits is None:
+        return {number: (far, losses[number]) for number, far in beyond.items()}
     found: dict[int, Merit] = {}
-    for number, far in beyond.items():
-        loss = losses[number]
-        if bits is not None:
-            rivals = [other for other in beyond if other != number and bits[other] <= bits[number]]
-            loss -= min((losses[other] for other in rivals if beyond[other] <= far), default=math.inf)
-        found[number] = (far, loss)
+    for far in set(beyond.values()):
+        alike = [number for number in beyond if beyond[number] == far]
+        order = widening(np.array([losses[number] for number in alike]), np.array([bits[number] for number in alike]))
+        found |= {alike[index]: (far, place) for place, index in enumerate(order)}
     return found
 
 

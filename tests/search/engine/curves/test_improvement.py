@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ndvq_tune.judgement.pareto import hypervolume
-from ndvq_tune.search.engine.curves.improvement import MARGIN, below, beyond_front
+from ndvq_tune.search.engine.curves.improvement import MARGIN, below, beyond_front, widening
 
 DRAWS = 200_000
 MEAN, DEVIATION = np.array([-1.5, -0.9, -2.5]), np.array([0.3, 0.1, 0.6])
@@ -33,3 +33,25 @@ def test_beyond_a_front_it_is_the_mean_gain_in_hypervolume(bits):
     found = beyond_front(MEAN[:1], DEVIATION[:1], np.array([bits]), FOUND)
     assert found[0] == pytest.approx(gains.mean(), abs=4 * gains.std() / np.sqrt(len(gains)))
     assert gains.mean() > 0
+
+
+def test_each_point_widens_the_front_by_more_than_any_later_one():
+    random = np.random.default_rng(1)
+    losses, bits = random.normal(-2, 0.5, 30), random.choice([0.1, 0.15, 0.2, 0.4], 30)
+    worst = (float(np.exp(losses.max())), MARGIN * bits.max())
+    points = list(zip(np.exp(losses).tolist(), bits.tolist(), strict=True))
+    order = widening(losses, bits)
+    assert sorted(order) == list(range(30))
+    for place in range(30):
+        front = [points[index] for index in order[:place]]
+        areas = [hypervolume([*front, points[index]], worst) for index in order[place:]]
+        assert areas[0] == pytest.approx(max(areas), rel=1e-6)
+
+
+def test_near_copies_widen_it_less_than_what_costs_more_bits():
+    losses, bits = np.log([0.100, 0.101, 0.102, 0.08, 0.09, 0.5]), np.array([0.1, 0.1, 0.1, 0.3, 0.3, 0.1])
+    assert widening(losses, bits) == [0, 3, 1, 2, 4, 5]
+
+
+def test_equal_points_widen_a_front_of_nothing_in_the_order_of_their_numbers():
+    assert widening(np.zeros(3), np.full(3, 0.1)) == [0, 1, 2]
