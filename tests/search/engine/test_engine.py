@@ -281,6 +281,18 @@ def test_a_share_of_the_trials_is_drawn_at_random_whatever_was_learned():
     assert points["tpe", 0.0][4:] != points["random", 0.999999][4:]
 
 
+@pytest.mark.parametrize(("name", "startup"), [("tpe", 8), ("curves", 16)])
+def test_a_sampler_begins_to_learn_after_its_startup_trials(name, startup):
+    points = {}
+    for sampler, given in ((name, {}), ("random", {"startup_trials": 20})):
+        space = space_of(search={"trials": 20, "sampler": {"type": sampler, "random_fraction": 0, **given}})
+        session = Session(Study.in_memory(space), space)
+        session.run_all()
+        points[sampler] = [dict(record.params) for record in session.study.records]
+    assert points[name][:startup] == points["random"][:startup]
+    assert points[name][startup] != points["random"][startup]
+
+
 def test_a_space_in_which_nothing_is_allowed_is_an_error():
     with pytest.raises(ConfigError, match="300 by bits"):
         Engine(Study.in_memory(space_of()), space_of(), BitsAtMost(0)).next_trial()
