@@ -258,7 +258,7 @@ def test_noise_between_seeds_is_measured_where_it_was_recorded(folder: Path, cos
         rows_of([c.with_noise(factors[c.number][seed]) for c in costly[:2]], seed) for seed in (1, 2)
     ]  # fmt: skip
     pd.concat([rows_of(costly), *seeds]).to_parquet(folder / f"{DATA}.parquet")
-    assert noise_of(DATA) == pytest.approx(math.sqrt(np.log(factors).var(axis=1, ddof=1).mean()))
+    assert noise_of(DATA) == pytest.approx(np.median(np.log(factors).std(axis=1, ddof=1)))
     assert list(load_curves(DATA)) == costly
 
 
