@@ -58,7 +58,7 @@ class ModelConfig(Frozen):
     )
     legacy_layers: bool = Field(
         False,
-        description="layers of release 0.1: a convolution before the encoder's blocks, an activation behind all blocks",
+        description="layers of release 0.1: a convolution before the encoder's blocks, one activation behind all",
     )
     n_hiddens: int = Field(32, ge=2, description="channels of the encoder and decoder")
     decoder_multiplier: float = Field(1.0, gt=0, description="channels of the decoder over n_hiddens")

@@ -58,8 +58,8 @@ def widening(losses: Array, bits: Array) -> list[int]:
     """
     order: list[int] = []
     worst = float(np.exp(losses.max()))
-    front = [(float(bits.min()), worst)]
-    while (gains := beyond_front(losses, np.zeros(len(losses)), bits, front)).max() > NOTHING * worst * bits.max():
+    front, nothing = [(float(bits.min()), worst)], NOTHING * worst * np.abs(bits).max()
+    while (gains := beyond_front(losses, np.zeros(len(losses)), bits, front)).max() > nothing:
         order.append(int(gains.argmax()))
         front.append((float(bits[order[-1]]), float(np.exp(losses[order[-1]]))))
     rest = set(range(len(losses))).difference(order)

@@ -53,5 +53,7 @@ def test_near_copies_widen_it_less_than_what_costs_more_bits():
     assert widening(losses, bits) == [0, 3, 1, 2, 4, 5]
 
 
-def test_equal_points_widen_a_front_of_nothing_in_the_order_of_their_numbers():
-    assert widening(np.zeros(3), np.full(3, 0.1)) == [0, 1, 2]
+@pytest.mark.parametrize("bits", [-1.0, 0.0, 0.1])
+def test_equal_points_widen_a_front_of_nothing_in_the_order_of_their_numbers(bits):
+    """Costs below 0 are those of what is to be as high as possible."""
+    assert widening(np.zeros(3), np.full(3, bits)) == [0, 1, 2]
