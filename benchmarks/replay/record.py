@@ -89,12 +89,18 @@ def known_rows(path: Path) -> pd.DataFrame:
     return pd.read_parquet(path) if path.exists() else pd.DataFrame()
 
 
+def write(rows: pd.DataFrame, path: Path) -> None:
+    """Write a table, exactly and small: the bytes of figures are sorted by their place, which lets them compress."""
+    figures = list(rows.select_dtypes("float"))
+    rows.to_parquet(path, index=False, compression="zstd", use_dictionary=False, use_byte_stream_split=figures)
+
+
 def add(parts: Path, path: Path) -> None:
     """Add the parts to the table, and drop them."""
     paths = sorted(parts.glob("*.json"))
     frames = [pd.DataFrame(json.loads(part.read_text())) for part in paths]
     if frames:
-        pd.concat([known_rows(path), *frames]).to_parquet(path, index=False)
+        write(pd.concat([known_rows(path), *frames]), path)
     for part in paths:
         part.unlink()
     parts.rmdir()
