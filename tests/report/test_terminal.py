@@ -10,6 +10,12 @@ from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.terminal import print_summary
 
 
+@pytest.fixture(autouse=True)
+def _nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ``runs/video3d`` is, nobody has searched: after README's first command that is not so everywhere."""
+    monkeypatch.chdir(tmp_path)
+
+
 def printed(search: SearchRecord, folder: Path = Path("runs/video3d"), width: int = 80) -> str:
     stream = io.StringIO()
     print_summary(Standing(search), Console(file=stream, width=width), folder, "mlflow ui")
