@@ -29,11 +29,15 @@ class Document:
     def locate(self, problem: Problem) -> Problem:
         """The problem with where it comes from: the line of its key, or of the nearest parent, or ``--set``."""
         key = problem.key
-        if any(f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.") for name in self.overridden):
+        if self.overrides(key):
             return replace(problem, key=f"--set {key}")
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
         return replace(problem, line=self.lines.get(key))
+
+    def overrides(self, key: str) -> bool:
+        """Whether the command line has set a key, a section that it is in, or some of what is in it."""
+        return any(f"{name}.".startswith(f"{key}.") or f"{key}.".startswith(f"{name}.") for name in self.overridden)
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Document:

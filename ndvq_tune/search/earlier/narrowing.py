@@ -104,8 +104,10 @@ def narrowed(space: SearchSpace, trials: Sequence[TrialRecord], keep: float = 0.
 
 
 def refined(space: SearchSpace, changes: Sequence[Change]) -> dict[str, Any]:
-    """The content of the file of the narrower space."""
+    """The content of the file of the narrower space; without first points, since they have been tried."""
     content = with_values(space.source, {change.key: change.leaf for change in changes if change.leaf is not None})
+    if space.search.first:
+        _drop(content, ["search", "first"])
     for change in changes:
         if change.leaf is None:
             _drop(content, change.key.split("."))

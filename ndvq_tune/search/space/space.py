@@ -79,7 +79,7 @@ class SearchSpace:
     @classmethod
     def from_document(cls, document: Document) -> "SearchSpace":
         """Check a parsed file."""
-        content = document.content
+        content = _last_word(document)
         sections = {key: content[key] for key in RunConfig.model_fields if key in content}
         rest = {key: value for key, value in content.items() if key not in RunConfig.model_fields}
         found, problems = _distributions(sections)
@@ -121,6 +121,19 @@ class SearchSpace:
     def to_yaml(self) -> str:
         """The space as YAML, overrides included."""
         return yaml.safe_dump(dict(self.source), sort_keys=False, default_flow_style=None, width=120)
+
+
+def _last_word(document: Document) -> dict[str, Any]:
+    """What a file says, without what its first points say of settings that the command line has set."""
+    search = document.content.get("search")
+    first = search.get("first") if isinstance(search, dict) else None
+    if not isinstance(first, list) or document.overrides("search.first"):
+        return document.content
+    points = [
+        {key: value for key, value in point.items() if not document.overrides(key)} if isinstance(point, dict) else point
+        for point in first
+    ]
+    return with_values(document.content, {"search.first": [point for point in points if point]})
 
 
 def _distributions(sections: Mapping[str, Any]) -> tuple[list[Searched], list[Problem]]:

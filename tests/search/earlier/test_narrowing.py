@@ -7,7 +7,7 @@ import pytest
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.earlier.narrowing import Change, narrowed, refined
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.yaml_file import Document
+from ndvq_tune.yaml_file import Document, with_values
 from tests.search.earlier.earlier_examples import trial_of
 from tests.search.search_examples import space_of
 
@@ -230,6 +230,13 @@ def test_keep_says_how_many_are_the_best() -> None:
     few, many = narrowed(space, trials, 0.2), narrowed(space, trials, 0.4)
     assert {change.leaf for change in few if change.key == "model.n_codes"} == {16}
     assert [change.leaf for change in many if change.key == "model.n_codes"] == [{"choice": [16, 32]}]
+
+
+def test_points_that_were_tried_first_are_not_tried_again() -> None:
+    content = with_values(space_of().source, {"search.first": [{"model.n_codes": 16}]})
+    space = SearchSpace.from_document(Document("small.yaml", content, {}))
+    found = narrowed(space, trials_of(space, codes(*[64] * 4, *[16] * 6, *[32] * 6)))
+    assert runs(space, found).search.first == ()
 
 
 def test_the_rest_of_the_space_stays() -> None:

@@ -7,7 +7,7 @@ import pytest
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.search.engine.optuna_space import suggest
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.yaml_file import Document
+from ndvq_tune.yaml_file import Document, from_mapping
 from tests.search.search_examples import SMALL, merged, space_of, write_yaml
 
 SHIPPED = sorted((Path(__file__).parents[3] / "search_spaces").glob("*.yaml"))
@@ -129,6 +129,22 @@ def test_points_to_try_first_are_of_the_space():
         ("search.first", "point 3: nothing is searched under 'model.n_code'; did you mean 'model.n_codes'?"),
     ]
     assert space_of(search={"first": points[:1]}).search.first == (points[0],)
+
+
+@pytest.mark.parametrize(
+    ("override", "left"),
+    [
+        ("model.n_codes=16", ({"model.codebook_beta": 1.0},)),
+        ("model.n_codes={choice: [16, 64]}", ({"model.codebook_beta": 1.0},)),
+        ("model.n_codes.choice=[16, 64]", ({"model.codebook_beta": 1.0},)),
+        ("training.learning_rate=0.01", ({"model.n_codes": 32, "model.codebook_beta": 1.0}, {"model.n_codes": 64})),
+        ("search.first=[{model.n_codes: 16}]", ({"model.n_codes": 16},)),
+    ],
+)
+def test_what_the_command_line_sets_holds_for_the_first_points_too(override, left):
+    points = [{"model.n_codes": 32, "model.codebook_beta": 1.0}, {"model.n_codes": 64}]
+    content = space_of(search={"first": points}).source
+    assert SearchSpace.from_document(from_mapping("small", content, [override])).search.first == left
 
 
 def test_what_was_chosen_is_what_runs():
