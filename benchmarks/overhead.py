@@ -38,11 +38,11 @@ def run_searches(
     """All three ways, one after the other."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        space = smoke_space(folder, lanes)
+        space = smoke_space(folder, lanes, trials)
         ways: list[Callable[[], Pace]] = [
-            lambda: ours(space, folder, trials, workers=1),
-            lambda: ours(space, folder, trials, workers=0),
-            lambda: official(space, folder, official_trials, spare_cpus),
+            lambda: ours(space, folder, workers=1),
+            lambda: ours(space, folder, workers=0),
+            lambda: official(smoke_space(folder, lanes, official_trials), folder, spare_cpus),
         ]
         paces = []
         for way in ways:

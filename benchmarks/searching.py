@@ -8,21 +8,19 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.turns import Pace, Report, turns
+from ndvq_tune.goals import Goals
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Distribution, Range
-from ndvq_tune.search.space.settings.scheduler import AshaSettings
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS, TRIAL_SECONDS = 180, 90  # after which a run counts as hung
 STOP_SECONDS = 30
 
 
-def smoke_space(folder: Path, lanes: int) -> SearchSpace:
+def smoke_space(folder: Path, lanes: int, trials: int) -> SearchSpace:
     """The shipped smoke space with one objective, all that ASHA in Ray Tune knows, and nothing else to stop."""
     changes = {
         "data.path": str(folder / "data" / "image_dataset"),
@@ -31,75 +29,83 @@ def smoke_space(folder: Path, lanes: int) -> SearchSpace:
         "search.scheduler": {"type": "asha", "grace_period": 1, "reduction_factor": 2},
         "search.stop": {"collapse": None, "plateau": None},
         "search.time_budget": None,
+        "search.trials": trials,
         "search.resources": {"lanes": lanes, "cpus_per_worker": 1},
     }
     overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     return SearchSpace.load(ROOT / "search_spaces" / "smoke.yaml", overrides)
 
 
-def ours(space: SearchSpace, folder: Path, trials: int, workers: int) -> Pace:
+def ours(space: SearchSpace, folder: Path, workers: int) -> Pace:
     """Search with our command."""
     path, output = folder / "space.yaml", folder / f"ours-{workers}"
     path.write_text(space.to_yaml())
-    options = ["--set", f"search.resources.workers_per_trial={workers}", "--trials", str(trials)]
+    options = ["--set", f"search.resources.workers_per_trial={workers}"]
     command = ["ndvq_tune.search", "--space", str(path), "--output", str(output), *options]
-
-    def reports() -> list[Report]:
-        return reports_of(Study.open(output, space).records) if output.exists() else []
-
     name = "ours, 1 worker" if workers else "ours, own process"
-    return measured(name, command, folder, trials, _lanes(space), reports)
+    return measured(name, command, folder, space, lambda: of_study(output, space))
 
 
-def reports_of(records: Sequence[TrialRecord]) -> list[Report]:
-    """Reports in Unix time. A record has the seconds since its search began, and the Unix time of its end."""
-    began = min((r.ended - r.metrics["seconds"] for r in records if r.ended and r.reports), default=0.0)
+def official(space: SearchSpace, folder: Path, spare_cpus: int) -> Pace:
+    """Search with the recipe of Ray's documentation; spare CPUs, which Ray only counts, outlive what it leaks."""
+    path, reports = folder / "official.yaml", folder / "reports.jsonl"
+    path.write_text(space.to_yaml())
+    command = ["benchmarks.official_recipe", str(path), str(reports), str(folder / "official")]
+    command += ["--spare-cpus", str(spare_cpus)]
+    return measured("official recipe", command, folder, space, lambda: of_file(reports))
+
+
+def of_study(output: Path, space: SearchSpace) -> list[Report]:
+    """The reports of our search, so far."""
+    return reports_of(Study.open(output, space).records, space.search.goals) if output.exists() else []
+
+
+def of_file(path: Path) -> list[Report]:
+    """The reports that another search has written, so far."""
+    return [Report(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def reports_of(records: Sequence[TrialRecord], goals: Goals) -> list[Report]:
+    """Reports in Unix time, none before a trial has ended.
+
+    A record has the seconds since its search began, and the Unix time of its end.
+    """
+    began = min((r.ended - r.metrics["seconds"] for r in records if r.ended and r.reports), default=None)
+    if began is None:
+        return []
+    metric = goals.objectives[0].metric
     return [
-        Report(record.name, began + report["seconds"], report["training_seconds"])
+        Report(record.name, began + report["seconds"], report["training_seconds"], report[metric])
         for record in records
         for report in record.reports
     ]
 
 
-def official(space: SearchSpace, folder: Path, trials: int, spare_cpus: int) -> Pace:
-    """Search with the recipe of Ray's documentation; spare CPUs, which Ray only counts, outlive what it leaks."""
-    job, times, lanes = folder / "job.json", folder / "times.jsonl", _lanes(space)
-    job.write_text(json.dumps(official_job(space, trials, lanes, str(folder / "official"), spare_cpus)))
-
-    def reports() -> list[Report]:
-        lines = times.read_text().splitlines() if times.exists() else []
-        return [Report(**json.loads(line)) for line in lines]
-
-    return measured(
-        "official recipe", ["benchmarks.official_recipe", str(job), str(times)], folder, trials, lanes, reports
-    )
-
-
-def official_job(space: SearchSpace, trials: int, lanes: int, storage: str, spare_cpus: int = 0) -> dict[str, Any]:
-    """What ``benchmarks.official_recipe`` needs to know of a space, in plain values."""
-    scheduler, objective = space.search.scheduler, space.search.goals.objectives[0]
-    assert isinstance(scheduler, AshaSettings)
-    return {
-        "fixed": space.complete({}).to_dict(),
-        "searched": {parameter.key: _plain(parameter.distribution) for parameter in space.searched},
-        "metric": objective.metric,
-        "mode": objective.mode,
-        "max_epochs": space.max_epochs,
-        "grace_period": scheduler.grace_period,
-        "reduction_factor": scheduler.reduction_factor,
-        "trials": trials,
-        "lanes": lanes,
-        "spare_cpus": spare_cpus,
-        "storage": storage,
-    }
-
-
 def measured(
-    name: str, command: Sequence[str], folder: Path, trials: int, lanes: int, reports: Callable[[], list[Report]]
+    name: str, command: Sequence[str], folder: Path, space: SearchSpace, reports: Callable[[], list[Report]]
 ) -> Pace:
     """Run a command, and see what it has reported, also when it hangs or fails."""
-    limit = START_SECONDS + TRIAL_SECONDS * trials
+    lanes, limit = space.search.resources.lanes, START_SECONDS + TRIAL_SECONDS * space.search.trials
+    assert isinstance(lanes, int)
     began, unix = time.monotonic(), time.time()
+    code, said = run(command, folder, limit)
+    problem = f"hung: not done after {limit} s" if code is None else f"failed: {said}" if code else None
+    whole, found = time.monotonic() - began, reports()
+    first = min((report.at - unix for report in found), default=math.nan)
+    return Pace(name, lanes, first, whole, tuple(turns(found, lanes)), problem)
+
+
+def run(command: Sequence[str], folder: Path, limit: float) -> tuple[int | None, str]:
+    """Run a module for so many seconds at most.
+
+    Args:
+        command: The module, and its arguments.
+        folder: Where it runs, and leaves what it says.
+        limit: Seconds.
+
+    Returns:
+        Its exit code, or None if it was ended; and the last of what it said.
+    """
     log = folder / "log.txt"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -111,14 +117,11 @@ def measured(
         )
         try:
             code = process.wait(limit)
-            problem = f"failed: {log.read_text()[-500:].strip()}" if code else None
         except subprocess.TimeoutExpired:
-            problem = f"hung: not done after {limit} s"
+            code = None
         finally:
             _end(process)
-    whole, found = time.monotonic() - began, reports()
-    first = min((report.at - unix for report in found), default=math.nan)
-    return Pace(name, lanes, first, whole, tuple(turns(found, lanes)), problem)
+    return code, log.read_text()[-500:].strip()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -129,18 +132,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _lanes(space: SearchSpace) -> int:
-    assert isinstance(space.search.resources.lanes, int)
-    return space.search.resources.lanes
-
-
-def _plain(distribution: Distribution) -> dict[str, Any]:
-    match distribution:
-        case Choice(values):
-            return {"choice": values}
-        case Range(low, high, log, integer=False):
-            return {"low": low, "high": high, "log": log}
-        case _:
-            raise TypeError(f"{distribution} has no counterpart in benchmarks.official_recipe")

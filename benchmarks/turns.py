@@ -1,5 +1,6 @@
 """From the reports of a search: how long a lane takes for a trial, and how much of that is no training."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ class Report:
         trial: The trial's name.
         at: Unix time at which the driver heard of it.
         trained: Seconds that the trial had spent in training and validation until then, by its worker's clock.
+        loss: The first objective.
     """
 
     trial: str
     at: float
     trained: float
+    loss: float = math.nan
 
 
 @dataclass(frozen=True)

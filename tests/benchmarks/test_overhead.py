@@ -1,16 +1,15 @@
-import json
 from pathlib import Path
 
+import optuna
 import pytest
 
-from benchmarks import bookkeeping, overhead, searching
+from benchmarks import bookkeeping, official_recipe, overhead, searching
 from benchmarks.report import wide_console
 from benchmarks.turns import Pace, Report, Turn, turns
 from benchmarks.watches import Watches
 from ndvq_tune.config import RunConfig
-from ndvq_tune.records import TrialState
+from ndvq_tune.records import TrialRecord, TrialState
 from ndvq_tune.search.engine.study import Study
-from ndvq_tune.yaml_file import with_values
 
 TRIALS = 20
 
@@ -64,17 +63,30 @@ def test_where_the_output_is_no_terminal_tables_are_printed_whole(capsys: pytest
 
 
 def test_the_recipe_searches_the_smoke_space(tmp_path: Path) -> None:
-    space = searching.smoke_space(tmp_path, lanes=1)
-    job = json.loads(json.dumps(searching.official_job(space, trials=3, lanes=1, storage="storage")))
-    assert job["searched"].keys() == {parameter.key for parameter in space.searched}
-    chosen = {
-        key: values["choice"][-1] if "choice" in values else values["low"] for key, values in job["searched"].items()
-    }
-    assert RunConfig.model_validate(with_values(job["fixed"], chosen)) == space.complete(chosen)
+    space = searching.smoke_space(tmp_path, lanes=1, trials=3)
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    run = RunConfig.model_validate(official_recipe.define(space, trial)["run"])
+    assert trial.params.keys() == {parameter.key for parameter in space.searched}
+    assert run.model.n_codes == trial.params["model.n_codes"]
+
+
+def test_reports_of_ours_are_in_unix_time_once_a_trial_has_ended() -> None:
+    space = searching.smoke_space(Path("folder"), lanes=1, trials=3)
+    config, goals = space.complete({}), space.search.goals
+    points = tuple({"epoch": n, "seconds": 10.0 * n, "training_seconds": 8.0 * n, "recon_loss": 1 / n} for n in (1, 2))
+    waiting = TrialRecord(0, {}, config, reports=points)
+    assert searching.reports_of([waiting], goals) == []
+    ended = TrialRecord(1, {}, config, reports=points[:1], ended=1010.0)
+    assert searching.reports_of([waiting, ended], goals) == [
+        Report(waiting.name, 1010.0, 8.0, 1.0),
+        Report(waiting.name, 1020.0, 16.0, 0.5),
+        Report(ended.name, 1010.0, 8.0, 1.0),
+    ]
 
 
 def test_a_command_that_fails_is_no_measurement_but_a_problem(tmp_path: Path) -> None:
-    pace = searching.measured("way", ["json.tool", "--no-such-option"], tmp_path, 1, 1, list)
+    space = searching.smoke_space(tmp_path, lanes=1, trials=1)
+    pace = searching.measured("way", ["json.tool", "--no-such-option"], tmp_path, space, list)
     assert pace.turns == ()
     assert pace.problem is not None
     assert "unrecognized arguments: --no-such-option" in pace.problem
