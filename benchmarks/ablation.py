@@ -141,7 +141,9 @@ def for_seconds(
     return {
         name: {
             **training.validate(),
-            "train_recon_loss": evaluate(training.model, seen, training.config.training.batch_size)["recon_loss"],
+            "train_recon_loss": evaluate(training.model, seen, training.config.training.batch_size).metrics[
+                "recon_loss"
+            ],
             "steps": spent[name].steps,
             "seconds_per_step": spent[name].seconds / spent[name].steps,
         }

@@ -83,6 +83,7 @@ class TrialRecord:
         role: Why there is this trial.
         parent: Number of the trial that it goes on from, or repeats.
         rescues: What was done to keep its codebook alive, in order.
+        sample_losses: ``recon_loss`` of the test samples one by one at its checkpoint, where that is kept.
     """
 
     number: int
@@ -99,6 +100,7 @@ class TrialRecord:
     role: Role = Role.SEARCH
     parent: int | None = None
     rescues: tuple[Rescue, ...] = ()
+    sample_losses: tuple[float, ...] = ()
 
     @property
     def name(self) -> str:

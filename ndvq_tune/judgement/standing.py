@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ndvq_tune.judgement.comparison import measured
+from ndvq_tune.judgement.paired import Lead, lead
 from ndvq_tune.judgement.pareto import front_ranks, knee
 from ndvq_tune.judgement.repetitions import Confirmed, confirmed
 from ndvq_tune.records import Role, SearchRecord, TrialRecord
@@ -90,6 +91,25 @@ class Standing:
     def recommended(self) -> tuple[TrialRecord, ...]:
         """The trial to recommend, then the rest of the front; after repetitions the first need not be on the front."""
         return () if self.best is None else (self.best, *(trial for trial in self.front if trial is not self.best))
+
+    @cached_property
+    def in_doubt(self) -> tuple[Lead, ...]:
+        """Leads of the recommended trial that may be chance, over trials that are no worse in any other objective.
+
+        Only of the trials whose checkpoints are kept, and where the first objective is ``recon_loss``. What was
+        repeated with other seeds is judged by these.
+        """
+        best, first = self.best, self.search.goals.metrics[0]
+        if best is None or first != "recon_loss" or any(item.trial.number == best.number for item in self.confirmed):
+            return ()
+        rivals = (trial for trial in self.ranked if trial is not best and trial in self.offered)
+        alike = (
+            trial
+            for trial in rivals
+            if all(its <= own for its, own in zip(self.costs(trial)[1:], self.costs(best)[1:], strict=True))
+        )
+        leads = (lead(best, trial) for trial in alike)
+        return tuple(found for found in leads if found is not None and not found.certain)
 
     def keeps(self, trial: TrialRecord) -> bool:
         """Whether a trial's last report keeps every constraint."""

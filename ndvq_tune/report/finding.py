@@ -47,6 +47,7 @@ def reason(standing: Standing) -> str:
     place = _among_all if len(standing.search.goals.objectives) == 1 else _on_the_front
     sentences = (
         place(standing, winner),
+        _in_doubt(standing),
         _stopped(winner),
         _repeated(standing, winner),
         _within_bounds(standing, winner),
@@ -83,6 +84,18 @@ def _on_the_front(standing: Standing, winner: TrialRecord) -> str:
 
 def _stopped(winner: TrialRecord) -> str:
     return f"It was stopped early ({_STOPPED_BY[winner.stop_reason]})." if winner.stop_reason in _STOPPED_BY else ""
+
+
+def _in_doubt(standing: Standing) -> str:
+    """Which of its leads its test samples are too few for."""
+    if not standing.in_doubt:
+        return ""
+    others = [f"{lead.over.name} ({lead.share:.1%} ± {lead.margin:.1%})" for lead in standing.in_doubt]
+    one = len(others) == 1
+    return (
+        f"Its {'lead' if one else 'leads'} in reconstruction loss over {_listed(others)} may be chance: "
+        "more test samples would tell, and search.confirm repeats the best with other seeds."
+    )
 
 
 def _repeated(standing: Standing, winner: TrialRecord) -> str:

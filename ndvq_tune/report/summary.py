@@ -65,7 +65,7 @@ def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, s
         "objectives": [{"metric": item.metric, "mode": item.mode} for item in search.goals.objectives],
         "constraints": [{"metric": item.metric, item.side: item.bound} for item in search.goals.constraints],
         "best": None if winner is None else _found(winner),
-        "recommended": None if winner is None else {"trial": winner.name, "reason": reason(standing)},
+        "recommended": None if winner is None else _recommended(winner, standing),
         "pareto": [_found(trial) for trial in standing.front],
         "hypervolume": _hypervolume(standing),
         "confirmed": [_repeated(item) for item in standing.confirmed],
@@ -119,6 +119,11 @@ def _found(trial: TrialRecord) -> dict[str, Any]:
     if trial.rescues:
         found["rescues"] = [{"epoch": rescue.epoch, "action": rescue.action} for rescue in trial.rescues]
     return found
+
+
+def _recommended(winner: TrialRecord, standing: Standing) -> dict[str, Any]:
+    in_doubt = [{"over": lead.over.name, "share": lead.share, "margin": lead.margin} for lead in standing.in_doubt]
+    return {"trial": winner.name, "reason": reason(standing), "in_doubt": in_doubt}
 
 
 def _hypervolume(standing: Standing) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from ndvq_tune.report.tables import write_tables
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
+from ndvq_tune.training.files import sample_losses_of
 
 PICTURED_TRIALS = 4
 KEPT_BESIDE_FRONT = 3  # as many as search.confirm repeats, also if it is asked for when a search goes on
@@ -33,7 +34,7 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
         final: Whether the search is over, so that what is not kept can go.
 
     Returns:
-        The search with the checkpoints where they are now.
+        The search with the checkpoints where they are now, and what they say of single test samples.
     """
     standing = Standing(search)
     wanted = [*standing.recommended, *standing.ranked[:KEPT_BESIDE_FRONT]]
@@ -49,10 +50,15 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
     return replace(
         search,
         trials=tuple(
-            replace(trial, checkpoint=kept[trial.number].as_posix()) if trial.number in kept else trial
-            for trial in search.trials
+            _with_kept(trial, kept[trial.number], folder) if trial.number in kept else trial for trial in search.trials
         ),
     )
+
+
+def _with_kept(trial: TrialRecord, checkpoint: Path, folder: Path) -> TrialRecord:
+    there = (folder / checkpoint).exists()
+    losses = sample_losses_of(folder / checkpoint) if there and trial.checkpoint_epoch == trial.metrics["epoch"] else ()
+    return replace(trial, checkpoint=checkpoint.as_posix(), sample_losses=losses)
 
 
 def _tune_files(folder: str, names: list[str]) -> set[str]:

@@ -28,6 +28,7 @@ def pack(training: Training) -> Files:
         "epoch": training.epoch,
         "samples_seen": training.samples_seen,
         "training_seconds": training.seconds,
+        "sample_losses": [float(f"{loss:.6g}") for loss in training.sample_losses.tolist()],
     }
     return {
         # Safetensors refuses a tensor that is not contiguous, whatever laid it out so.
@@ -60,6 +61,7 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
         training.epoch = description["epoch"]
         training.samples_seen = description.get("samples_seen", 0)  # checkpoints did not always have these
         training.seconds = description.get("training_seconds", 0.0)
+        training.sample_losses = torch.tensor(description.get("sample_losses", ()))
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {message_of(error)}") from None
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import distributed as dist
@@ -14,6 +15,23 @@ from ndvq_tune.model import NDimVQVAE, latent_shape
 from ndvq_tune.model.quantizers import Quantizer, build_quantizer
 from ndvq_tune.training.image_quality import frame_similarities, frames_of
 
+GROUPS = 256  # of test samples, so that a checkpoint of many samples stays small
+
+
+class Validation(NamedTuple):
+    """What was measured of a model.
+
+    Attributes:
+        metrics: Those metrics of ``ndvq_tune.metrics`` that a model and its validation samples decide, and
+            ``recon_loss_NAME`` of each channel that has a name other than ``pooled``.
+        sample_losses: ``recon_loss`` of each sample, ``(N,)``, in their order; of more than 256 samples the means of
+            256 groups of neighbours. Trials of a search are measured on the same samples, so that these compare pair
+            by pair.
+    """
+
+    metrics: dict[str, float]
+    sample_losses: torch.Tensor
+
 
 @torch.no_grad()
 def evaluate(
@@ -23,7 +41,7 @@ def evaluate(
     rank: int = 0,
     world_size: int = 1,
     similarities: Sequence[str] = (),
-) -> dict[str, float]:
+) -> Validation:
     """Validate a model.
 
     Squared errors and code counts are summed over all samples and ranks before anything is averaged: a mean of
@@ -38,32 +56,34 @@ def evaluate(
         similarities: Metrics of images and frames to measure as well, which take as long as the rest or longer.
 
     Returns:
-        Those metrics of ``ndvq_tune.metrics`` that a model and its validation samples decide, and ``recon_loss_NAME``
-        of each channel that has a name other than ``pooled``; equal on every rank.
+        What was measured; equal on every rank.
     """
     samples = dataset.test
     device = model.data_mean.device
-    squared_errors = torch.zeros(samples.shape[0], dtype=torch.float64, device=device)
+    group_of = torch.arange(len(samples), device=device) * min(GROUPS, len(samples)) // len(samples)
+    mse_sums = torch.zeros(int(group_of[-1]) + 1, samples.shape[0], dtype=torch.float64, device=device)
     commitment = torch.zeros((), dtype=torch.float64, device=device)
     counts = torch.zeros(model.quantizer.n_codebooks, model.quantizer.n_codes, dtype=torch.float64, device=device)
     similarity = {name: torch.zeros((), dtype=torch.float64, device=device) for name in similarities}
-    of_channels = [axis for axis in range(1 + len(samples.shape)) if axis != 1]
     was_training = model.training
     model.eval()
-    for batch in batches(samples, batch_size, rank=rank, world_size=world_size, pin_memory=device.type == "cuda"):
+    of_rank = batches(samples, batch_size, rank=rank, world_size=world_size, pin_memory=device.type == "cuda")
+    groups_of_rank = torch.split(group_of[rank::world_size], batch_size)
+    for batch, groups in zip(of_rank, groups_of_rank, strict=False):  # a rank without samples has no batch
         x = samples.scale.to_unit(batch, device)
         _, x_recon, vq_output = model(x)
-        squared_errors += (x_recon - x).double().square().sum(dim=of_channels)
+        mse_sums.index_add_(0, groups, (x_recon - x).double().square().flatten(2).mean(2))
         commitment += vq_output["commitment_loss"].double() * len(x)
         counts += vq_output["counts"]
         for name, total in similarity.items():
             total += frame_similarities(name, x_recon, x).double().sum()
     model.train(was_training)
     if dist.is_initialized():
-        for total in (squared_errors, commitment, counts, *similarity.values()):
+        for total in (mse_sums, commitment, counts, *similarity.values()):
             dist.all_reduce(total)
-    mse = squared_errors / (len(samples) * math.prod(samples.shape[1:]))
-    recon_losses = mse / model.data_variance.double().flatten()
+    variance = model.data_variance.double().flatten()
+    mse = mse_sums.sum(0) / len(samples)
+    recon_losses = mse / variance
     metrics = {
         "recon_loss": recon_losses.mean().item(),
         "recon_loss_pooled": mse.mean().item() / dataset.pooled_variance,
@@ -75,7 +95,7 @@ def evaluate(
     }
     for name, loss in zip(dataset.channel_names, recon_losses, strict=False):  # there may be no names
         metrics.setdefault(f"recon_loss_{name}", loss.item())
-    return metrics
+    return Validation(metrics, (mse_sums / group_of.bincount()[:, None] / variance).mean(1))
 
 
 def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]:

@@ -29,6 +29,15 @@ def epoch_of(files: Mapping[str, bytes]) -> int:
         raise CheckpointError(f"{CONFIG} is missing or damaged") from None
 
 
+def sample_losses_of(folder: Path) -> tuple[float, ...]:
+    """``recon_loss`` of the test samples one by one, see ``Validation``; none in a checkpoint of 0.1.
+
+    Raises:
+        CheckpointError: If the description is missing or damaged.
+    """
+    return tuple(describe({CONFIG: read_file(folder / CONFIG)}).get("sample_losses", ()))
+
+
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a checkpoint's files into a folder."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ class Training:
     """A model with its data and optimiser, as far as it has been trained.
 
     ``epoch``, ``samples_seen`` and ``seconds`` say how far: epochs done, training samples of all ranks together, and
-    time in training and validation.
+    time in training and validation. ``sample_losses`` are those of the last ``Validation``, none before.
 
     Args:
         config: The complete configuration.
@@ -65,6 +65,7 @@ class Training:
         self.config, self.dataset = config, dataset
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
         self.epoch, self.samples_seen, self.seconds = 0, 0, 0.0
+        self.sample_losses = torch.zeros(0)
         settings = config.training
         check_fit(settings.validation_metrics, dataset.test.shape)
         self._rank_batch = max(1, settings.batch_size // world_size)
@@ -129,11 +130,12 @@ class Training:
         }
 
     def validate(self) -> dict[str, float]:
-        """What ``evaluate`` says of the model as it is; all ranks take part."""
+        """The metrics of the model as it is, see ``evaluate``; all ranks take part."""
         settings = self.config.training
-        return evaluate(
+        metrics, self.sample_losses = evaluate(
             self.model, self.dataset, settings.batch_size, self.rank, self.world_size, settings.validation_metrics
         )
+        return metrics
 
     def step(self, step: int, x: torch.Tensor) -> torch.Tensor:
         """One optimiser step; NMSE of the reconstruction, without waiting for the device.

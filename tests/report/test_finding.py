@@ -79,6 +79,43 @@ def test_one_objective_has_its_best_value() -> None:
     assert why(replace(search, goals=goals("recon_loss", mode="max"))).startswith("It has the highest")
 
 
+LOSSES = (0.10, 0.30, 0.20)
+NEARLY, CLEARLY_WORSE = (0.12, 0.31, 0.18), (0.15, 0.36, 0.25)
+
+
+def with_samples(search: SearchRecord, *losses: tuple[float, ...]) -> SearchRecord:
+    trials = (replace(trial, sample_losses=its) for trial, its in zip(search.trials, losses, strict=True))
+    return replace(search, trials=tuple(trials))
+
+
+def test_a_lead_that_may_be_chance_is_called_so() -> None:
+    search = replace(search_of((0.2, 1.0), (0.2033, 1.0), (0.2533, 1.0)), goals=ONE)
+    assert why(with_samples(search, LOSSES, NEARLY, CLEARLY_WORSE)) == (
+        "It has the lowest reconstruction loss of 3 trials. Its lead in reconstruction loss over trial-0001 "
+        "(1.6% ± 25.4%) may be chance: more test samples would tell, and search.confirm repeats the best with other "
+        "seeds."
+    )
+    assert "chance" not in why(search)
+    assert "leads in reconstruction loss over trial-0001 (" in why(with_samples(search, LOSSES, NEARLY, NEARLY))
+
+
+def test_on_a_front_only_leads_over_trials_that_cost_no_more_are_in_doubt() -> None:
+    search = search_of((0.10, 1.0), (0.11, 0.5), (0.115, 0.4))
+    found = Standing(with_samples(search, LOSSES, NEARLY, NEARLY))
+    assert found.best is found.search.trials[1]
+    assert [lead.over.number for lead in found.in_doubt] == [2]
+
+
+def test_what_was_repeated_with_other_seeds_is_judged_by_these() -> None:
+    search = replace(search_of((0.2, 1.0), (0.2033, 1.0), repetitions={0: [0.2]}), goals=ONE)
+    assert Standing(with_samples(search, LOSSES, NEARLY, ())).in_doubt == ()
+
+
+def test_samples_say_nothing_of_another_objective_than_the_loss() -> None:
+    trials = tuple(make_trial(n, {"psnr": 30.0 - n}, sample_losses=NEARLY) for n in range(2))
+    assert Standing(SearchRecord("s", trials, goals("psnr", mode="max"))).in_doubt == ()
+
+
 @pytest.mark.parametrize(
     ("stopped_by", "words"),
     [(StopReason.COLLAPSE, "codebook collapse"), (StopReason.PLATEAU, "no more progress")],

@@ -34,7 +34,7 @@ def test_summary_holds_what_a_program_needs(example: SearchRecord, tmp_path: Pat
     assert content["space"] == {"model": {"n_codes": {"choice": [256]}}}
     counts = {"total": 24, "running": 0, "completed": 10, "pruned": 13, "failed": 1}
     assert content["trials"] == counts | {"repetitions": 0, "rejected": 0}
-    assert content["recommended"] == {"trial": winner.name, "reason": reason(Standing(example))}
+    assert content["recommended"] == {"trial": winner.name, "reason": reason(Standing(example)), "in_doubt": []}
     assert (content["rejected"], content["ended_by"], content["confirmed"]) == ({}, None, [])
     assert content["best"]["trial"] == winner.name
     assert content["best"]["params"] == dict(winner.params)

@@ -9,7 +9,7 @@ from safetensors.torch import load, save
 
 from ndvq_tune.errors import CheckpointError
 from ndvq_tune.training.checkpoint import load_model, pack, unpack
-from ndvq_tune.training.files import CONFIG, MODEL, TRAINING, epoch_of, read, write
+from ndvq_tune.training.files import CONFIG, MODEL, TRAINING, epoch_of, read, sample_losses_of, write
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import SIZE, config, dataset, floats, timeless
 
@@ -39,6 +39,25 @@ def test_going_on_from_a_checkpoint_is_as_if_never_stopped(tmp_path, optimizer):
     continued = trained(0, optimizer=optimizer, weight_decay=0.01)
     unpack(continued, read(tmp_path / "checkpoint"))
     assert rest_of(continued) == expected[2:]
+
+
+def test_a_checkpoint_knows_the_loss_of_each_test_sample(tmp_path):
+    training = trained()
+    write(tmp_path, pack(training))
+    losses = sample_losses_of(tmp_path)
+    assert losses == pytest.approx(training.sample_losses.tolist(), rel=1e-5)
+    continued = trained(0)
+    unpack(continued, read(tmp_path))
+    write(tmp_path / "again", pack(continued))
+    assert sample_losses_of(tmp_path / "again") == losses
+
+
+def test_a_checkpoint_of_an_earlier_release_knows_of_no_samples(tmp_path):
+    files = pack(trained())
+    description = {name: value for name, value in json.loads(files[CONFIG]).items() if name != "sample_losses"}
+    write(tmp_path, files | {CONFIG: json.dumps(description).encode()})
+    assert sample_losses_of(tmp_path) == ()
+    unpack(trained(0), read(tmp_path))
 
 
 def test_random_numbers_matter_in_that_test():

@@ -57,7 +57,7 @@ def pixels(numbers: list[int]) -> Dataset:
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_9_code_use_is_pooled_over_the_whole_validation_set(batch_size):
     """Defect 9: with 4 clips a batch, an even use of 64 codes read as a perplexity of 4."""
-    metrics = evaluate(OneCodeAClip(n_codes=128), pixels(list(range(64))), batch_size)
+    metrics = evaluate(OneCodeAClip(n_codes=128), pixels(list(range(64))), batch_size).metrics
     assert metrics["perplexity"] == pytest.approx(64)
     assert metrics["codebook_usage"] == 0.5
     assert metrics["entropy_bits_per_element"] == pytest.approx(6)
@@ -66,14 +66,14 @@ def test_9_code_use_is_pooled_over_the_whole_validation_set(batch_size):
 
 def test_9_uneven_use_is_pooled_before_the_entropy():
     """Mean of the batches' perplexities: (1 + 2) / 2. Pooled: 3 of 4 uses are code 0."""
-    metrics = evaluate(OneCodeAClip(n_codes=8), pixels([0, 0, 0, 5]), batch_size=2)
+    metrics = evaluate(OneCodeAClip(n_codes=8), pixels([0, 0, 0, 5]), batch_size=2).metrics
     assert metrics["perplexity"] == pytest.approx(math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25))))
     assert metrics["codebook_usage"] == 0.25
 
 
 def test_all_numbers_agree_with_numpy_in_float64(model):
     data = dataset()
-    metrics = evaluate(model, data, batch_size=4)
+    metrics = evaluate(model, data, batch_size=4).metrics
 
     model.eval()
     x = floats(data.test)
@@ -102,10 +102,34 @@ def test_all_numbers_agree_with_numpy_in_float64(model):
     )
 
 
+def test_the_loss_of_each_sample_agrees_with_numpy_and_their_mean_is_the_loss(model):
+    data = dataset()
+    metrics, losses = evaluate(model, data, batch_size=4)
+    x = floats(data.test)
+    with torch.no_grad():
+        squares = np.square(model.eval()(x)[1].double().numpy() - values(data.test))
+    expected = (squares.mean((2, 3, 4)) / values(data.train).var((0, 2, 3, 4))).mean(1)
+    assert len(losses) == len(data.test) == 6
+    assert losses.tolist() == pytest.approx(expected.tolist(), rel=1e-4)
+    assert metrics["recon_loss"] == pytest.approx(losses.mean().item(), rel=1e-6)
+
+
+def test_of_many_samples_neighbours_share_a_loss(monkeypatch):
+    data = of(clips(7, seed=3))
+    model = build_model(config().model, data.test.shape, data.mean, data.variance).eval()
+    alone = evaluate(model, data, batch_size=2).sample_losses
+    monkeypatch.setattr(evaluation, "GROUPS", 3)
+    shared = evaluate(model, data, batch_size=2).sample_losses
+    expected = [group.mean().item() for group in (alone[:3], alone[3:5], alone[5:])]
+    assert shared.tolist() == pytest.approx(expected, rel=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 6, 100])
 def test_batch_size_does_not_change_the_numbers(model, batch_size):
     data = dataset()
-    assert evaluate(model, data, batch_size) == pytest.approx(evaluate(model, data, 2), rel=1e-5)
+    found, pairs = evaluate(model, data, batch_size), evaluate(model, data, 2)
+    assert found.metrics == pytest.approx(pairs.metrics, rel=1e-5)
+    assert found.sample_losses.tolist() == pytest.approx(pairs.sample_losses.tolist(), rel=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -154,7 +178,16 @@ def test_ranks_sum_up_to_what_one_rank_measures(monkeypatch):
     for rank in range(3):
         totals.append([])
         together = evaluate(model, test, batch_size=2, rank=rank, world_size=3, similarities=["ssim"])
-    assert together == pytest.approx(alone, rel=1e-6)
+    assert together.metrics == pytest.approx(alone.metrics, rel=1e-6)
+    assert together.sample_losses.tolist() == pytest.approx(alone.sample_losses.tolist(), rel=1e-6)
+
+
+def test_a_rank_without_samples_takes_part(monkeypatch, model):
+    reduced = []
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.all_reduce", lambda total: reduced.append(total.sum().item()))
+    evaluate(model, dataset(test=2), batch_size=2, rank=2, world_size=3)
+    assert reduced == [0.0, 0.0, 0.0]
 
 
 class Errors(nn.Module):
@@ -184,7 +217,7 @@ def loud_and_quiet() -> tuple[Dataset, np.ndarray]:
 
 def test_a_quiet_channel_counts_as_much_as_a_loud_one_and_each_is_named():
     data, unit = loud_and_quiet()
-    metrics = evaluate(Errors([0.02, 0.02], data.variance), data, batch_size=3)
+    metrics = evaluate(Errors([0.02, 0.02], data.variance), data, batch_size=3).metrics
     of_each = 0.02**2 / unit.var(0)
     assert of_each[1] > 50 * of_each[0]
     assert [metrics["recon_loss_loud"], metrics["recon_loss_quiet"]] == pytest.approx(of_each, rel=1e-5)
@@ -196,14 +229,14 @@ def test_a_quiet_channel_counts_as_much_as_a_loud_one_and_each_is_named():
 def test_a_channel_that_is_called_pooled_leaves_the_pooled_loss_as_it_is():
     data, unit = loud_and_quiet()
     named = replace(data, channel_names=("loud", "pooled"))
-    metrics = evaluate(Errors([0.02, 0.02], data.variance), named, batch_size=3)
+    metrics = evaluate(Errors([0.02, 0.02], data.variance), named, batch_size=3).metrics
     assert metrics["recon_loss_pooled"] == pytest.approx(0.02**2 / unit.var(), rel=1e-5)
     assert metrics["recon_loss_loud"] == pytest.approx(0.02**2 / unit[:, 0].var(), rel=1e-5)
 
 
 def test_with_one_variance_of_all_values_both_losses_are_the_same():
     data, unit = loud_and_quiet()
-    metrics = evaluate(Errors([0.02, 0.01], data.pooled_variance), data, batch_size=3)
+    metrics = evaluate(Errors([0.02, 0.01], data.pooled_variance), data, batch_size=3).metrics
     expected = (0.02**2 + 0.01**2) / 2 / unit.var()
     assert metrics["recon_loss"] == pytest.approx(expected, rel=1e-5)
     assert metrics["recon_loss_pooled"] == pytest.approx(expected, rel=1e-5)
@@ -235,6 +268,6 @@ def test_static_metrics_need_no_memory_and_are_those_of_the_real_model():
 
 def test_a_model_that_gives_nan_is_measured_as_nan(model):
     nn.init.constant_(next(model.decoder.parameters()), math.nan)
-    metrics = evaluate(model, dataset(), batch_size=4)
+    metrics = evaluate(model, dataset(), batch_size=4).metrics
     assert math.isnan(metrics["recon_loss"])
     assert math.isnan(metrics["psnr"])

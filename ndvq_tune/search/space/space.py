@@ -130,7 +130,9 @@ def _last_word(document: Document) -> dict[str, Any]:
     if not isinstance(first, list) or document.overrides("search.first"):
         return document.content
     points = [
-        {key: value for key, value in point.items() if not document.overrides(key)} if isinstance(point, dict) else point
+        {key: value for key, value in point.items() if not document.overrides(key)}
+        if isinstance(point, dict)
+        else point
         for point in first
     ]
     return with_values(document.content, {"search.first": [point for point in points if point]})
