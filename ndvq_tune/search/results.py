@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.errors import TrackingError
+from ndvq_tune.errors import CheckpointError, TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord, TrialRecord
@@ -56,9 +56,13 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
 
 
 def _with_kept(trial: TrialRecord, checkpoint: Path, folder: Path) -> TrialRecord:
-    there = (folder / checkpoint).exists()
-    losses = sample_losses_of(folder / checkpoint) if there and trial.checkpoint_epoch == trial.metrics["epoch"] else ()
-    return replace(trial, checkpoint=checkpoint.as_posix(), sample_losses=losses)
+    kept = replace(trial, checkpoint=checkpoint.as_posix())
+    if trial.checkpoint_epoch != trial.metrics["epoch"]:
+        return kept
+    try:
+        return replace(kept, sample_losses=sample_losses_of(folder / checkpoint))
+    except CheckpointError:
+        return kept  # gone or damaged, which whoever loads it will say; no reason to end without tables
 
 
 def _tune_files(folder: str, names: list[str]) -> set[str]:

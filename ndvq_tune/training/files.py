@@ -35,7 +35,10 @@ def sample_losses_of(folder: Path) -> tuple[float, ...]:
     Raises:
         CheckpointError: If the description is missing or damaged.
     """
-    return tuple(describe({CONFIG: read_file(folder / CONFIG)}).get("sample_losses", ()))
+    try:
+        return tuple(map(float, describe({CONFIG: read_file(folder / CONFIG)}).get("sample_losses", ())))
+    except (TypeError, ValueError):
+        raise CheckpointError(f"{folder / CONFIG} is damaged: sample_losses are no numbers") from None
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.search.results import keep_checkpoints
 from ndvq_tune.training.checkpoint import pack
-from ndvq_tune.training.files import write
+from ndvq_tune.training.files import CONFIG, write
 from ndvq_tune.training.loop import Training
 from tests.report.report_examples import goals, make_trial
 from tests.training.training_examples import config, dataset
@@ -46,3 +46,17 @@ def test_a_checkpoint_of_an_earlier_epoch_says_nothing_of_the_last_report(tmp_pa
     behind = replace(later, checkpoint=trial.checkpoint, checkpoint_epoch=1)
     search = keep_checkpoints(SearchRecord("s", (behind,), goals("recon_loss")), tmp_path, final=True)
     assert search.trials[0].sample_losses == ()
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"{", b'{"format": 1, "sample_losses": ["a"]}'], ids=["gone", "cut off", "text"]
+)
+def test_a_damaged_checkpoint_does_not_keep_a_search_from_its_end(
+    tmp_path: Path, training: Training, content: bytes | None
+) -> None:
+    trial = ended(0, 0.1, tmp_path, training)
+    description = tmp_path / str(trial.checkpoint) / CONFIG
+    description.unlink() if content is None else description.write_bytes(content)
+    search = keep_checkpoints(SearchRecord("s", (trial,), goals("recon_loss")), tmp_path, final=True)
+    assert search.trials[0].sample_losses == ()
+    assert search.trials[0].checkpoint == "checkpoints/trial-0000"
