@@ -163,6 +163,23 @@ def full_fidelity(report: Mapping[str, float]) -> bool:
 
 
 @dataclass(frozen=True)
+class Importance:
+    """How much a parameter mattered in a search.
+
+    Attributes:
+        key: Its full key path.
+        share: Of the differences in final loss, what it explains by itself; 0 to 1.
+        low: The lower end of the 95% interval.
+        high: The upper end.
+    """
+
+    key: str
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class SearchRecord:
     """A whole search.
 
@@ -176,6 +193,7 @@ class SearchRecord:
         rejected: How many configurations were never trained, by what ruled them out: the metric of a constraint, or
             ``memory``.
         ended_by: What ended the search before its last trial: ``until``, ``stall`` or ``time_budget``.
+        importances: How much each parameter mattered, most first; known once the search is over.
     """
 
     name: str
@@ -186,6 +204,7 @@ class SearchRecord:
     skipped_files: Mapping[str, str] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
     ended_by: str | None = None
+    importances: tuple[Importance, ...] = ()
 
     @property
     def without_repetitions(self) -> "SearchRecord":

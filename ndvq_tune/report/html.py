@@ -14,9 +14,10 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
-from ndvq_tune.report.plots import curves, progress, rate_distortion
+from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
+    at_equal_rate,
     circumstances,
     label,
     metric_text,
@@ -65,6 +66,8 @@ def page(standing: Standing, pictures: Mapping[str, Path]) -> str:
         rate_distortion=_plot(rate_distortion(standing)),
         small=sum(not full_fidelity(trial.metrics) for trial in search.trials),
         progress=_plot(progress(standing)),
+        importance=_plot(importance(search)),
+        at_equal_rate=at_equal_rate(search),
         first=search.goals.objectives[0],
         objective=label(search.goals.metrics[0]),
         worst=", ".join(worst),

@@ -86,6 +86,31 @@ def progress(standing: Standing) -> go.Figure:
     return _styled(figure, height=270)
 
 
+def importance(search: SearchRecord) -> go.Figure:
+    """How much each parameter mattered, most on top, with intervals; empty where nobody knows."""
+    figure, found = go.Figure(), search.importances[::-1]
+    if not found:
+        return figure
+    figure.add_bar(
+        x=[item.share for item in found],
+        y=[short_name(item.key) for item in found],
+        orientation="h",
+        marker={"color": _COLOURS[TrialState.COMPLETED], "opacity": 0.6},  # so that intervals show
+        error_x={
+            "array": [item.high - item.share for item in found],
+            "arrayminus": [item.share - item.low for item in found],
+            "symmetric": False,
+            "color": _INK,
+            "thickness": 1.2,
+        },
+        hovertext=[f"{item.share:.0%} ({item.low:.0%} to {item.high:.0%})" for item in found],
+        hoverinfo="y+text",
+    )
+    figure.update_xaxes(tickformat=".0%", range=[0, 1])
+    figure.update_yaxes(automargin=True)
+    return _styled(figure, height=70 + 26 * len(found))
+
+
 def curves(standing: Standing) -> go.Figure:
     """Reconstruction loss, perplexity and codebook use by epoch: the front in colour, all others in grey.
 

@@ -4,6 +4,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, s
         "recommended": None if winner is None else _recommended(winner, standing),
         "pareto": [_found(trial) for trial in standing.front],
         "hypervolume": _hypervolume(standing),
+        "importance": [asdict(importance) for importance in search.importances],
         "confirmed": [_repeated(item) for item in standing.confirmed],
         "wall_seconds": search.wall_seconds,
         "mlflow": mlflow,

@@ -12,7 +12,7 @@ from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.skipped import SKIPPED
-from ndvq_tune.report.wording import circumstances, outcome, params_text, rescues, shown_metrics
+from ndvq_tune.report.wording import circumstances, mattered, outcome, params_text, rescues, shown_metrics
 
 ROWS, RESCUES = 5, 3
 _FILES = ("report.html", "best.yaml", "summary.json", "trials.parquet", "curves.parquet")
@@ -42,6 +42,8 @@ def print_summary(standing: Standing, console: Console, folder: Path, mlflow_com
     _table(console, "Repeated with other seeds", confirmed_columns(standing))
     _line(console)
     _prose(console, finding(standing))
+    if line := mattered(search):
+        _prose(console, f"{line[0].upper()}{line[1:]}.")
     if standing.best is not None:
         _prose(console, params_text(standing.best), style="dim")
     _line(console)

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
+from ndvq_tune.metrics import METRICS
 from ndvq_tune.quantities import count_text, duration
 from ndvq_tune.records import Rescue, SearchRecord, TrialRecord, TrialState, short_name, short_value
 
@@ -95,6 +96,19 @@ def circumstances(search: SearchRecord) -> list[str]:
         parts = ", ".join(f"{count} {name}" for name, count in reasons.items())
         lines.append(f"{ruled_out} ruled out before training: {parts}")
     return lines
+
+
+def mattered(search: SearchRecord, most: int = 3) -> str:
+    """The parameters that mattered most, with intervals, in one line; empty where none is surely more than nothing."""
+    sure = [importance for importance in search.importances if importance.low > 0][:most]
+    shares = [f"{short_name(i.key)} {i.share:.0%} ({i.low:.0%} to {i.high:.0%})" for i in sure]
+    return f"what mattered most{at_equal_rate(search)}: {', '.join(shares)}" if shares else ""
+
+
+def at_equal_rate(search: SearchRecord) -> str:
+    """What importances hold constant."""
+    known = [label(name) for name in search.goals.metrics if METRICS[name].constant]
+    return f" at equal {known[0]}" if known else ""
 
 
 def rescues(search: SearchRecord) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from ndvq_tune.config import RunConfig
 from ndvq_tune.goals import Constraint, Goals, Objective
 from ndvq_tune.metrics import Mode
-from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Importance, Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 
 OBJECTIVES = Goals((Objective("recon_loss", "min"), Objective("bits_per_element", "min")))
 
@@ -108,7 +108,12 @@ def eventful_search() -> SearchRecord:
     lost = {"state": TrialState.PRUNED, "stop_reason": StopReason.COLLAPSE, "reports": trials[-1].reports[:4]}
     trials[-1] = replace(trials[-1], **lost)
     rejected = {"memory": 6, "bits_per_element": 25}
-    return replace(search, trials=tuple(trials), rejected=rejected, ended_by="until")
+    importances = (
+        Importance("training.learning_rate", 0.41, 0.28, 0.54),
+        Importance("model.embedding_dim", 0.2, 0.05, 0.35),
+        Importance("model.attention.type", 0.06, 0.0, 0.19),
+    )
+    return replace(search, trials=tuple(trials), rejected=rejected, ended_by="until", importances=importances)
 
 
 def staged(trial: TrialRecord) -> tuple[dict[str, float], ...]:

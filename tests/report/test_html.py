@@ -81,12 +81,25 @@ def test_page_tells_what_happened_beside_training(eventful: SearchRecord) -> Non
     assert "Lines are dotted where samples were smaller. A star marks a rescue of the codebook." in page
     small = sum(trial.metrics.get("fidelity", 1) < 1 for trial in eventful.trials)
     assert f"Trials that ended on smaller samples are left out: {small}." in page
+    assert "<h2>What mattered</h2>" in page
+    assert "How much of the differences in loss at equal bits each parameter explains by itself" in page
 
 
 @pytest.mark.usefixtures("without_library")
 def test_page_of_a_plain_search_does_not_speak_of_what_did_not_happen(example: SearchRecord) -> None:
     page = html.page(Standing(example), {})
-    for word in ("Repeated", "Rescued", "rescue", "ruled out", "Ended", "parent", "dotted", "left out", "repetition"):
+    for word in (
+        "Repeated",
+        "Rescued",
+        "rescue",
+        "ruled out",
+        "Ended",
+        "parent",
+        "dotted",
+        "left out",
+        "repetition",
+        "mattered",
+    ):
         assert word not in page
 
 

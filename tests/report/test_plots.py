@@ -5,7 +5,7 @@ import pytest
 from ndvq_tune.judgement.front import history
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialState
-from ndvq_tune.report.plots import curves, progress, rate_distortion
+from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
 from tests.report.report_examples import goals, make_trial
 
 
@@ -91,3 +91,12 @@ def test_a_symbol_marks_each_rescue_on_the_curve(eventful: SearchRecord, example
     assert loss.y[0] == eventful.trials[4].reports[1]["recon_loss"]
     assert loss.hovertext[2].startswith("trial-0017: codebook_beta lowered after epoch 4")
     assert "rescue" not in {trace.name for trace in curves(Standing(example)).data}
+
+
+def test_importances_are_bars_with_intervals_the_largest_on_top(eventful: SearchRecord, example: SearchRecord) -> None:
+    (bars,) = importance(eventful).data
+    assert list(bars.y) == ["attention.type", "embedding_dim", "learning_rate"]
+    assert list(bars.x) == [0.06, 0.2, 0.41]
+    assert list(bars.error_x.array) == pytest.approx([0.13, 0.15, 0.13])
+    assert list(bars.error_x.arrayminus) == pytest.approx([0.06, 0.15, 0.13])
+    assert not importance(example).data

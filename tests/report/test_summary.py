@@ -112,3 +112,8 @@ def test_search_without_trials(empty: SearchRecord, tmp_path: Path) -> None:
         None,
     )
     assert not (tmp_path / "best.yaml").exists()
+
+
+def test_importances_are_kept_with_their_intervals(eventful: SearchRecord, tmp_path: Path) -> None:
+    first, *_ = written(eventful, tmp_path)["importance"]
+    assert first == {"key": "training.learning_rate", "share": 0.41, "low": 0.28, "high": 0.54}

@@ -89,3 +89,9 @@ def test_of_many_rescues_the_first_are_named(eventful: SearchRecord) -> None:
 
 def test_a_search_in_which_nothing_happened_is_as_short_as_can_be(single: SearchRecord) -> None:
     assert len(printed(single).splitlines()) == 16
+
+
+def test_what_mattered_is_told_under_the_finding(eventful: SearchRecord, example: SearchRecord) -> None:
+    text = " ".join(printed(eventful).split())
+    assert "What mattered most at equal bits: learning_rate 41% (28% to 54%), embedding_dim 20% (5% to 35%)." in text
+    assert "mattered" not in printed(example)

@@ -1,9 +1,11 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from ndvq_tune.records import SearchRecord
-from ndvq_tune.report.wording import circumstances, metric_text, outcome, probability_text, rescues
+from ndvq_tune.report.wording import circumstances, mattered, metric_text, outcome, probability_text, rescues
+from tests.report.report_examples import goals
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,14 @@ def test_a_rescue_says_what_became_of_the_codebook(eventful: SearchRecord, singl
         "trial-0021",
     ]
     assert rescues(single) == []
+
+
+def test_what_mattered_most_is_told_with_intervals_and_only_where_it_is_sure(
+    eventful: SearchRecord, example: SearchRecord
+) -> None:
+    assert mattered(eventful) == (
+        "what mattered most at equal bits: learning_rate 41% (28% to 54%), embedding_dim 20% (5% to 35%)"
+    )
+    assert mattered(replace(eventful, goals=goals("recon_loss"))).startswith("what mattered most: learning_rate")
+    unsure = tuple(replace(importance, low=0.0) for importance in eventful.importances)
+    assert mattered(replace(eventful, importances=unsure)) == mattered(example) == ""

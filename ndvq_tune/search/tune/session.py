@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +16,8 @@ from rich.console import Console
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.records import StopReason, TrialState
+from ndvq_tune.records import Importance, StopReason, TrialState
+from ndvq_tune.search.engine.curves.importance import importances
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import RAY
@@ -24,6 +25,7 @@ from ndvq_tune.search.outcome import SearchResult
 from ndvq_tune.search.progress import Progress, search_progress
 from ndvq_tune.search.resources.lanes import LanePlan, Node
 from ndvq_tune.search.resources.planning import plan_resources
+from ndvq_tune.search.resources.preflight import Preflight
 from ndvq_tune.search.results import keep_checkpoints, write_outcome, write_tables_and_summary
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.callback import SearchCallback
@@ -104,7 +106,10 @@ class Session:
             ended_by: Why it ended before its last trial.
         """
         finished = not self.interrupted.is_set()
-        record = keep_checkpoints(self.study.to_record(self.dataset.skipped, ended_by), self.folder, final=finished)
+        record = self.study.to_record(self.dataset.skipped, ended_by)
+        if finished:
+            record = replace(record, importances=self._importances())
+        record = keep_checkpoints(record, self.folder, final=finished)
         standing = Standing(record)
         if finished or record.trials:  # nothing begun leaves nothing, and the folder's name is free again
             write_tables_and_summary(standing, self.space, self.folder, self.tracker)
@@ -115,6 +120,12 @@ class Session:
         except TrackingError as error:
             self.console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
         return SearchResult(self.folder, standing, finished, self.tracker.ui_command or self.tracker.ui_address)
+
+    def _importances(self) -> tuple[Importance, ...]:
+        preflight = Preflight(self.space, self.dataset.train.shape)
+        return importances(
+            self.space, self.study.records, lambda params: preflight.goal_metrics(self.space.complete(params))
+        )
 
     def _tune(self, engine: Engine, plan: LanePlan, progress: Progress) -> None:
         """Hand the trials to Ray Tune until all have ended, time is up, or someone asks for an end."""

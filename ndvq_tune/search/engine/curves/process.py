@@ -97,8 +97,13 @@ class Process:
 @lru_cache(maxsize=8)
 def process_of(rows: tuple[Row, ...]) -> Process:
     """The process of rows, fitted to the first ones of them: as many as the largest of ``SIZES`` allows."""
+    return Process(seen_of(rows), logs_of(rows))
+
+
+def logs_of(rows: tuple[Row, ...]) -> Array:
+    """The logarithms that suit rows, see ``Process``: the prior's medians as long as there are too few to fit them."""
     size = max((size for size in SIZES if size <= len(rows)), default=0)
-    return Process(seen_of(rows), fitted(rows[:size]) if size else _medians(len(rows[0].point)))
+    return fitted(rows[:size]) if size else _medians(len(rows[0].point))
 
 
 def seen_of(rows: Sequence[Row]) -> Sequence[Row]:
