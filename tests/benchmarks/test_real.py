@@ -20,7 +20,7 @@ def test_every_point_of_a_narrowed_space_keeps_the_bit_budget(data: str, shape: 
         next(parameter.distribution.probes for parameter in space.searched if parameter.key == f"model.{name}")
         for name in ("n_codes", "downsample")
     )
-    residual = {"model.quantizer.type": "residual"} if data == "signal1d" else {}
+    residual = {"model.quantizer.type": "residual", "model.quantizer.n_quantizers": 2} if data == "signal1d" else {}
     rates = [
         rate(space.complete({"model.n_codes": n, "model.downsample": factor, **residual}).model, shape)
         for n in codes
@@ -29,6 +29,17 @@ def test_every_point_of_a_narrowed_space_keeps_the_bit_budget(data: str, shape: 
     assert max(rates) == bits
     assert space.search.seed == 3
     assert not space.search.first
+
+
+@pytest.mark.parametrize("data", sorted(real.NARROWED))
+def test_the_shipped_guess_is_a_point_of_the_narrowed_space(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[SearchSpace] = []
+    monkeypatch.setattr(real, "ours", lambda space, folder, seconds: searched.append(space))
+    real.guess(real.space_of(data, seed=0), tmp_path, 1)
+    (point,) = searched[0].search.first
+    assert point["training.learning_rate"] == 0.05
 
 
 def test_what_counts_is_the_lowest_loss_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
