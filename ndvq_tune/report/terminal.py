@@ -43,7 +43,7 @@ def print_summary(standing: Standing, console: Console, folder: Path, mlflow_com
     _line(console)
     _prose(console, finding(standing))
     if line := mattered(search):
-        _prose(console, f"{line[0].upper()}{line[1:]}.")
+        _prose(console, line)
     if standing.best is not None:
         _prose(console, params_text(standing.best), style="dim")
     _line(console)

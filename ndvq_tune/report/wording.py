@@ -16,6 +16,7 @@ ENDED = {
 }
 ACTIONS = {"restart_codes": "codes restarted", "lower_beta": "codebook_beta lowered"}
 USAGE = "codebook_usage"
+MATTERED = 3  # parameters that are named
 SHOWN = ("recon_loss", "psnr", "perplexity", "codebook_usage", "bits_per_element")
 
 
@@ -98,11 +99,11 @@ def circumstances(search: SearchRecord) -> list[str]:
     return lines
 
 
-def mattered(search: SearchRecord, most: int = 3) -> str:
-    """The parameters that mattered most, with intervals, in one line; empty where none is surely more than nothing."""
-    sure = [importance for importance in search.importances if importance.low > 0][:most]
+def mattered(search: SearchRecord) -> str:
+    """The parameters that mattered most, with intervals, in a sentence; empty where none surely did."""
+    sure = [importance for importance in search.importances if importance.low > 0][:MATTERED]
     shares = [f"{short_name(i.key)} {i.share:.0%} ({i.low:.0%} to {i.high:.0%})" for i in sure]
-    return f"what mattered most{at_equal_rate(search)}: {', '.join(shares)}" if shares else ""
+    return f"What mattered most{at_equal_rate(search)}: {', '.join(shares)}." if shares else ""
 
 
 def at_equal_rate(search: SearchRecord) -> str:

@@ -60,8 +60,9 @@ def evaluate(
     """
     samples = dataset.test
     device = model.data_mean.device
-    group_of = torch.arange(len(samples), device=device) * min(GROUPS, len(samples)) // len(samples)
-    mse_sums = torch.zeros(int(group_of[-1]) + 1, samples.shape[0], dtype=torch.float64, device=device)
+    n_groups = min(GROUPS, len(samples))
+    group_of = torch.arange(len(samples), device=device) * n_groups // len(samples)
+    mse_sums = torch.zeros(n_groups, samples.shape[0], dtype=torch.float64, device=device)
     commitment = torch.zeros((), dtype=torch.float64, device=device)
     counts = torch.zeros(model.quantizer.n_codebooks, model.quantizer.n_codes, dtype=torch.float64, device=device)
     similarity = {name: torch.zeros((), dtype=torch.float64, device=device) for name in similarities}

@@ -65,8 +65,8 @@ def test_what_mattered_most_is_told_with_intervals_and_only_where_it_is_sure(
     eventful: SearchRecord, example: SearchRecord
 ) -> None:
     assert mattered(eventful) == (
-        "what mattered most at equal bits: learning_rate 41% (28% to 54%), embedding_dim 20% (5% to 35%)"
+        "What mattered most at equal bits: learning_rate 41% (28% to 54%), embedding_dim 20% (5% to 35%)."
     )
-    assert mattered(replace(eventful, goals=goals("recon_loss"))).startswith("what mattered most: learning_rate")
+    assert mattered(replace(eventful, goals=goals("recon_loss"))).startswith("What mattered most: learning_rate")
     unsure = tuple(replace(importance, low=0.0) for importance in eventful.importances)
     assert mattered(replace(eventful, importances=unsure)) == mattered(example) == ""

@@ -36,9 +36,10 @@ def importances(space: SearchSpace, records: Sequence[TrialRecord], known: Known
         known: What is known of a point before it is trained; None for one that is ruled out.
 
     Returns:
-        The largest share first; nothing where fewer than 10 trials can teach the model.
+        The largest share first; nothing where fewer than 10 trials can teach the model, no objective is learned, or
+        trials begin with smaller samples, whose losses are of another task.
     """
-    if all(METRICS[name].constant for name in space.search.goals.metrics):
+    if all(METRICS[name].constant for name in space.search.goals.metrics) or space.search.fidelity.stages > 1:
         return ()
     settings = PromoteSettings()
     seen_rungs = rungs(settings.grace_period, settings.reduction_factor, space.max_epochs)
@@ -52,7 +53,7 @@ def importances(space: SearchSpace, records: Sequence[TrialRecord], known: Known
     if len(allowed) < FEWEST:
         return ()
     points = [point for point, _ in allowed]
-    level = np.log(np.abs([curves.bits(metrics) or 1.0 for _, metrics in allowed]))
+    level = np.log(np.abs([curves.bits(metrics) or 1.0 for _, metrics in allowed]))  # all 0 without such an objective
     with threadpool_limits(1, "blas"):
         whole, *parts = [_at_equal(losses, level) for losses in _losses(rows, [curves.last(point) for point in points])]
     found = []
@@ -72,8 +73,9 @@ def _losses(rows: tuple[Row, ...], places: Sequence[Row]) -> list[Array]:
 
 
 def _at_equal(losses: Array, level: Array) -> Array:
-    """Losses less what a parabola over the level foretells of them."""
-    return np.asarray(losses - np.polyval(np.polyfit(level, losses, 2 if np.ptp(level) > 0 else 0), level))
+    """Losses less what a parabola over the level foretells of them; a line or their mean, where levels are too few."""
+    degree = min(2, len(set(level.tolist())) - 1)
+    return np.asarray(losses - np.polyval(np.polyfit(level, losses, degree), level))
 
 
 def _share(column: Sequence[Any], losses: Array) -> float:
@@ -85,9 +87,7 @@ def _share(column: Sequence[Any], losses: Array) -> float:
     total = float(((losses - losses.mean()) ** 2).sum())
     if kinds < 2 or count <= kinds or total == 0:
         return 0.0
-    within = sum(
-        float(((part - part.mean()) ** 2).sum()) for group in set(groups) for part in [losses[groups == group]]
-    )
+    within = sum(float(losses[groups == group].var() * (groups == group).sum()) for group in set(groups))
     noise = within / (count - kinds)
     return max(0.0, (total - within - (kinds - 1) * noise) / (total + noise))
 

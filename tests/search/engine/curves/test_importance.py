@@ -76,10 +76,27 @@ def test_points_that_are_ruled_out_are_left_out() -> None:
     assert math.isfinite(found[0].share)
 
 
-@pytest.mark.parametrize("space", [RATE, space_of(search={"objectives": [{"metric": "parameters", "mode": "min"}]})])
-def test_of_few_trials_and_without_a_loss_nothing_is_said(space: SearchSpace) -> None:
-    count = FEWEST - 1 if space is RATE else 60
+SILENT = {
+    "few trials": (FEWEST - 1, {}),
+    "no loss": (60, {"objectives": [{"metric": "parameters", "mode": "min"}]}),
+    "small samples first": (60, {"fidelity": {"clip_length": [2, 4], "promote_after": [3]}}),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_nothing_is_said_of(name: str) -> None:
+    count, search = SILENT[name]
+    space = space_of(search=search)
     assert importances(space, trials(space, count), known) == ()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rates", [1, 2])
+def test_few_rates_are_held_equal_without_a_warning(rates: int) -> None:
+    found = importances(
+        RATE, trials(RATE, 30), lambda params: {"bits_per_element": 0.1 * (1 + len(str(params)) % rates)}
+    )
+    assert len(found) == len(RATE.searched)
 
 
 def test_a_space_of_which_nothing_is_allowed_has_none() -> None:
