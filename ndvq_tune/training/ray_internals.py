@@ -119,3 +119,13 @@ def set_trial_status(controller: Any, trial: Any, status: str) -> None:
         status: Such as ``Trial.ERROR``.
     """
     controller._set_trial_status(trial, status)
+
+
+def number_checkpoints_after(trial: Any, last: int) -> None:
+    """Let a trial's next checkpoint be numbered behind one of an earlier session, so that it replaces none.
+
+    Args:
+        trial: Tune's trial, before it has a lane.
+        last: The number of that checkpoint.
+    """
+    trial.storage.current_checkpoint_index = last

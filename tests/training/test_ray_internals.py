@@ -10,6 +10,7 @@ import pytest
 import ray
 from ray import JobID, PlacementGroupID, train
 from ray._private import worker
+from ray.train._internal.storage import StorageContext
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
@@ -116,3 +117,8 @@ def test_the_switch_of_the_raylets_messages_is_where_it_was(monkeypatch):
 
 def test_tunes_controller_sets_the_status_of_a_trial():
     assert callable(getattr(TuneController, "_set_trial_status", None)), "failed trials could not be shown as such"
+
+
+def test_tune_numbers_a_trials_checkpoints_by_its_storage():
+    source = inspect.getsource(StorageContext._update_checkpoint_index)
+    assert "self.current_checkpoint_index += 1" in source, "checkpoints would take the place of earlier sessions'"

@@ -1,5 +1,6 @@
 """Ray Tune's search algorithm on top of our engine."""
 
+import re
 import shutil
 from collections import deque
 from pathlib import Path
@@ -17,8 +18,10 @@ from ndvq_tune.search.resources.lanes import LanePlan
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.stages import stages
 from ndvq_tune.search.tune.messages import LaneTask
+from ndvq_tune.training.ray_internals import number_checkpoints_after
 
 INHERITED = "inherited"
+CHECKPOINT = re.compile(r"/checkpoint_(\d+)$")  # as Tune names its own
 
 
 class EngineSearch(SearchAlgorithm):
@@ -87,6 +90,8 @@ class EngineSearch(SearchAlgorithm):
             trial_name_creator=_name,
             trial_dirname_creator=_name,
         )
+        if record.checkpoint and (numbered := CHECKPOINT.search(record.checkpoint)):
+            number_checkpoints_after(trial, int(numbered[1]))
         if record.state.final:
             trial.set_status(Trial.ERROR if record.state is TrialState.FAILED else Trial.TERMINATED)
             trial.run_metadata.last_result = final_result(record)

@@ -31,6 +31,7 @@ class TrialActor(tune.Trainable):
     _history: History
     _epoch: int
     _stage: Stage | None
+    _begins_from: Path | None
     _checkpoint: Files | None
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -63,8 +64,9 @@ class TrialActor(tune.Trainable):
             self._history.write(Path(checkpoint_dir))
 
     def load_checkpoint(self, checkpoint_dir: str) -> None:
-        """Go on from a state; called when the lane before was lost."""
+        """Go on from a state; Tune calls it with one that this session has saved, which is later than the task's."""
         folder = Path(checkpoint_dir)
+        self._begins_from = None
         self._checkpoint, self._history = read(folder), History.read(folder)
         self._epoch, self._stage = epoch_of(self._checkpoint), None
 
@@ -73,13 +75,15 @@ class TrialActor(tune.Trainable):
         self._group.close()
 
     def _begin(self, task: LaneTask) -> None:
+        # That of the task is read when the first step comes: by then Tune has said whether there is a later one.
+        self._begins_from = task.checkpoint
         self._task, self._checkpoint, self._history = task, None, History()
         self._epoch, self._stage = 0, None
-        if task.checkpoint is not None:
-            self.load_checkpoint(str(task.checkpoint))
 
     def _enter_stage(self) -> Stage:
         """Start the stage of the next epoch, unless it is the one that runs."""
+        if self._begins_from is not None:
+            self.load_checkpoint(str(self._begins_from))
         stage = [stage for stage in self._task.stages if stage.after_epoch <= self._epoch][-1]
         if stage is not self._stage:
             self._start(stage, self._checkpoint if self._stage is None else self._group.save())

@@ -31,7 +31,7 @@ def searcher(study: Study, lanes: int = 2, space: SearchSpace | None = None, fol
     plan = plan_lanes([{"CPU": 8.0}], TRIALS, space.search.resources.model_copy(update={"lanes": lanes}), "storage")
     search = EngineSearch(Engine(study, space), study, space, plan, folder)
     spec = {"run": "lane", "checkpoint_config": tune.CheckpointConfig(num_to_keep=1), "max_failures": 3}
-    search.add_configurations([SimpleNamespace(spec=spec, storage=None)])
+    search.add_configurations([SimpleNamespace(spec=spec, storage=SimpleNamespace(current_checkpoint_index=-1))])
     return search
 
 
@@ -114,6 +114,17 @@ def test_tune_gets_each_trial_as_the_study_knows_it(open_study):
     trials["trial-0005"].create_placement_group_factory()
     assert trials["trial-0005"].placement_group_factory.bundles == search._plan.bundles
     assert str(trials["trial-0005"]) == "trial-0005"
+
+
+def test_no_checkpoint_takes_the_place_of_one_of_an_earlier_session(open_study):
+    """A driver that is killed while the new one is copied would leave half of each."""
+    study = open_study()
+    for number, folder in enumerate(("checkpoint_000011", "inherited")):
+        running = study.begin(study.propose())
+        study.report(running.number, report(1))
+        study.checkpoint(running.number, f"ray/trial-{number:04d}/{folder}")
+    trials = {trial.trial_id: trial for trial in iter(searcher(open_study(), lanes=3).next_trial, None)}
+    assert [trials[f"trial-{number:04d}"].storage.current_checkpoint_index for number in range(3)] == [11, -1, -1]
 
 
 def test_a_search_that_is_done_hands_out_its_trials_and_no_new_one(open_study):

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import pytest
 import torch
@@ -68,6 +69,24 @@ def test_the_stage_after_a_checkpoint_is_that_of_its_epoch(tmp_path, epoch, fide
         actor.load_checkpoint(str(tmp_path))
     assert step(actor).metrics["fidelity"] == fidelity
     assert group.asked == [f"start from {epoch}", "train"]
+
+
+@pytest.mark.parametrize("paused", [False, True], ids=["lost", "paused"])
+def test_a_trial_of_an_earlier_session_goes_on_from_what_this_one_saved(tmp_path, paused):
+    """Tune has deleted by then what the session began with."""
+    first, later = tmp_path / "first", tmp_path / "later"
+    before = actor_of(ScriptedGroup(*[report(each) for each in range(1, 4)]))
+    for folder in (first, later):
+        before.step()
+        before.save_checkpoint(str(folder))
+    shutil.rmtree(first)
+    group = ScriptedGroup(report(3))
+    actor = actor_of(group) if paused else actor_of(group, checkpoint=first)
+    if paused:
+        assert actor.reset_config(task(checkpoint=first))
+    actor.load_checkpoint(str(later))
+    assert step(actor).metrics["epoch"] == 3
+    assert group.asked == ["start from 2", "train"]
 
 
 def test_promotion_keeps_what_was_learned_and_changes_the_data(data, tmp_path):
