@@ -6,8 +6,6 @@ OptunaSearch and ASHA. With ``--function`` a trial is a function that trains in 
 """
 
 import argparse
-import json
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import AsyncHyperBandScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from benchmarks.turns import write
 from ndvq_tune.config import RunConfig
 from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.search.engine.optuna_space import suggest
@@ -67,13 +66,6 @@ class Reports(tune.Callback):  # type: ignore[misc]  # Ray has no types
     ) -> None:
         """A trial has reported."""
         write(self._path, trial.trial_id, result, self._metric)
-
-
-def write(path: Path, trial: str, report: dict[str, Any], metric: str) -> None:
-    """Add a ``benchmarks.turns.Report`` to a file, as a line of JSON."""
-    line = {"trial": trial, "at": time.time(), "trained": report["training_seconds"], "loss": report[metric]}
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def search(space: SearchSpace, reports: Path, storage: str, spare_cpus: int, *, function: bool) -> None:

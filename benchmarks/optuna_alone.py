@@ -11,7 +11,7 @@ from pathlib import Path
 import optuna
 import torch
 
-from benchmarks.official_recipe import write
+from benchmarks.turns import write
 from ndvq_tune.data.dataset import Dataset, open_dataset
 from ndvq_tune.goals import Report
 from ndvq_tune.search.engine.optuna_space import suggest
@@ -28,7 +28,7 @@ def objective(space: SearchSpace, dataset: Dataset, reports: Path, trial: optuna
     def report(found: Report) -> None:
         nonlocal loss
         loss = found[metric]
-        write(reports, str(trial.number), dict(found), metric)
+        write(reports, str(trial.number), found, metric)
         trial.report(loss, int(found["epoch"]))
         if trial.should_prune():
             raise optuna.TrialPruned

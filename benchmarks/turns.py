@@ -1,11 +1,15 @@
 """From the reports of a search: how long a lane takes for a trial, and how much of that is no training."""
 
+import json
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,13 @@ class Report:
     at: float
     trained: float
     loss: float = math.nan
+
+
+def write(path: Path, trial: str, report: Mapping[str, Any], metric: str) -> None:
+    """Add a ``Report`` to a file, as a line of JSON."""
+    line = {"trial": trial, "at": time.time(), "trained": report["training_seconds"], "loss": report[metric]}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
 
 
 @dataclass(frozen=True)

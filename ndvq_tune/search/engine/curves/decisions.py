@@ -16,7 +16,7 @@ from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings.scheduler import PromoteSettings
 
 # Lanes keep all cores busy: threads that wait for each other there take twelve times as long for 450 rows.
-_one_thread = partial(threadpool_limits, 1, "blas")
+one_thread = partial(threadpool_limits, 1, "blas")
 
 
 class Decisions:
@@ -25,6 +25,10 @@ class Decisions:
     Args:
         space: The space. Where its scheduler is another one, the model sees the rungs that promotion has by default.
         known: Trials of other searches, which teach the model; they hold up none of this search's own.
+
+    Attributes:
+        rungs: The epochs after which promotion compares trials.
+        curves: How trials look to the model, which sees them at these rungs.
     """
 
     def __init__(self, space: SearchSpace, known: Sequence[TrialRecord] = ()) -> None:
@@ -32,7 +36,7 @@ class Decisions:
         settings = space.search.scheduler
         self._promotion = settings if isinstance(settings, PromoteSettings) else PromoteSettings()
         self.rungs = list(rungs(self._promotion.grace_period, self._promotion.reduction_factor, space.max_epochs))
-        self._curves = Curves(space, [*self.rungs, space.max_epochs])
+        self.curves = Curves(space, [*self.rungs, space.max_epochs])
 
     def goes_on(self, paused: Collection[int], records: Sequence[TrialRecord], last: bool = False) -> int | None:
         """The paused trial that goes on, if one is good enough.
@@ -45,8 +49,8 @@ class Decisions:
         if not paused:
             return None
         searching = [record for record in records if record.role is not Role.CONFIRM]
-        with _one_thread():
-            found = self._merits(Forecast(self._curves, [*self._known, *searching]))
+        with one_thread():
+            found = self._merits(Forecast(self.curves, [*self._known, *searching]))
         return promoted(paused, searching, found, self.rungs, self._promotion.reduction_factor, last)
 
     def proposals(self, records: Sequence[TrialRecord], number: int, known: Known) -> list[Params]:
@@ -58,11 +62,11 @@ class Decisions:
             known: What is known of a point before it is trained; None for one that is ruled out or was tried.
         """
         searching = [record for record in records if record.role is not Role.CONFIRM]
-        forecast = Forecast(self._curves, [*self._known, *searching])
+        forecast = Forecast(self.curves, [*self._known, *searching])
         random = randomness.Random(f"{self._search.seed}/{number}")
-        with _one_thread():
+        with one_thread():
             return proposed(forecast, self._merits(forecast), self._drawing, known, random)
 
     def _merits(self, forecast: Forecast) -> dict[int, Merit]:
-        bits = {record.number: self._curves.bits(record.metrics) for record in forecast.records}
-        return merits(forecast.records, forecast.losses, bits if self._curves.known else None, self._search.goals)
+        bits = {record.number: self.curves.bits(record.metrics) for record in forecast.records}
+        return merits(forecast.records, forecast.losses, bits if self.curves.known else None, self._search.goals)

@@ -5,17 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Importance, Role, TrialRecord
-from ndvq_tune.search.engine.curves.forecast import Curves
+from ndvq_tune.search.engine.curves.decisions import Decisions, one_thread
 from ndvq_tune.search.engine.curves.process import Array, Process, Row, logs_of, seen_of
 from ndvq_tune.search.engine.curves.proposal import Known
 from ndvq_tune.search.engine.drawing import Drawing
-from ndvq_tune.search.engine.schedulers.asha import rungs
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.settings.scheduler import PromoteSettings
 
 POINTS = 400
 PARTS = 5  # of the trials, each left out once, for the interval
@@ -41,9 +38,7 @@ def importances(space: SearchSpace, records: Sequence[TrialRecord], known: Known
     """
     if all(METRICS[name].constant for name in space.search.goals.metrics) or space.search.fidelity.stages > 1:
         return ()
-    settings = PromoteSettings()
-    seen_rungs = rungs(settings.grace_period, settings.reduction_factor, space.max_epochs)
-    curves = Curves(space, [*seen_rungs, space.max_epochs])
+    curves = Decisions(space).curves
     rows = curves.rows([record for record in records if record.role is not Role.CONFIRM])
     if len({row.trial for row in rows}) < FEWEST:
         return ()
@@ -54,7 +49,7 @@ def importances(space: SearchSpace, records: Sequence[TrialRecord], known: Known
         return ()
     points = [point for point, _ in allowed]
     level = np.log(np.abs([curves.bits(metrics) or 1.0 for _, metrics in allowed]))  # all 0 without such an objective
-    with threadpool_limits(1, "blas"):
+    with one_thread():
         whole, *parts = [_at_equal(losses, level) for losses in _losses(rows, [curves.last(point) for point in points])]
     found = []
     for parameter in space.searched:
