@@ -180,6 +180,21 @@ class Importance:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """What something plain makes of the same test samples, for a model to be compared with.
+
+    Attributes:
+        name: What it is, such as ``bicubic`` or ``H.264``.
+        recon_loss: As the models are measured: 1 is that of the mean.
+        bits_per_element: Its size; None where nothing is coded.
+    """
+
+    name: str
+    recon_loss: float
+    bits_per_element: float | None = None
+
+
+@dataclass(frozen=True)
 class SearchRecord:
     """A whole search.
 
@@ -194,6 +209,7 @@ class SearchRecord:
             ``memory``.
         ended_by: What ended the search before its last trial: ``until``, ``stall`` or ``time_budget``.
         importances: How much each parameter mattered, most first; known once the search is over.
+        baselines: What the recommended model is compared with; measured once the search is over.
     """
 
     name: str
@@ -205,6 +221,7 @@ class SearchRecord:
     rejected: Mapping[str, int] = field(default_factory=dict)
     ended_by: str | None = None
     importances: tuple[Importance, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
 
     @property
     def without_repetitions(self) -> "SearchRecord":
