@@ -89,7 +89,6 @@ class Lines:
 
     def _position(self, record: TrialRecord) -> str:
         if not record.reports:
-            # The number does not say how far the search is: what was ruled out beforehand has numbers, too.
             return f"starts ({len(self._shown)} of {self._trials()})"
         values = " ".join(f"{name} {cell}" for name, cell in _cells(record.metrics).items() if cell)
         return f"epoch {int(record.metrics['epoch'])}/{record.config.training.max_epochs} {values}"

@@ -32,6 +32,7 @@ REJECTED, KNOWN = "rejected", "known"
 """The attributes of points that are no trials of the search: what ruled one out; the trial of another search."""
 
 _ATTRIBUTES: dict[str, tuple[tuple[str, ...], Callable[[TrialRecord], Any]]] = {
+    "number": (("number",), lambda record: record.number),
     "origin": (
         ("parent", "role"),
         lambda record: None if record.parent is None else {"role": str(record.role), "parent": record.parent},
@@ -91,11 +92,12 @@ def record_of(frozen: FrozenTrial) -> TrialRecord:
     """
     attributes = {name: value for name, value in frozen.user_attrs.items() if value is not None}
     config, problems = validate(RunConfig, as_kept(attributes["config"]))
+    number = attributes.get("number", frozen.number)  # of Optuna's trial in journals of 0.1
     if config is None:
-        raise ConfigError(f"{name_of(frozen.number)} in the journal", problems)
+        raise ConfigError(f"{name_of(number)} in the journal", problems)
     origin, checkpoint = attributes.get("origin", {}), attributes.get("checkpoint", {})
     return TrialRecord(
-        number=frozen.number,
+        number=number,
         params=attributes["params"],
         config=config,
         state=STATES.get(frozen.state, TrialState.RUNNING),

@@ -158,13 +158,14 @@ class Study:
         trial = draft.trial
         for name, violation in (constraints or {}).items():
             trial.set_constraint(name, violation)
-        record = TrialRecord(trial.number, draft.params, draft.config, started=time.time(), role=role)
+        number = max(self._records, default=-1) + 1  # not Optuna's, which counts rejected points, too
+        record = TrialRecord(number, draft.params, draft.config, started=time.time(), role=role)
         if parent is not None:
             record = replace(record, parent=parent.number)
         if parent is not None and role is Role.EXPLOIT:
             inherited = {name: getattr(parent, name) for name in ("checkpoint", "checkpoint_epoch", "rescues")}
             record = replace(record, **inherited)
-        self._live[trial.number] = trial
+        self._live[number] = trial
         self._roles[role] += 1
         return self._write(record)
 
@@ -295,7 +296,8 @@ class Study:
             # The driver was killed between Optuna's ask and our note of it: the trial never began.
             self._study.tell(frozen.number, state=OptunaState.FAIL, skip_if_finished=True)
             return
-        self._records[frozen.number] = record = record_of(frozen)
+        record = record_of(frozen)
+        self._records[record.number] = record
         self._roles[record.role] += 1
         if not frozen.state.is_finished():
-            self._live[frozen.number] = running_trial(self._study, frozen)
+            self._live[record.number] = running_trial(self._study, frozen)

@@ -187,8 +187,32 @@ def test_a_trial_that_was_asked_but_never_noted_does_not_count(open_study, read_
     reopened = open_study()
     assert [record.number for record in reopened.records] == [0]
     assert [trial.state for trial in read_back()] == [OptunaState.RUNNING, OptunaState.FAIL]
+    assert begin(reopened).number == 1
+    assert [record.name for record in open_study().records] == ["trial-0000", "trial-0001"]
+
+
+def test_rejected_points_take_no_numbers(open_study):
+    study = open_study()
+    study.reject(study.propose(), {"memory": 1.0}, ["memory"])
+    begin(study)
+    study.reject(study.propose(), {"memory": 1.0}, ["memory"])
+    begin(study)
+    reopened = open_study()
+    assert [record.number for record in reopened.records] == [0, 1]
     assert begin(reopened).number == 2
-    assert [record.name for record in open_study().records] == ["trial-0000", "trial-0002"]
+
+
+def test_a_journal_of_before_with_holes_keeps_its_numbers(open_study):
+    """Release 0.1 numbered trials as Optuna does, which counts rejected points."""
+    study = open_study()
+    study.reject(study.propose(), {"memory": 1.0}, ["memory"])
+    draft = study.propose()
+    for name, value in {"params": dict(draft.params), "config": draft.config.to_dict(), "started": 1.0}.items():
+        draft.trial.set_user_attr(name, value)
+    reopened = open_study()
+    assert [record.number for record in reopened.records] == [1]
+    assert begin(reopened).number == 2
+    assert reopened.report(1, report(1)).metrics["epoch"] == 1
 
 
 def test_a_report_for_the_same_epoch_replaces_it(open_study, read_back):
