@@ -76,14 +76,17 @@ class TrialRecord:
         reports: A report an epoch, oldest first: ``epoch`` (from 1), ``seconds`` since the search began, and metrics.
         stop_reason: Why it was pruned.
         error: The error's text, if it failed.
-        checkpoint: Folder of its last checkpoint, relative to the results folder.
-        checkpoint_epoch: The epoch of that checkpoint; 0 without one.
+        checkpoint: Folder of its last checkpoint, which it goes on from, relative to the results folder; None if there
+            was none, or it is gone.
+        checkpoint_epoch: The epoch of that checkpoint; 0 if there was none.
+        best_checkpoint: Folder of its best checkpoint, which may be the last one; None as with ``checkpoint``.
+        best_epoch: The epoch of that checkpoint; 0 if there was none.
         started: Unix time of its first start.
         ended: Unix time of its final state.
         role: Why there is this trial.
         parent: Number of the trial that it goes on from, or repeats.
         rescues: What was done to keep its codebook alive, in order.
-        sample_losses: ``recon_loss`` of the test samples one by one at its checkpoint, where that is kept.
+        sample_losses: ``recon_loss`` of the test samples one by one at its best checkpoint, where that is kept.
     """
 
     number: int
@@ -95,6 +98,8 @@ class TrialRecord:
     error: str | None = None
     checkpoint: str | None = None
     checkpoint_epoch: int = 0
+    best_checkpoint: str | None = None
+    best_epoch: int = 0
     started: float | None = None
     ended: float | None = None
     role: Role = Role.SEARCH
@@ -118,13 +123,29 @@ class TrialRecord:
         return self.reports[-1] if self.reports else {}
 
     @property
+    def weights(self) -> str | None:
+        """Folder of the weights that it offers: its best ones. Searches of 0.1 have only the last."""
+        return self.best_checkpoint if self.best_epoch else self.checkpoint
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there was ever a model of it; ``weights`` says where that is, if it is kept."""
+        return self.checkpoint is not None or self.checkpoint_epoch > 0
+
+    @property
+    def result(self) -> Mapping[str, float]:
+        """The report that its weights reached, by which it is judged; the last one of a trial without weights."""
+        epoch = self.best_epoch or self.checkpoint_epoch
+        return next((report for report in self.reports if report["epoch"] == epoch), self.metrics)
+
+    @property
     def sound(self) -> bool:
         """Whether its numbers mean something: it neither failed nor diverged."""
         return self.state is not TrialState.FAILED and self.stop_reason is not StopReason.DIVERGED
 
     def finite(self, *names: str) -> bool:
-        """Whether the last report has a finite value for each of these metrics."""
-        return all(math.isfinite(self.metrics.get(name, math.nan)) for name in names)
+        """Whether its result has a finite value for each of these metrics."""
+        return all(math.isfinite(self.result.get(name, math.nan)) for name in names)
 
 
 def name_of(number: int) -> str:

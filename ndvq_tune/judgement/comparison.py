@@ -9,15 +9,33 @@ import numpy.typing as npt
 
 from ndvq_tune.goals import Goals, Report
 from ndvq_tune.judgement.pareto import crowding, front_ranks
-from ndvq_tune.records import TrialRecord, full_fidelity
+from ndvq_tune.records import TrialRecord, fidelity, full_fidelity
 
 
 def measured(trial: TrialRecord, goals: Goals) -> bool:
-    """Whether a trial's last report compares with others: it is sound, of full size, and has every objective.
+    """Whether a trial's result compares with others: it is sound, of full size, and has every objective.
 
     What was measured on smaller samples is of another task.
     """
-    return bool(trial.reports) and trial.sound and full_fidelity(trial.metrics) and trial.finite(*goals.metrics)
+    return bool(trial.reports) and trial.sound and full_fidelity(trial.result) and trial.finite(*goals.metrics)
+
+
+def surpasses(report: Report, other: Report, goals: Goals) -> bool:
+    """Whether the weights of a report are to be kept rather than those of another one of the same trial.
+
+    Larger samples come first, as smaller ones are another task; then constraints, by how far they are broken; then the
+    objectives in their order. Of equals the later is kept.
+
+    Args:
+        report: The later report.
+        other: The earlier one.
+        goals: What is better.
+    """
+
+    def key(one: Report) -> tuple[float, ...]:
+        return (-fidelity(one), sum(goals.beyond(one)), *goals.costs(one))
+
+    return key(report) <= key(other)
 
 
 def place(report: Report, others: Sequence[Report], goals: Goals) -> int:
@@ -53,9 +71,9 @@ def fronts(trials: Sequence[TrialRecord], goals: Goals) -> list[list[TrialRecord
     Those that keep the constraints come first, by fronts of non-dominated trials, and in each front those that are
     far from all others before the rest. All others follow by how far they are beyond the constraints.
     """
-    beyond = {id(trial): sum(goals.beyond(trial.metrics)) for trial in trials}
+    beyond = {id(trial): sum(goals.beyond(trial.result)) for trial in trials}
     kept = [trial for trial in trials if not beyond[id(trial)]]
-    costs = [goals.costs(trial.metrics) for trial in kept]
+    costs = [goals.costs(trial.result) for trial in kept]
     by_rank: dict[int, list[int]] = {}
     for index, rank in enumerate(front_ranks(costs)):
         by_rank.setdefault(rank, []).append(index)

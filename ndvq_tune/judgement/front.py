@@ -44,7 +44,7 @@ def history(standing: Standing) -> list[Moment]:
     """How good the front was after each trial that had finished, of those that a model can be taken from."""
     goals = standing.search.goals
     finished = [trial for trial in standing.offered if trial.state.final]
-    finished.sort(key=lambda trial: trial.metrics["seconds"])
+    finished.sort(key=lambda trial: trial.result["seconds"])
     corner = goals.costs(reference(standing)) if finished else ()
     front: list[tuple[float, ...]] = []
     moments: list[Moment] = []
@@ -53,6 +53,6 @@ def history(standing: Standing) -> list[Moment]:
         cost = standing.costs(trial)
         if cost not in front and not any(dominates(other, cost) for other in front):
             front = [other for other in front if not dominates(cost, other)] + [cost]
-            value = hypervolume(front, corner) if len(corner) > 1 else trial.metrics[goals.metrics[0]]
-        moments.append(Moment(trial.metrics["seconds"], trial.name, value))
+            value = hypervolume(front, corner) if len(corner) > 1 else trial.result[goals.metrics[0]]
+        moments.append(Moment(trial.result["seconds"], trial.name, value))
     return moments

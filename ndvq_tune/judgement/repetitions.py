@@ -57,7 +57,7 @@ def confirmed(search: SearchRecord) -> tuple[Confirmed, ...]:
         lost = sum(run.state.final for run in repetitions) - len(done)
         if done:
             runs = [trial, *done] if trial.state is TrialState.COMPLETED and trial.finite(*names) else done
-            repeated.append((trial, np.array([[run.metrics[name] for name in names] for run in runs]), lost))
+            repeated.append((trial, np.array([[run.result[name] for name in names] for run in runs]), lost))
     probabilities = probabilities_of_least([first.cost(values[:, 0]) for _, values, _ in repeated])
     found = [
         Confirmed(

@@ -25,7 +25,7 @@ class Standing:
 
     @cached_property
     def eligible(self) -> tuple[TrialRecord, ...]:
-        """Trials that a model can be taken from: sound, measured in every objective, and with a checkpoint.
+        """Trials that a model came of: sound, and measured in every objective.
 
         A trial that was stopped early is as good as its numbers. Repetitions measure the trial that they repeat, and
         are not on offer themselves.
@@ -33,7 +33,7 @@ class Standing:
         return tuple(
             trial
             for trial in self.search.trials
-            if trial.role is not Role.CONFIRM and trial.checkpoint is not None and measured(trial, self.search.goals)
+            if trial.role is not Role.CONFIRM and trial.has_model and measured(trial, self.search.goals)
         )
 
     @cached_property
@@ -53,10 +53,11 @@ class Standing:
     def front(self) -> tuple[TrialRecord, ...]:
         """The Pareto front of what is offered: no other trial beats these in one objective without losing in another.
 
-        They are in the order of the last objective, best first.
+        They are in the order of the last objective, best first. The weights of all of them are there to be taken.
         """
-        ranks = front_ranks([self.costs(trial) for trial in self.offered])
-        front = [trial for trial, rank in zip(self.offered, ranks, strict=True) if rank == 0]
+        offered = [trial for trial in self.offered if trial.weights is not None]
+        ranks = front_ranks([self.costs(trial) for trial in offered])
+        front = [trial for trial, rank in zip(offered, ranks, strict=True) if rank == 0]
         return tuple(sorted(front, key=lambda trial: (self.costs(trial)[::-1], trial.number)))
 
     @cached_property
@@ -66,10 +67,10 @@ class Standing:
 
     @cached_property
     def judged(self) -> Mapping[int, Mapping[str, float]]:
-        """The objectives of each eligible trial, by its number: means where it was repeated, else its last report."""
+        """The objectives of each eligible trial, by its number: means where it was repeated, else its own result."""
         names = self.search.goals.metrics
         means = {item.trial.number: dict(zip(names, item.means, strict=True)) for item in self.confirmed}
-        return {trial.number: means.get(trial.number, trial.metrics) for trial in self.eligible}
+        return {trial.number: means.get(trial.number, trial.result) for trial in self.eligible}
 
     @cached_property
     def best(self) -> TrialRecord | None:
@@ -80,7 +81,7 @@ class Standing:
         """
         front = self.front
         if len(self.search.goals.objectives) == 1:
-            offered = {trial.number for trial in self.offered}
+            offered = {trial.number for trial in self.offered if trial.weights is not None}
             tried = [item for item in self.confirmed if item.trial.number in offered]
             front = (max(tried, key=lambda item: item.probability).trial,) if tried else front
         if not front:
@@ -112,9 +113,9 @@ class Standing:
         return tuple(found for found in leads if found is not None and not found.certain)
 
     def keeps(self, trial: TrialRecord) -> bool:
-        """Whether a trial's last report keeps every constraint."""
-        return self.search.goals.kept(trial.metrics)
+        """Whether a trial keeps every constraint."""
+        return self.search.goals.kept(trial.result)
 
     def costs(self, trial: TrialRecord) -> tuple[float, ...]:
-        """The objectives of a trial's last report, turned so that less is better."""
-        return self.search.goals.costs(trial.metrics)
+        """The objectives of a trial, turned so that less is better."""
+        return self.search.goals.costs(trial.result)

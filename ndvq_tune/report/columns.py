@@ -11,7 +11,7 @@ Column = tuple[str, list[str]]
 
 def metric_columns(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> list[Column]:
     """A column for each metric, with its value in the last report of each trial."""
-    return [(label(name), [metric_text(name, trial.metrics.get(name)) for trial in trials]) for name in metrics]
+    return [(label(name), [metric_text(name, trial.result.get(name)) for trial in trials]) for name in metrics]
 
 
 def param_columns(trials: Sequence[TrialRecord]) -> list[Column]:

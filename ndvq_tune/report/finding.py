@@ -27,7 +27,7 @@ def finding(standing: Standing) -> str:
     winner = standing.best
     if winner is None:
         return "No trial has led to a model yet."
-    values = winner.metrics
+    values = winner.result
     text = f"{winner.name} is the one to take: " if len(standing.search.trials) > 1 else f"{winner.name}: "
     parts = [f"reconstruction loss {metric_text('recon_loss', values.get('recon_loss'))}"]
     if winner.finite("psnr"):
@@ -118,7 +118,7 @@ def _within_bounds(standing: Standing, winner: TrialRecord) -> str:
     goals, trials = standing.search.goals, standing.eligible
     if not goals.constraints:
         return ""
-    if breaks := goals.broken(winner.metrics):
+    if breaks := goals.broken(winner.result):
         return f"No trial keeps every constraint; this one does not keep {_bounds(breaks)}."
     others = sum(not standing.keeps(trial) for trial in trials)
     do = "does" if others == 1 else "do"

@@ -64,7 +64,7 @@ def page(standing: Standing, pictures: Mapping[str, Path]) -> str:
         outcome=outcome(search),
         finding=finding(standing),
         rate_distortion=_plot(rate_distortion(standing)),
-        small=sum(not full_fidelity(trial.metrics) for trial in search.trials),
+        small=sum(not full_fidelity(trial.result) for trial in search.trials),
         progress=_plot(progress(standing)),
         importance=_plot(importance(search)),
         at_equal_rate=at_equal_rate(search),

@@ -44,7 +44,7 @@ def rate_distortion(standing: Standing) -> go.Figure:
     Trials last measured on smaller samples are left out: their loss is of another task.
     """
     figure, search = go.Figure(), standing.search
-    measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.metrics)]
+    measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.result)]
     front = rate_distortion_front(search)
     if len(front) > 1:
         line = {"color": _ACCENT, "width": 2}
@@ -58,8 +58,8 @@ def rate_distortion(standing: Standing) -> go.Figure:
     if recommended:
         ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": _ACCENT, "width": 3}}
         figure.add_scatter(**_points(recommended), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
-    figure.update_xaxes(title=_axis(RATE), **_log_axis([trial.metrics[RATE] for trial in measured]))
-    figure.update_yaxes(title=_axis(DISTORTION), **_log_axis([trial.metrics[DISTORTION] for trial in measured]))
+    figure.update_xaxes(title=_axis(RATE), **_log_axis([trial.result[RATE] for trial in measured]))
+    figure.update_yaxes(title=_axis(DISTORTION), **_log_axis([trial.result[DISTORTION] for trial in measured]))
     return _styled(figure, height=410)
 
 
@@ -186,7 +186,7 @@ def _scatter(figure: go.Figure, trials: Sequence[TrialRecord], name: str, **mark
 
 
 def _points(trials: Sequence[TrialRecord]) -> dict[str, list[float]]:
-    return {"x": [trial.metrics[RATE] for trial in trials], "y": [trial.metrics[DISTORTION] for trial in trials]}
+    return {"x": [trial.result[RATE] for trial in trials], "y": [trial.result[DISTORTION] for trial in trials]}
 
 
 def _hover(trials: Sequence[TrialRecord]) -> dict[str, object]:
@@ -198,9 +198,9 @@ def _card(trial: TrialRecord) -> str:
     state = _WORDS.get(trial.state, str(trial.state))
     head = f"<b>{trial.name}</b> {state}" + (f": {trial.stop_reason}" if trial.stop_reason else "")
     metrics = [
-        f"{label(name)} {metric_text(name, trial.metrics[name])}"
+        f"{label(name)} {metric_text(name, trial.result[name])}"
         for name in (DISTORTION, "psnr", "perplexity", "codebook_usage", RATE)
-        if name in trial.metrics
+        if name in trial.result
     ]
     origin = [f"{_ORIGINS[trial.role]} {trial.parent_name}"] if trial.role in _ORIGINS else []
     params = [f"{short_name(key)} = {short_value(value)}" for key, value in trial.params.items()]

@@ -81,7 +81,7 @@ def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, s
 
 def best_yaml(search: SearchRecord, trial: TrialRecord) -> str:
     """A trial's complete configuration, with a comment that says where it is from and how good it was."""
-    metrics = ", ".join(f"{name} {value:.5g}" for name, value in trial.metrics.items() if name != "seconds")
+    metrics = ", ".join(f"{name} {value:.5g}" for name, value in trial.result.items() if name != "seconds")
     head = f"# {trial.name} of the search {search.name}\n# {metrics}\n"
     return head + yaml.safe_dump(trial.config.to_dict(), sort_keys=False)
 
@@ -113,8 +113,8 @@ def _found(trial: TrialRecord) -> dict[str, Any]:
         "trial": trial.name,
         "state": str(trial.state),
         "params": trial.params,
-        "metrics": trial.metrics,
-        "checkpoint": trial.checkpoint,
+        "metrics": trial.result,
+        "checkpoint": trial.weights,
     }
     if trial.role is not Role.SEARCH:
         found |= {"role": str(trial.role), "parent": trial.parent_name}

@@ -50,7 +50,7 @@ def trials_table(search: SearchRecord) -> pa.Table:
     params = {short_name(key): _param([trial.params.get(key) for trial in trials]) for key in keys}
     metrics = {
         f"last_{name}" if name in params else name: pa.array(
-            [_number(trial.metrics.get(name)) for trial in trials], pa.float64()
+            [_number(trial.result.get(name)) for trial in trials], pa.float64()
         )
         for name in _metrics(search)
     }

@@ -61,7 +61,7 @@ class SearchResult:
         trial = trial or self.best
         if trial is None:
             raise ResultsError(f"{self.folder}: no trial has led to a model yet")
-        if trial.checkpoint is None or not (self.folder / trial.checkpoint).exists():
+        if trial.weights is None or not (self.folder / trial.weights).exists():
             kept = ", ".join(sorted(path.name for path in (self.folder / "checkpoints").glob("*"))) or "none"
             raise ResultsError(f"{self.folder}: no model of {trial.name} is kept; there are {kept}")
-        return load_model(self.folder / trial.checkpoint)
+        return load_model(self.folder / trial.weights)

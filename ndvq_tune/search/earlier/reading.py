@@ -10,6 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 from ndvq_tune.errors import ConfigError, ResultsError, message_of
 from ndvq_tune.problems import validate
 from ndvq_tune.records import TrialRecord
+from ndvq_tune.search.checkpoints import located
 from ndvq_tune.search.engine.codec import has_begun, record_of
 from ndvq_tune.search.folder import JOURNAL, SPACE
 from ndvq_tune.search.space import SearchSpace
@@ -77,7 +78,7 @@ def read_folder(folder: Path) -> tuple[SearchSpace, Earlier]:
         if not (trial.state.is_finished() and has_begun(trial)):
             continue
         try:
-            trials.append(record_of(trial))
+            trials.append(located(record_of(trial), folder))
         except ConfigError:
             unreadable += 1
     return space, Earlier(space.name, space.search, tuple(trials), unreadable)

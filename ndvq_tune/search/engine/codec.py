@@ -44,6 +44,10 @@ _ATTRIBUTES: dict[str, tuple[tuple[str, ...], Callable[[TrialRecord], Any]]] = {
         ("checkpoint", "checkpoint_epoch"),
         lambda record: record.checkpoint and {"folder": record.checkpoint, "epoch": record.checkpoint_epoch},
     ),
+    "best": (
+        ("best_checkpoint", "best_epoch"),
+        lambda record: record.best_checkpoint and {"folder": record.best_checkpoint, "epoch": record.best_epoch},
+    ),
     "stop_reason": (("stop_reason",), lambda record: record.stop_reason and str(record.stop_reason)),
     "error": (("error",), lambda record: record.error),
     "ended": (("ended",), lambda record: record.ended),
@@ -95,7 +99,7 @@ def record_of(frozen: FrozenTrial) -> TrialRecord:
     number = attributes.get("number", frozen.number)  # of Optuna's trial in journals of 0.1
     if config is None:
         raise ConfigError(f"{name_of(number)} in the journal", problems)
-    origin, checkpoint = attributes.get("origin", {}), attributes.get("checkpoint", {})
+    origin, checkpoint, best = (attributes.get(name, {}) for name in ("origin", "checkpoint", "best"))
     return TrialRecord(
         number=number,
         params=attributes["params"],
@@ -106,6 +110,8 @@ def record_of(frozen: FrozenTrial) -> TrialRecord:
         error=attributes.get("error"),
         checkpoint=checkpoint.get("folder"),
         checkpoint_epoch=checkpoint.get("epoch", 0),
+        best_checkpoint=best.get("folder"),
+        best_epoch=best.get("epoch", 0),
         started=attributes.get(BEGUN),
         ended=attributes.get("ended"),
         role=Role(origin.get("role", Role.SEARCH)),

@@ -17,7 +17,7 @@ def reached(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
     full size.
     """
     goals = Goals(search.goals.objectives, (*search.target, *search.goals.constraints))
-    return bool(search.target) and any(measured(trial, goals) and goals.kept(trial.metrics) for trial in trials)
+    return bool(search.target) and any(measured(trial, goals) and goals.kept(trial.result) for trial in trials)
 
 
 def stalled(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
@@ -42,7 +42,7 @@ def stalled(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
 
 def _point(trial: TrialRecord, goals: Goals) -> tuple[Point, Point] | None:
     """A trial's objectives, turned so that less is better, and how far it is beyond each constraint."""
-    return (goals.costs(trial.metrics), goals.beyond(trial.metrics)) if measured(trial, goals) else None
+    return (goals.costs(trial.result), goals.beyond(trial.result)) if measured(trial, goals) else None
 
 
 def _no_worse(a: tuple[Point, Point] | None, b: tuple[Point, Point]) -> bool:

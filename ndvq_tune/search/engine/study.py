@@ -5,6 +5,7 @@ table, the MLflow runs and the results are views that can be made again from it,
 moment loses nothing and doubles nothing.
 """
 
+import math
 import time
 import uuid
 from collections import Counter
@@ -18,7 +19,9 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from ndvq_tune.goals import Goals
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.search.checkpoints import located
 from ndvq_tune.search.engine.codec import (
     KNOWN,
     OPTUNA_STATES,
@@ -51,11 +54,11 @@ class Study:
 
     def __init__(self, space: SearchSpace, storage: BaseStorage, clock: Callable[[], float] | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._space, self._goals, self._clock = space, space.search.goals, clock or time.monotonic
+        self._space, self._clock = space, clock or time.monotonic
         optuna.create_study(
             storage=storage,
             study_name=space.name,
-            directions=["minimize" if objective.mode == "min" else "maximize" for objective in self._goals.objectives],
+            directions=["minimize" if objective.mode == "min" else "maximize" for objective in self.goals.objectives],
             load_if_exists=True,
         )
         self._study = FirstObjectiveStudy(space.name, storage)
@@ -83,6 +86,7 @@ class Study:
         drop_torn_line(journal)
         study = cls(space, JournalStorage(Journal(journal)))
         study._journal = journal
+        study._records = {number: located(record, folder) for number, record in study._records.items()}
         return study
 
     @classmethod
@@ -94,6 +98,11 @@ class Study:
     def search_id(self) -> str:
         """What tells this search from all others, for ever."""
         return str(self._study.user_attrs["search_id"])
+
+    @property
+    def goals(self) -> Goals:
+        """What makes a good trial."""
+        return self._space.search.goals
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
@@ -201,8 +210,11 @@ class Study:
         report = {**metrics, "seconds": round(self.seconds, 3)}
         # All of a later epoch are gone with it: the trial went back to an old checkpoint.
         earlier = tuple(old for old in record.reports if old["epoch"] < epoch)
-        record = self._write(replace(record, reports=(*earlier, report)))
-        set_intermediate_value(self._study, self._live[number], epoch, float(report[self._goals.metrics[0]]))
+        record = replace(record, reports=(*earlier, report))
+        if record.best_epoch >= epoch:
+            record = replace(record, best_checkpoint=None, best_epoch=0)
+        self._write(record)
+        set_intermediate_value(self._study, self._live[number], epoch, float(report[self.goals.metrics[0]]))
         return record
 
     def rescue(self, number: int, rescue: Rescue) -> TrialRecord:
@@ -223,6 +235,16 @@ class Study:
         epoch = int(record.metrics["epoch"]) if epoch is None else epoch
         return self._write(replace(record, checkpoint=folder, checkpoint_epoch=epoch))
 
+    def best(self, number: int, folder: str) -> TrialRecord:
+        """Note that a trial's last checkpoint is its best, and where it lies.
+
+        Args:
+            number: The trial.
+            folder: Where it is, relative to the results folder.
+        """
+        record = self._records[number]
+        return self._write(replace(record, best_checkpoint=folder, best_epoch=record.checkpoint_epoch))
+
     def finish(
         self, number: int, state: TrialState, reason: StopReason | None = None, error: str | None = None
     ) -> TrialRecord:
@@ -235,9 +257,9 @@ class Study:
             reason: Why it was pruned.
             error: The error's text, if it failed.
         """
-        if state is TrialState.COMPLETED and not self._records[number].finite(*self._goals.metrics):
-            state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
         record = self._records[number]
+        if state is TrialState.COMPLETED and not all(map(math.isfinite, self.goals.costs(record.metrics))):
+            state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
         record = self._write(replace(record, state=state, stop_reason=reason, error=error, ended=time.time()))
         self._tell(self._live.pop(number), record)
         return record
@@ -254,7 +276,7 @@ class Study:
         return SearchRecord(
             name=self._space.name,
             trials=self.records,
-            goals=self._goals,
+            goals=self.goals,
             seed=self._space.search.seed,
             wall_seconds=self.seconds,
             skipped_files=skipped_files or {},
@@ -268,11 +290,11 @@ class Study:
 
     def _tell(self, trial: optuna.Trial, record: TrialRecord) -> None:
         known = trial.constraints
-        for name, violation in self._goals.violations(record.metrics).items():
+        for name, violation in self.goals.violations(record.metrics).items():
             if name not in known:
                 trial.set_constraint(name, violation)
         if record.state is TrialState.COMPLETED:
-            self._study.tell(trial, [record.metrics[name] for name in self._goals.metrics])
+            self._study.tell(trial, [record.metrics[name] for name in self.goals.metrics])
         else:
             self._study.tell(trial, state=OPTUNA_STATES[record.state])
 

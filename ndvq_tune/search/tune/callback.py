@@ -1,5 +1,6 @@
 """What the driver does at each event of a search, apart from deciding."""
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,9 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from ndvq_tune.errors import TrackingError
+from ndvq_tune.judgement.comparison import surpasses
 from ndvq_tune.records import TrialRecord, number_of
+from ndvq_tune.search.checkpoints import keep_best
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.progress import Progress
 from ndvq_tune.search.tune.messages import LaneReport
@@ -96,7 +99,13 @@ class SearchCallback(tune.Callback):
     ) -> None:
         """A checkpoint is complete on the storage."""
         path = Path(checkpoint.path).relative_to(self._folder)
-        self._study.checkpoint(number_of(trial.trial_id), path.as_posix())
+        before = self._study.record(number_of(trial.trial_id))
+        record = self._study.checkpoint(before.number, path.as_posix())
+        if not before.best_epoch or surpasses(record.metrics, before.result, self._study.goals):
+            best = keep_best(record, self._folder)
+            self._study.best(record.number, best)
+            if before.best_checkpoint not in (None, best):
+                shutil.rmtree(self._folder / str(before.best_checkpoint), ignore_errors=True)
 
     def _show(self, trial: Trial) -> TrialRecord:
         record = self._study.record(number_of(trial.trial_id))

@@ -17,6 +17,7 @@ from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Importance, StopReason, TrialState
+from ndvq_tune.search.checkpoints import keep_checkpoints
 from ndvq_tune.search.engine.curves.importance import importances
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
@@ -26,7 +27,7 @@ from ndvq_tune.search.progress import Progress, search_progress
 from ndvq_tune.search.resources.lanes import LanePlan, Node
 from ndvq_tune.search.resources.planning import plan_resources
 from ndvq_tune.search.resources.preflight import Preflight
-from ndvq_tune.search.results import keep_checkpoints, write_outcome, write_tables_and_summary
+from ndvq_tune.search.results import write_outcome, write_tables_and_summary
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.callback import SearchCallback
 from ndvq_tune.search.tune.scheduler import EngineScheduler

@@ -32,14 +32,16 @@ def clock(monkeypatch) -> Clock:
 
 
 @pytest.mark.parametrize("search", [{}, TWO_OBJECTIVES], ids=["one objective", "two objectives"])
-def test_everything_comes_back_from_the_journal(open_study, search):
+def test_everything_comes_back_from_the_journal(open_study, search, tmp_path):
     study = open_study(space_of(search=search))
     for number in range(5):
         assert begin(study).number == number
     for epoch in (1, 2):
         for number in (0, 1, 2):
             study.report(number, report(epoch, 0.5 / epoch))
+    (tmp_path / "ray/trial-0000/checkpoint_000001").mkdir(parents=True)
     study.checkpoint(0, "ray/trial-0000/checkpoint_000001")
+    study.best(0, "ray/trial-0000/checkpoint_000001")
     study.finish(0, TrialState.COMPLETED)
     study.finish(1, TrialState.PRUNED, StopReason.SCHEDULER)
     study.finish(2, TrialState.FAILED, error="RuntimeError: ä\nTraceback")
@@ -234,6 +236,18 @@ def test_going_back_two_epochs_forgets_what_came_after(open_study):
     study.finish(0, TrialState.PRUNED, StopReason.SCHEDULER)
     assert [old["epoch"] for old in study.record(0).reports] == [1, 2]
     assert open_study().records == study.records
+
+
+def test_going_back_before_the_best_epoch_forgets_it(open_study):
+    study = open_study()
+    begin(study)
+    for epoch in (1, 2):
+        study.report(0, report(epoch, 1 / epoch))
+    study.checkpoint(0, "last")
+    study.best(0, "best")
+    assert study.record(0).result["epoch"] == 2
+    study.report(0, report(2, 0.75))
+    assert (study.record(0).best_checkpoint, study.record(0).best_epoch) == (None, 0)
 
 
 def test_seconds_add_up_over_sessions(open_study, clock):
