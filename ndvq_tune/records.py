@@ -44,11 +44,22 @@ class StopReason(StrEnum):
 
 
 class Role(StrEnum):
-    """Why there is a trial: to search, to go on from another one's weights (PBT), or to repeat another one."""
+    """Why there is a trial: to search, to go on from a better one's weights (PBT), to repeat one, or to end one."""
 
     SEARCH = "search"
     EXPLOIT = "exploit"
     CONFIRM = "confirm"
+    FINISH = "finish"
+
+    @property
+    def searches(self) -> bool:
+        """Whether such a trial is one that the search compares; the others follow when it has chosen."""
+        return self in (Role.SEARCH, Role.EXPLOIT)
+
+    @property
+    def inherits(self) -> bool:
+        """Whether such a trial begins with its parent's weights."""
+        return self in (Role.EXPLOIT, Role.FINISH)
 
 
 @dataclass(frozen=True)
@@ -136,7 +147,7 @@ class TrialRecord:
     def result(self) -> Mapping[str, float]:
         """The report that its weights reached, by which it is judged; the last one of a trial without weights."""
         epoch = self.best_epoch or self.checkpoint_epoch
-        return next((report for report in self.reports if report["epoch"] == epoch), self.metrics)
+        return next((report for report in self.reports if report.get("epoch") == epoch), self.metrics)
 
     @property
     def sound(self) -> bool:
@@ -246,8 +257,13 @@ class SearchRecord:
 
     @property
     def without_repetitions(self) -> "SearchRecord":
-        """The search with the trials that it consists of; repetitions with other seeds are counted apart."""
+        """The search as it was judged before its best were repeated with other seeds."""
         return replace(self, trials=tuple(trial for trial in self.trials if trial.role is not Role.CONFIRM))
+
+    @property
+    def searched(self) -> "SearchRecord":
+        """The search with the trials that it consists of; what followed when it had chosen is counted apart."""
+        return replace(self, trials=tuple(trial for trial in self.trials if trial.role.searches))
 
     def count(self, state: TrialState) -> int:
         """Trials in a state."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ndvq_tune.judgement.lineage import representatives
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Confirmed:
     """A trial and what its repetitions came to.
 
     Attributes:
-        trial: The trial that was repeated.
+        trial: The trial that was repeated, or what trained it to its end.
         means: The mean of each objective over the seeds, in the order of the search's objectives.
         spread: Standard deviation of the first objective over the seeds; NaN for one seed.
         seeds: How many runs these are of: the repetitions that were completed, and the trial itself if it was.
@@ -42,8 +43,8 @@ class Confirmed:
 def confirmed(search: SearchRecord) -> tuple[Confirmed, ...]:
     """Every trial with a completed repetition, the best mean of the first objective first.
 
-    A trial that was completed counts as one more seed of its own. It was chosen for its value, which flatters the mean
-    of all repeated trials alike.
+    The trial itself, or what trained it to its end, counts as one more seed if it was completed. It was chosen for its
+    value, which flatters the mean of all repeated trials alike.
     """
     names, first = search.goals.metrics, search.goals.objectives[0]
     by_parent: dict[int | None, list[TrialRecord]] = defaultdict(list)
@@ -51,8 +52,8 @@ def confirmed(search: SearchRecord) -> tuple[Confirmed, ...]:
         if trial.role is Role.CONFIRM:
             by_parent[trial.parent].append(trial)
     repeated = []
-    for trial in search.trials:
-        repetitions = by_parent.get(trial.number, [])
+    for number, trial in representatives(search.trials, search.goals).items():
+        repetitions = by_parent.get(number, [])
         done = [run for run in repetitions if run.state is TrialState.COMPLETED and run.finite(*names)]
         lost = sum(run.state.final for run in repetitions) - len(done)
         if done:

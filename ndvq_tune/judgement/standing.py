@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ndvq_tune.judgement.comparison import measured
+from ndvq_tune.judgement.lineage import representatives
 from ndvq_tune.judgement.paired import Lead, lead
 from ndvq_tune.judgement.pareto import front_ranks, knee
 from ndvq_tune.judgement.repetitions import Confirmed, confirmed
-from ndvq_tune.records import Role, SearchRecord, TrialRecord
+from ndvq_tune.records import SearchRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class Standing:
     def eligible(self) -> tuple[TrialRecord, ...]:
         """Trials that a model came of: sound, and measured in every objective.
 
-        A trial that was stopped early is as good as its numbers. Repetitions measure the trial that they repeat, and
-        are not on offer themselves.
+        A trial that was stopped early is as good as its numbers, or as those of the trial that brought it to its end.
+        Repetitions measure the trial that they repeat, and are not on offer themselves.
         """
         return tuple(
             trial
-            for trial in self.search.trials
-            if trial.role is not Role.CONFIRM and trial.has_model and measured(trial, self.search.goals)
+            for trial in representatives(self.search.trials, self.search.goals).values()
+            if trial.has_model and measured(trial, self.search.goals)
         )
 
     @cached_property

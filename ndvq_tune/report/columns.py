@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.records import Role, TrialRecord, short_name, short_value
+from ndvq_tune.records import TrialRecord, short_name, short_value
 from ndvq_tune.report.wording import label, metric_text, probability_text
 
 Column = tuple[str, list[str]]
 
 
 def metric_columns(trials: Sequence[TrialRecord], metrics: Sequence[str]) -> list[Column]:
-    """A column for each metric, with its value in the last report of each trial."""
+    """A column for each metric, with what the weights of each trial reached."""
     return [(label(name), [metric_text(name, trial.result.get(name)) for trial in trials]) for name in metrics]
 
 
@@ -25,7 +25,7 @@ def param_columns(trials: Sequence[TrialRecord]) -> list[Column]:
 
 def parent_columns(trials: Sequence[TrialRecord]) -> list[Column]:
     """A column with the trial whose weights each one went on from; none where no trial has a parent."""
-    parents = [trial.parent_name or "" if trial.role is Role.EXPLOIT else "" for trial in trials]
+    parents = [trial.parent_name or "" if trial.role.inherits else "" for trial in trials]
     return [("parent", parents)] if any(parents) else []
 
 

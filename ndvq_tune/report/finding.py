@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ndvq_tune.goals import Constraint, Goals
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import StopReason, TrialRecord
+from ndvq_tune.records import Role, StopReason, TrialRecord
 from ndvq_tune.report.wording import metric_text, probability_text
 
 _NOUNS = {"recon_loss": "reconstruction loss", "psnr": "PSNR"}
@@ -48,6 +48,7 @@ def reason(standing: Standing) -> str:
     sentences = (
         place(standing, winner),
         _in_doubt(standing),
+        _finished(standing, winner),
         _stopped(winner),
         _repeated(standing, winner),
         _within_bounds(standing, winner),
@@ -84,6 +85,16 @@ def _on_the_front(standing: Standing, winner: TrialRecord) -> str:
 
 def _stopped(winner: TrialRecord) -> str:
     return f"It was stopped early ({_STOPPED_BY[winner.stop_reason]})." if winner.stop_reason in _STOPPED_BY else ""
+
+
+def _finished(standing: Standing, winner: TrialRecord) -> str:
+    """That it was trained to its end, or that this made it no better."""
+    if winner.role is Role.FINISH:
+        return f"It is {winner.parent_name}, trained to its end."
+    ends = (trial for trial in standing.search.trials if trial.role is Role.FINISH and trial.parent == winner.number)
+    return next(
+        (f"Trained on to its end, as {trial.name}, it did not get better." for trial in ends if trial.state.final), ""
+    )
 
 
 def _in_doubt(standing: Standing) -> str:

@@ -98,11 +98,11 @@ def _picture(search: SearchRecord, name: str, path: Path) -> dict[str, str]:
 
 def _columns(trials: Sequence[TrialRecord], standing: Standing) -> list[Column]:
     names = [trial.name + ("" if standing.keeps(trial) else " (breaks a constraint)") for trial in trials]
-    front = {trial.number for trial in standing.front}
+    front, goals = {trial.number for trial in standing.front}, standing.search.goals
     return [
         ("trial", names),
         *parent_columns(trials),
         *metric_columns(trials, shown_metrics(standing.search)),
-        ("front", ["yes" if trial.number in front else "" for trial in trials]),
+        *([("front", ["yes" if trial.number in front else "" for trial in trials])] if len(goals.metrics) > 1 else []),
         *param_columns(trials),
     ]

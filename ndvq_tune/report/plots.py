@@ -24,7 +24,7 @@ _COLOURS = {
     TrialState.FAILED: "#8d5a97",
     TrialState.RUNNING: "#6ba292",
 }
-_ORIGINS = {Role.EXPLOIT: "goes on from", Role.CONFIRM: "repeats"}
+_ORIGINS = {Role.EXPLOIT: "goes on from", Role.FINISH: "trains to its end", Role.CONFIRM: "repeats"}
 _TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
 _CLOSE = 4  # largest over smallest value
 _WORDS = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
@@ -48,7 +48,8 @@ def rate_distortion(standing: Standing) -> go.Figure:
     front = rate_distortion_front(search)
     if len(front) > 1:
         line = {"color": _ACCENT, "width": 2}
-        figure.add_scatter(**_points(front), mode="lines", line=line, name="front", hoverinfo="skip")
+        name = "front" if set(search.goals.metrics) == {RATE, DISTORTION} else "best at each rate"
+        figure.add_scatter(**_points(front), mode="lines", line=line, name=name, hoverinfo="skip")
     for state, colour in _COLOURS.items():
         some = [trial for trial in measured if trial.state is state and trial.role is not Role.CONFIRM]
         _scatter(figure, some, _WORDS.get(state, str(state)), color=colour, size=10, line=_EDGE)
@@ -112,13 +113,13 @@ def importance(search: SearchRecord) -> go.Figure:
 
 
 def curves(standing: Standing) -> go.Figure:
-    """Reconstruction loss, perplexity and codebook use by epoch: the front in colour, all others in grey.
+    """Reconstruction loss, perplexity and codebook use by epoch: the recommended in colour, all others in grey.
 
     Dotted lines are of smaller samples; symbols mark rescues.
     """
     figure = make_subplots(rows=1, cols=len(CURVES), subplot_titles=CURVES, horizontal_spacing=0.06)
-    search, front = standing.search, standing.front[: len(_FRONT_COLOURS)]
-    colours = dict(zip((trial.number for trial in front), _FRONT_COLOURS, strict=False))
+    search = standing.search
+    colours = dict(zip((trial.number for trial in standing.recommended), _FRONT_COLOURS, strict=False))
     grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
     for column, metric in enumerate(CURVES, start=1):
         for trial in grey_last:

@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -48,8 +49,8 @@ def write_summary(
 def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, str] | None) -> dict[str, Any]:
     """The content of ``summary.json``.
 
-    Of ``trials``, ``rejected`` were never trained, and ``repetitions`` are of trials that are counted already; neither
-    is part of ``total``.
+    Of ``trials``, ``rejected`` were never trained, and ``finished`` and ``repetitions`` are of trials that are counted
+    already; none of these is part of ``total``.
 
     Args:
         standing: The search.
@@ -99,11 +100,12 @@ def _version(package: str) -> str | None:
 
 
 def _counts(search: SearchRecord) -> dict[str, int]:
-    trials = search.without_repetitions
+    trials, roles = search.searched, Counter(trial.role for trial in search.trials)
     return {
         "total": len(trials.trials),
         **{str(state): trials.count(state) for state in TrialState},
-        "repetitions": len(search.trials) - len(trials.trials),
+        "finished": roles[Role.FINISH],
+        "repetitions": roles[Role.CONFIRM],
         "rejected": sum(search.rejected.values()),
     }
 

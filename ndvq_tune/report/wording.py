@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.quantities import count_text, duration
-from ndvq_tune.records import Rescue, SearchRecord, TrialRecord, TrialState, short_name, short_value
+from ndvq_tune.records import Rescue, Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
 
 LABELS = {"codebook_usage": "usage", "bits_per_element": "bits", "entropy_bits_per_element": "entropy bits"}
 ENDED = {
@@ -68,19 +68,20 @@ def outcome(search: SearchRecord) -> str:
     """How many trials there were and what became of them, in one sentence without its full stop."""
     words = {TrialState.COMPLETED: "completed", TrialState.PRUNED: "stopped early", TrialState.FAILED: "failed"}
     words[TrialState.RUNNING] = "unfinished"
-    trials = search.without_repetitions
+    trials, following = search.searched, Counter(trial.role for trial in search.trials)
     parts = [f"{trials.count(state)} {word}" for state, word in words.items() if trials.count(state)]
-    repetitions = len(search.trials) - len(trials.trials)
+    finished, repetitions = following[Role.FINISH], following[Role.CONFIRM]
     return (
         f"{count_text(len(trials.trials), 'trial')} in {duration(search.wall_seconds)}"
         + (f": {', '.join(parts)}" if parts else "")
+        + (f"; {finished} of them then trained to the end" if finished else "")
         + (f"; {count_text(repetitions, 'repetition')}" if repetitions else "")
     )
 
 
 def stop_reasons(search: SearchRecord) -> dict[str, int]:
     """How often each reason stopped a trial, the most frequent first."""
-    trials = search.without_repetitions.trials
+    trials = search.searched.trials
     return _most_frequent_first(Counter(str(trial.stop_reason) for trial in trials if trial.stop_reason is not None))
 
 

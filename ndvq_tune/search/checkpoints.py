@@ -45,7 +45,8 @@ def located(record: TrialRecord, folder: Path) -> TrialRecord:
     """
     if not record.state.final:
         return record
-    return replace(record, **{field: _found(folder, place, own) for field, own, place in _places(record)})
+    found = {field: _found(folder, place, own) for field, own, place in _places(record)}
+    return replace(record, checkpoint=found.get("checkpoint"), best_checkpoint=found.get("best_checkpoint"))
 
 
 def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> SearchRecord:

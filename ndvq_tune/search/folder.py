@@ -18,8 +18,8 @@ RAY = "ray"  # what Ray writes
 # What may be there after a start that failed: a search without a trial has no journal. MLflow's is that of a Ray job.
 LEFT_BY_A_START = (".lock", SPACE, SKIPPED, RAY, "mlflow.db", "mlruns")
 MAY_CHANGE = (
-    *("search.trials", "search.time_budget", "search.until", "search.stall", "search.confirm", "search.resources"),
-    *("search.first", "tracking.uri"),
+    *("search.trials", "search.time_budget", "search.until", "search.stall", "search.confirm", "search.finish"),
+    *("search.resources", "search.first", "tracking.uri"),
 )
 
 

@@ -25,9 +25,12 @@ def test_hover_shows_what_was_chosen(example: SearchRecord) -> None:
     assert any("stopped early: collapse" in text for text in texts)
 
 
-def test_front_is_drawn_whatever_the_objectives(example: SearchRecord) -> None:
+def test_the_best_at_each_rate_are_joined_whatever_the_objectives(example: SearchRecord) -> None:
+    """But they are the front only where that is what the search was for."""
     other = replace(example, goals=goals("perplexity", mode="max"))
-    assert "front" in {trace.name for trace in rate_distortion(Standing(other)).data}
+    names = {trace.name for trace in rate_distortion(Standing(other)).data}
+    assert "best at each rate" in names
+    assert "front" not in names
 
 
 def test_curves_are_coloured_and_named_for_the_front_only(example: SearchRecord) -> None:

@@ -33,7 +33,7 @@ def test_summary_holds_what_a_program_needs(example: SearchRecord, tmp_path: Pat
     assert winner is not None
     assert content["space"] == {"model": {"n_codes": {"choice": [256]}}}
     counts = {"total": 24, "running": 0, "completed": 10, "pruned": 13, "failed": 1}
-    assert content["trials"] == counts | {"repetitions": 0, "rejected": 0}
+    assert content["trials"] == counts | {"finished": 0, "repetitions": 0, "rejected": 0}
     assert content["recommended"] == {"trial": winner.name, "reason": reason(Standing(example)), "in_doubt": []}
     assert (content["rejected"], content["ended_by"], content["confirmed"]) == ({}, None, [])
     assert content["best"]["trial"] == winner.name
@@ -55,7 +55,7 @@ def test_non_finite_numbers_are_null(tmp_path: Path) -> None:
 def test_what_happened_beside_training_is_counted_apart(eventful: SearchRecord, tmp_path: Path) -> None:
     content = written(eventful, tmp_path)
     counts = {"total": 24, "running": 0, "completed": 10, "pruned": 13, "failed": 1}
-    assert content["trials"] == counts | {"repetitions": 9, "rejected": 31}
+    assert content["trials"] == counts | {"finished": 0, "repetitions": 9, "rejected": 31}
     assert content["rejected"] == {"memory": 6, "bits_per_element": 25}
     assert content["ended_by"] == "until"
 

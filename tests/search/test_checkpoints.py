@@ -71,9 +71,7 @@ def test_the_best_weights_outlive_the_last_and_reach_the_figure_beside_them(tmp_
         path.unlink()
     checkpoints[0].rmdir()
     worse = {**first, "epoch": 2, "recon_loss": 2 * first["recon_loss"]}
-    trial = replace(
-        trial, reports=(first, worse), checkpoint="ray/trial-0000/checkpoint_000001", checkpoint_epoch=2
-    )
+    trial = replace(trial, reports=(first, worse), checkpoint="ray/trial-0000/checkpoint_000001", checkpoint_epoch=2)
     (found,) = keep_checkpoints(SearchRecord("s", (trial,), goals("recon_loss")), tmp_path, final=True).trials
     assert kept(tmp_path) == ["trial-0000", "trial-0000-last"]
     assert (found.weights, found.checkpoint) == ("checkpoints/trial-0000", "checkpoints/trial-0000-last")

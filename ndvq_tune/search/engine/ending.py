@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ndvq_tune.goals import Goals
 from ndvq_tune.judgement.comparison import measured
-from ndvq_tune.records import Role, TrialRecord
+from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.space.settings import SearchSettings
 
 Point = tuple[float, ...]
@@ -24,11 +24,11 @@ def stalled(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
     """Whether the last ``search.stall`` trials to end left the Pareto front as it was.
 
     A trial moves the front if no earlier one is at least as good in every objective. Trials that break a constraint
-    count only as long as none keeps them all; until then, coming nearer to a bound is progress too. Repetitions of
-    other trials do not count at all.
+    count only as long as none keeps them all; until then, coming nearer to a bound is progress too. What
+    follows a search does not count at all.
     """
     ended = sorted(
-        (trial for trial in trials if trial.state.final and trial.role is not Role.CONFIRM),
+        (trial for trial in trials if trial.state.final and trial.role.searches),
         key=lambda trial: trial.ended or 0.0,
     )
     if search.stall is None or len(ended) < search.stall:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Set
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.curves.decisions import Decisions
 from ndvq_tune.search.engine.ending import reached, stalled
+from ndvq_tune.search.engine.finishing import seconds_to_end
 from ndvq_tune.search.engine.proposals import NoPreflight, Preflight, Proposals, rivals
 from ndvq_tune.search.engine.schedulers import stops_of
 from ndvq_tune.search.engine.schedulers.pbt import source_of
@@ -55,8 +56,19 @@ class Engine:
 
     @property
     def expected(self) -> int:
-        """Trials that the search will have had in the end, as far as one can tell."""
-        return self._proposals.trials + self._study.count(Role.EXPLOIT) + self._proposals.repetitions
+        """Trials that there will have been in the end, as far as one can tell."""
+        begun = self._study.count(Role.EXPLOIT) + self._study.count(Role.FINISH)
+        return self.trials + begun + self.repetitions
+
+    @property
+    def trials(self) -> int:
+        """Trials that the search will consist of."""
+        return self._proposals.trials
+
+    @property
+    def repetitions(self) -> int:
+        """Repetitions that follow it, at most."""
+        return self._proposals.repetitions
 
     @property
     def busy(self) -> int:
@@ -71,6 +83,8 @@ class Engine:
             self._paused.discard(record.number)
             self._busy.add(record.number)
         self.finished = record is None and not self._busy and not self._paused
+        if self.finished and self._study.count(Role.SEARCH) < self.trials:
+            self.ended_by = self.ended_by or "time_budget"
         return record
 
     def report(self, number: int, metrics: Mapping[str, float], rescue: str | None = None) -> Decision:
@@ -128,21 +142,30 @@ class Engine:
             return self._unfinished.popleft()
         if (number := self._promoted(self._paused)) is not None:
             return self._study.record(number) if number in self._earlier else None
-        begins = self.ended_by is None and not (self._promotion and self._closing)
+        begins = self.ended_by is None and not self._closing
         if begins and (record := self._proposals.heir() or self._proposals.searched()):
             return record
         if self._promotion and not self._busy and not self.ending:
             self._end_paused()
-        searching = any(self._study.record(number).role is not Role.CONFIRM for number in self._busy | self._paused)
-        return None if searching else self._proposals.repetition()
+        return self._following()
+
+    def _following(self) -> TrialRecord | None:
+        """What follows when the search has chosen: recommended trials to their end, then repetitions."""
+        roles = {self._study.record(number).role for number in self._busy | self._paused}
+        chosen = self._closing or not any(role.searches for role in roles)
+        if chosen and (record := self._proposals.finish()):
+            return record
+        return None if roles - {Role.CONFIRM} else self._proposals.repetition()
 
     def _judge(self, record: TrialRecord) -> Verdict | None:
         verdict = verdict_of_rules(record, self._settings.stop)
-        if verdict or record.role is Role.CONFIRM:
+        if verdict or not record.role.searches:
             return verdict
         self.ended_by = self.ended_by or self._why_ended()
         if self.ended_by:
             return Verdict(TrialState.PRUNED, StopReason.SEARCH_ENDED)
+        if self._closing and not self._promotion:  # its lane is for the one that is to be trained to its end
+            return Verdict(TrialState.PRUNED, StopReason.TIME_BUDGET)
         if self._stops(record, rivals(record, self._study.records)):
             return Verdict(TrialState.PRUNED, StopReason.SCHEDULER)
         if source_of(record, rivals(record, self._study.records), self._settings):
@@ -162,7 +185,13 @@ class Engine:
     def _closing(self) -> bool:
         """Whether what is left of the time is for finishing the best, so that what is recommended was trained."""
         budget = self._settings.time_budget
-        return budget is not None and self._study.seconds - self._opened >= (1 - FINISHING) * budget
+        if budget is None:
+            return False
+        left = budget - (self._study.seconds - self._opened)
+        if self._promotion:
+            return left <= FINISHING * budget
+        waits = self._proposals.to_finish()
+        return waits is not None and left <= seconds_to_end(waits, budget)
 
     def _waits(self, record: TrialRecord) -> bool:
         """Whether a trial of an earlier session was paused at a rung, and is not between two."""
@@ -181,7 +210,7 @@ class Engine:
     def _gives_way(self, record: TrialRecord) -> bool:
         """Whether a trial waits: at a rung for a lane that is free for it, or for those that have not come as far."""
         if self._promotion:
-            at_rung = record.role is not Role.CONFIRM and record.metrics["epoch"] in self._promotion.rungs
+            at_rung = record.role.searches and record.metrics["epoch"] in self._promotion.rungs
             return at_rung and self._promoted(self._paused | {record.number}) != record.number
         scheduler = self._settings.scheduler
         if not isinstance(scheduler, PbtSettings) or record.metrics["epoch"] % scheduler.interval:

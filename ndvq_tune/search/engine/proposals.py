@@ -10,10 +10,13 @@ from typing import Any, Protocol
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.errors import ConfigError, Problem
+from ndvq_tune.judgement.lineage import origin
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, StopReason, TrialRecord
 from ndvq_tune.search.engine.curves.decisions import Decisions
 from ndvq_tune.search.engine.curves.proposal import Params
+from ndvq_tune.search.engine.finishing import to_finish
+from ndvq_tune.search.engine.optuna_space import Draft
 from ndvq_tune.search.engine.samplers import grid
 from ndvq_tune.search.engine.schedulers.pbt import perturbed, source_of
 from ndvq_tune.search.engine.study import Study
@@ -135,6 +138,11 @@ class Proposals:
                 return self._study.begin(self._study.propose(params), role=Role.EXPLOIT, parent=source)
         return None
 
+    def finish(self) -> TrialRecord | None:
+        """A trial that trains a recommended one to its end, from its last checkpoint; none if all have come there."""
+        stopped = self.to_finish()
+        return stopped and self._study.begin(self._again(stopped), role=Role.FINISH, parent=stopped)
+
     def repetition(self) -> TrialRecord | None:
         """A repetition of one of the best with another seed; none when there are enough."""
         confirm = self._space.search.confirm
@@ -144,10 +152,15 @@ class Proposals:
         for number, original in product(range(1, confirm.seeds + 1), self._to_confirm(confirm.top)):
             seed = original.config.training.seed + number
             if (original.number, seed) not in done:
-                draft = self._study.propose(original.params)
+                draft = self._again(original)
                 seeded = replace(draft, config=draft.config.with_training(seed=seed))
                 return self._study.begin(seeded, role=Role.CONFIRM, parent=original)
         return None
+
+    def to_finish(self) -> TrialRecord | None:
+        """The recommended trial that ``finish`` would go on from."""
+        finish = self._space.search.finish
+        return to_finish(self._standing(), finish.top) if finish else None
 
     def _given(self, at_random: bool) -> Params | None:
         """The next point where it is not up to one of Optuna's samplers; what it leaves out still is."""
@@ -165,9 +178,18 @@ class Proposals:
         return None if _key(params) in self._tried else self._preflight.goal_metrics(self._space.complete(params))
 
     def _to_confirm(self, top: int) -> list[TrialRecord]:
-        """The recommended trial, then the rest of the front, then the next best."""
+        """The recommended trial, then the rest of the front, then the next best; not what trained them to their end."""
         standing = Standing(self._study.to_record().without_repetitions)
-        return list({trial.number: trial for trial in (*standing.recommended, *standing.ranked)}.values())[:top]
+        trials = {record.number: record for record in self._study.records}
+        numbers = dict.fromkeys(origin(trial, trials) for trial in (*standing.recommended, *standing.ranked))
+        return [trials[number] for number in numbers][:top]
+
+    def _again(self, record: TrialRecord) -> Draft:
+        """The point of a trial once more, with its own configuration."""
+        return replace(self._study.propose(record.params), config=record.config)
+
+    def _standing(self) -> Standing:
+        return Standing(self._study.to_record())
 
     def _by_chance(self) -> bool:
         """Whether the next point is drawn at random whatever has been learned; the same for the same seed."""
@@ -184,8 +206,8 @@ class Proposals:
 
 
 def rivals(record: TrialRecord, records: Sequence[TrialRecord]) -> Iterator[TrialRecord]:
-    """The trials that a trial is compared with: all others, but no repetitions."""
-    return (other for other in records if other.number != record.number and other.role is not Role.CONFIRM)
+    """The trials that a trial is compared with: all others of the search."""
+    return (other for other in records if other.number != record.number and other.role.searches)
 
 
 def _key(params: Mapping[str, Any]) -> str:

@@ -171,7 +171,7 @@ class Study:
         record = TrialRecord(number, draft.params, draft.config, started=time.time(), role=role)
         if parent is not None:
             record = replace(record, parent=parent.number)
-        if parent is not None and role is Role.EXPLOIT:
+        if parent is not None and role.inherits:
             inherited = {name: getattr(parent, name) for name in ("checkpoint", "checkpoint_epoch", "rescues")}
             record = replace(record, **inherited)
         self._live[number] = trial

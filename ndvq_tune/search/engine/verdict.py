@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.stopping import diverged, stop_reason
 from ndvq_tune.search.space.settings.stopping import StopSettings
 
@@ -28,9 +28,9 @@ class Verdict:
 def verdict_of_rules(record: TrialRecord, settings: StopSettings) -> Verdict | None:
     """The end that a trial's last report means, whatever other trials do: a rule's, or that of its last epoch.
 
-    A repetition is trained in full, so only divergence stops it.
+    What follows a search is trained in full, so only divergence stops it.
     """
-    if record.role is Role.CONFIRM:
+    if not record.role.searches:
         reason = StopReason.DIVERGED if diverged(record.reports) else None
     else:
         reason = stop_reason(record.reports, settings, record.rescues)

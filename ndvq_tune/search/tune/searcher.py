@@ -10,7 +10,7 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Experiment, Trial
 from ray.tune.search.search_algorithm import SearchAlgorithm
 
-from ndvq_tune.records import Role, TrialRecord, TrialState, number_of
+from ndvq_tune.records import TrialRecord, TrialState, number_of
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import RAY
@@ -70,7 +70,7 @@ class EngineSearch(SearchAlgorithm):
 
     def _with_checkpoint(self, record: TrialRecord) -> TrialRecord:
         """A trial that begins where another one is, with a checkpoint of its own: the other one's will be gone soon."""
-        if record.role is not Role.EXPLOIT or record.reports or record.checkpoint is None:
+        if not record.role.inherits or record.reports or record.checkpoint is None:
             return record
         own = Path(RAY, record.name, INHERITED)
         shutil.copytree(self._folder / record.checkpoint, self._folder / own, dirs_exist_ok=True)
@@ -99,7 +99,7 @@ class EngineSearch(SearchAlgorithm):
 
     def _task(self, record: TrialRecord) -> LaneTask:
         collapse = self._space.search.stop.collapse
-        rescued = collapse is not None and collapse.on_collapse != "stop" and record.role is not Role.CONFIRM
+        rescued = collapse is not None and collapse.on_collapse != "stop" and record.role.searches
         return LaneTask(
             self._plan.group,
             stages(record.config, self._space.search, self._space.max_epochs),

@@ -16,6 +16,7 @@ from rich.console import Console
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Importance, StopReason, TrialState
 from ndvq_tune.search.checkpoints import keep_checkpoints
 from ndvq_tune.search.engine.curves.importance import importances
@@ -85,7 +86,7 @@ class Session:
         shape, storage = self.dataset.train.shape, str(self.folder / RAY / "groups")
         plan, preflight = plan_resources(self.space, shape, nodes, storage)
         engine = Engine(self.study, self.space, preflight)
-        self.console.print(f"{self.space.name}: {engine.expected} trials on {plan.describe()}", highlight=False)
+        self.console.print(f"{self.space.name}: {_announced(engine)}, on {plan.describe()}", highlight=False)
         budget = self.space.search.time_budget
         with (
             stop_signals(self.interrupted),  # after Ray's start, which sets handlers, too
@@ -191,6 +192,11 @@ def tracked(space: SearchSpace, study: Study, store: Store) -> Iterator[MlflowTr
         with suppress(TrackingError):  # the first error is the one to mend
             tracker.finish(Standing(study.to_record()), "failed" if isinstance(error, Exception) else "interrupted")
         raise
+
+
+def _announced(engine: Engine) -> str:
+    repetitions = engine.repetitions and f", then up to {count_text(engine.repetitions, 'repetition')}"
+    return count_text(engine.trials, "trial") + (repetitions or "")
 
 
 def _end_running(study: Study) -> None:

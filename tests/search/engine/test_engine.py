@@ -555,6 +555,8 @@ def test_promotion_goes_on_after_a_stop_as_if_there_was_none(tmp_path, open_stud
         session = Session(open_study(PROMOTED, folder), PROMOTED)
         order = train_population(session, LOSSES, cut) if resumed else []
         if resumed:
+            for record in session.study.records:  # as Tune has written them
+                (folder / str(record.checkpoint)).mkdir(parents=True, exist_ok=True)
             session = Session(open_study(PROMOTED, folder), PROMOTED)
         orders.append(order + train_by_promotion(session))
         assert all(record.state.final for record in session.study.records)
@@ -562,7 +564,7 @@ def test_promotion_goes_on_after_a_stop_as_if_there_was_none(tmp_path, open_stud
 
 
 def test_when_the_search_ends_early_what_is_paused_ends_with_it(open_study):
-    space = space_of(search={**PROMOTION, "until": {"recon_loss": 0.25}})
+    space = space_of(search={**PROMOTION, "until": {"recon_loss": 0.25}, "finish": None})
     session = Session(open_study(space), space)
     train_by_promotion(session)
     assert session.engine.ended_by == "until"

@@ -6,7 +6,7 @@ from functools import partial
 
 from threadpoolctl import threadpool_limits
 
-from ndvq_tune.records import Role, TrialRecord
+from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.curves.forecast import Curves, Forecast
 from ndvq_tune.search.engine.curves.promotion import Merit, merits, promoted
 from ndvq_tune.search.engine.curves.proposal import Known, Params, proposed
@@ -48,7 +48,7 @@ class Decisions:
         """
         if not paused:
             return None
-        searching = [record for record in records if record.role is not Role.CONFIRM]
+        searching = [record for record in records if record.role.searches]
         with one_thread():
             found = self._merits(Forecast(self.curves, [*self._known, *searching]))
         return promoted(paused, searching, found, self.rungs, self._promotion.reduction_factor, last)
@@ -61,7 +61,7 @@ class Decisions:
             number: How many trials have begun to search.
             known: What is known of a point before it is trained; None for one that is ruled out or was tried.
         """
-        searching = [record for record in records if record.role is not Role.CONFIRM]
+        searching = [record for record in records if record.role.searches]
         forecast = Forecast(self.curves, [*self._known, *searching])
         random = randomness.Random(f"{self._search.seed}/{number}")
         with one_thread():

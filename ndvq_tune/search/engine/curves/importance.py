@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.records import Importance, Role, TrialRecord
+from ndvq_tune.records import Importance, TrialRecord
 from ndvq_tune.search.engine.curves.decisions import Decisions, one_thread
 from ndvq_tune.search.engine.curves.process import Array, Process, Row, logs_of, seen_of
 from ndvq_tune.search.engine.curves.proposal import Known
@@ -39,7 +39,7 @@ def importances(space: SearchSpace, records: Sequence[TrialRecord], known: Known
     if all(METRICS[name].constant for name in space.search.goals.metrics) or space.search.fidelity.stages > 1:
         return ()
     curves = Decisions(space).curves
-    rows = curves.rows([record for record in records if record.role is not Role.CONFIRM])
+    rows = curves.rows([record for record in records if record.role.searches])
     if len({row.trial for row in rows}) < FEWEST:
         return ()
     random, drawing = randomness.Random(space.search.seed), Drawing(space)

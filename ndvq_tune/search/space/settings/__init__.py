@@ -22,6 +22,12 @@ class ConfirmSettings(Frozen):
     seeds: Positive = Field(3, description="repetitions of each, in full and with seeds of their own")
 
 
+class FinishSettings(Frozen):
+    """Train to the end what is recommended and was stopped early."""
+
+    top: Positive = Field(1, description="recommended trials to train to the end, the first one first")
+
+
 class SearchSettings(Frozen):
     """How the space is searched."""
 
@@ -46,6 +52,7 @@ class SearchSettings(Frozen):
     )
     time_budget: Duration | None = Field(None, description="end the search after this time")
     stall: Positive | None = Field(None, description="end the search after so many trials that did not move the front")
+    finish: FinishSettings | None = FinishSettings()
     confirm: ConfirmSettings | None = None
     seed: int = Field(0, ge=0, description="seed of the sampler; with one lane, it repeats the same search")
     resources: ResourceSettings = ResourceSettings()
