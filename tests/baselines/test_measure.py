@@ -156,6 +156,7 @@ def test_clips_are_compared_with_trilinear_interpolation_and_h264():
 
 def test_the_sample_sound_is_compared_with_opus(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NDVQ_TUNE_CACHE", str(tmp_path / "cache"))
     data = SignalData(window=512)
     config = RunConfig(data=data, model=ModelConfig(n_dims=1, n_codes=256, downsample=(8,)))
     found = by_name(baselines(open_dataset(data), config))
