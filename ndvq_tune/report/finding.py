@@ -6,7 +6,7 @@ from ndvq_tune.goals import Constraint, Goals
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Role, StopReason, TrialRecord
-from ndvq_tune.report.wording import metric_text, probability_text
+from ndvq_tune.report.wording import listed, metric_text, probability_text
 
 _NOUNS = {"recon_loss": "reconstruction loss", "psnr": "PSNR"}
 _STOPPED_BY = {
@@ -80,7 +80,7 @@ def _on_the_front(standing: Standing, winner: TrialRecord) -> str:
         if value != base:
             side = better if objective.cost(value) < objective.cost(base) else worse
             side.append(_change(objective.metric, value, base))
-    return f"{knee}: {_listed(worse)} than the best ({first.name}), for {_listed(better)}."
+    return f"{knee}: {listed(worse)} than the best ({first.name}), for {listed(better)}."
 
 
 def _stopped(winner: TrialRecord) -> str:
@@ -104,7 +104,7 @@ def _in_doubt(standing: Standing) -> str:
     others = [f"{lead.over.name} ({lead.share:.1%} ± {lead.margin:.1%})" for lead in standing.in_doubt]
     one = len(others) == 1
     return (
-        f"Its {'lead' if one else 'leads'} in reconstruction loss over {_listed(others)} may be chance: "
+        f"Its {'lead' if one else 'leads'} in reconstruction loss over {listed(others)} may be chance: "
         "more test samples would tell, and search.confirm repeats the best with other seeds."
     )
 
@@ -143,7 +143,7 @@ def _best_of(goals: Goals) -> str:
 
 
 def _bounds(constraints: Sequence[Constraint]) -> str:
-    return _listed([
+    return listed([
         f"{_noun(c.metric)} {c.side.replace('_', ' ')} {metric_text(c.metric, c.bound)}" for c in constraints
     ])  # fmt: skip
 
@@ -161,7 +161,3 @@ def _change(metric: str, value: float, base: float) -> str:
 
 def _noun(metric: str) -> str:
     return _NOUNS.get(metric, metric.replace("_", " "))
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

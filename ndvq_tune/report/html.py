@@ -12,6 +12,7 @@ from ndvq_tune.atomic import replacing
 from ndvq_tune.judgement.front import reference
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
+from ndvq_tune.report.baselines import baseline_columns, compared
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
@@ -64,6 +65,8 @@ def page(standing: Standing, pictures: Mapping[str, Path]) -> str:
         outcome=outcome(search),
         finding=finding(standing),
         rate_distortion=_plot(rate_distortion(standing)),
+        compared=compared(standing),
+        baselines=baseline_columns(standing),
         small=sum(not full_fidelity(trial.result) for trial in search.trials),
         progress=_plot(progress(standing)),
         importance=_plot(importance(search)),

@@ -71,6 +71,7 @@ def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, s
         "pareto": [_found(trial) for trial in standing.front],
         "hypervolume": _hypervolume(standing),
         "importance": [asdict(importance) for importance in search.importances],
+        "baselines": [asdict(baseline) for baseline in search.baselines],
         "confirmed": [_repeated(item) for item in standing.confirmed],
         "wall_seconds": search.wall_seconds,
         "mlflow": mlflow,

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.quantities import count_text, duration
@@ -45,6 +45,16 @@ def metric_text(metric: str, value: float | None) -> str:
             return f"{value:,.0f}"
         case _:
             return f"{value:#.3g}".rstrip(".")
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence, one after the other.
+
+    Example:
+        >>> listed(["mean", "bicubic", "JPEG"])
+        'mean, bicubic and JPEG'
+    """
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def probability_text(probability: float) -> str:

@@ -73,7 +73,7 @@ def evaluate(
     for batch, groups in zip(of_rank, groups_of_rank, strict=False):  # a rank without samples has no batch
         x = samples.scale.to_unit(batch, device)
         _, x_recon, vq_output = model(x)
-        mse_sums.index_add_(0, groups, (x_recon - x).double().square().flatten(2).mean(2))
+        mse_sums.index_add_(0, groups, squared_errors(x_recon, x))
         commitment += vq_output["commitment_loss"].double() * len(x)
         counts += vq_output["counts"]
         for name, total in similarity.items():
@@ -82,9 +82,8 @@ def evaluate(
     if dist.is_initialized():
         for total in (mse_sums, commitment, counts, *similarity.values()):
             dist.all_reduce(total)
-    variance = model.data_variance.double().flatten()
     mse = mse_sums.sum(0) / len(samples)
-    recon_losses = mse / variance
+    recon_losses = over_variance(mse, model.data_variance)
     metrics = {
         "recon_loss": recon_losses.mean().item(),
         "recon_loss_pooled": mse.mean().item() / dataset.pooled_variance,
@@ -96,7 +95,23 @@ def evaluate(
     }
     for name, loss in zip(dataset.channel_names, recon_losses, strict=False):  # there may be no names
         metrics.setdefault(f"recon_loss_{name}", loss.item())
-    return Validation(metrics, (mse_sums / group_of.bincount()[:, None] / variance).mean(1))
+    of_groups = over_variance(mse_sums / group_of.bincount()[:, None], model.data_variance)
+    return Validation(metrics, of_groups.mean(1))
+
+
+def squared_errors(x_recon: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """MSE of each channel of each sample, ``(B, C)`` in float64, of reconstructions ``(B, C, *S)``."""
+    return (x_recon - x).double().square().flatten(2).mean(2)
+
+
+def over_variance(mse: torch.Tensor, variance: torch.Tensor) -> torch.Tensor:
+    """MSE of channels ``(..., C)`` over the variance of the training data; ``recon_loss`` is the mean over channels.
+
+    Args:
+        mse: Mean squared errors on data in [0, 1], in float64.
+        variance: As a model keeps it: of all values together, or of each channel, ``(C, *1)``.
+    """
+    return mse / variance.double().flatten()
 
 
 def codebook_metrics(counts: torch.Tensor, model: NDimVQVAE) -> dict[str, float]:

@@ -41,6 +41,16 @@ def test_summary_counts_what_the_study_holds(finished: Finished) -> None:
     assert {"torch", "ray", "optuna", "mlflow"} <= set(summary["versions"])
 
 
+def test_the_recommended_model_is_set_beside_plain_methods(finished: Finished) -> None:
+    workplace, _ = finished
+    summary = json.loads((workplace.results / "summary.json").read_text())
+    assert [item["name"] for item in summary["baselines"]] == ["mean", "trilinear", "H.264"]
+    assert all(0 < item["recon_loss"] < 2 for item in summary["baselines"])
+    page = (workplace.results / "report.html").read_text()
+    section = page.split("<h2>Beside plain methods</h2>")[1].split("</section>")[0]
+    assert f"<td>{summary['best']['trial']}</td>" in section
+
+
 def test_pruned_trials_keep_their_intermediate_values_in_optuna(finished: Finished) -> None:
     workplace, _ = finished
     for trial in states.optuna_trials(workplace.results):

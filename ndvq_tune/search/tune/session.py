@@ -13,6 +13,7 @@ from types import FrameType
 from ray import tune
 from rich.console import Console
 
+from ndvq_tune.baselines.measure import baselines
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
@@ -110,7 +111,9 @@ class Session:
         finished = not self.interrupted.is_set()
         record = self.study.to_record(self.dataset.skipped, ended_by)
         if finished:
-            record = replace(record, importances=self._importances())
+            best = Standing(record).best
+            plain = () if best is None else baselines(self.dataset, best.config)
+            record = replace(record, importances=self._importances(), baselines=plain)
         record = keep_checkpoints(record, self.folder, final=finished)
         standing = Standing(record)
         if finished or record.trials:  # nothing begun leaves nothing, and the folder's name is free again
