@@ -38,7 +38,7 @@ class Dataset:
             samples lie in [0, 1].
         variance: Their variance, never 0: a constant channel has the one of all values.
         pooled_variance: The variance of all values together.
-        skipped: Files that are left out, as ``train/name.mp4``, with the reason.
+        skipped: Files that are left out, as ``train/name.mp4``, with the reason; those of another kind come last.
         files: How many files there are, with those.
         channel_names: What the channels are called; empty where that is not known.
     """
@@ -89,7 +89,9 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
         variance=variance,
         pooled_variance=pooled_variance,
         skipped={
-            f"{split.name}/{name}": reason for split in (train, test) for name, reason in split.decoded.skipped.items()
+            f"{split.name}/{name}": reason
+            for split in (train, test)
+            for name, reason in (split.decoded.skipped | split.decoded.foreign).items()
         },
         # By place and name: with split_by: time, one file is on both sides.
         files=len({(split.place, name) for split in (train, test) for name in _names(split)}),
@@ -147,7 +149,8 @@ def window_of(config: DataConfig, *, training: bool) -> Window:
 
 
 def _names(split: Split) -> set[str]:
-    return split.decoded.recordings.keys() | split.decoded.skipped.keys()
+    found = split.decoded
+    return found.recordings.keys() | found.skipped.keys() | found.foreign.keys()
 
 
 def _samples(split: Split, window: Window, scale: Scale) -> SampleSet:

@@ -142,9 +142,9 @@ def test_torchvision_data_sets_are_divided(tmp_path: Path) -> None:
 
 def test_a_folder_without_splits_is_divided_by_file_or_by_time(tmp_path: Path, write_video, noise) -> None:
     for number in range(5):
-        write_video(tmp_path / f"{number}.mkv", noise(20, 16, 16, number))
-    by_file = open_dataset(config(tmp_path, split=0.8))
-    by_time = open_dataset(config(tmp_path, split=0.8, split_by="time"))
+        write_video(tmp_path / "videos" / f"{number}.mkv", noise(20, 16, 16, number))
+    by_file = open_dataset(config(tmp_path / "videos", split=0.8))
+    by_time = open_dataset(config(tmp_path / "videos", split=0.8, split_by="time"))
     assert by_file.files == by_time.files == 5
     assert (len(by_file.train), len(by_file.test)) == (4 * 5, 5)
     assert (len(by_time.train), len(by_time.test)) == (5 * 4, 5 * 1)
@@ -152,6 +152,30 @@ def test_a_folder_without_splits_is_divided_by_file_or_by_time(tmp_path: Path, w
         seen = {clip.tobytes() for clip in dataset.train[:].numpy()}
         assert not seen & {clip.tobytes() for clip in dataset.test[:].numpy()}
     assert by_time.pooled_variance == pytest.approx(by_time.train[:].double().div(255).var(correction=0).item())
+
+
+@pytest.mark.parametrize("split", [{}, {"split": 0.5, "split_by": "time"}], ids=["folders", "by time"])
+def test_files_of_another_kind_are_named_and_neither_counted_as_bad_nor_part_of_the_data(
+    write_splits, split: dict[str, object]
+) -> None:
+    path = write_splits({"train/a.mkv": 10, "test/c.mkv": 9})
+    before = open_dataset(config(path, max_bad=0, **split))
+    (path / "train" / "phone").mkdir()
+    for name in ("phone/b.3GP", "phone/d.heic", "labels.json", "README"):
+        (path / "train" / name).write_bytes(b"x")
+    after = open_dataset(config(path, max_bad=0, **split))
+    assert (before.files, after.files) == (2, 4)
+    folder = "train/train/" if split else "train/"  # the whole folder is divided, so names begin below it
+    reason = "is not read as video; these are: avi, gif, mkv, mov, mp4, webm"
+    assert after.skipped == {f"{folder}phone/b.3GP": f".3gp {reason}", f"{folder}phone/d.heic": f".heic {reason}"}
+    assert np.array_equal(after.train[:].numpy(), before.train[:].numpy())
+
+
+def test_a_folder_with_nothing_but_another_kind_says_what_is_there(tmp_path: Path) -> None:
+    save_images(tmp_path / "train", 2)
+    save_images(tmp_path / "test", 1)
+    with pytest.raises(DataError, match=r"there are no videos in it \(found: 000.png, 001.png\); these are read: avi"):
+        open_dataset(config(tmp_path))
 
 
 def test_mean_and_variance_are_those_of_each_channel_over_all_training_frames(path: Path, noise) -> None:

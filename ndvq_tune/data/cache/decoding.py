@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class Decoded:
         skipped: Items that could not be decoded, with the reason.
         folder: The entry, where what is derived from it may be kept.
         maps: By item name: the file in memory that its rows lie in.
+        foreign: Items of a kind that the source does not take, with the reason.
     """
 
     recordings: dict[str, Rows]
     skipped: dict[str, str]
     folder: Path
     maps: dict[str, mmap.mmap]
+    foreign: dict[str, str] = field(default_factory=dict)
 
 
 def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded:
@@ -58,7 +60,8 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
         DataError: No item could be decoded, or the cache cannot be written.
     """
     limit = cache_limit()
-    items = source.items(progress)
+    found = source.items(progress)
+    items = [item for item in found if not item.foreign]
     entry = cache_root() / _key(source, items)
     try:
         shards = whole_shards(entry)
@@ -73,7 +76,8 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
             f"{cache_root()}: decoded data cannot be kept there ({error}); "
             "set the environment variable NDVQ_TUNE_CACHE to a folder with space"
         ) from error
-    return _mapped(entry, shards, source, items)
+    foreign = {item.name: item.problem or "" for item in found if item.foreign}
+    return replace(_mapped(entry, shards, source, items), foreign=foreign)
 
 
 def _key(source: Source, items: Sequence[Item]) -> str:

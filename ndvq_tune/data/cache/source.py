@@ -27,12 +27,14 @@ class Item:
         size: Bytes to read, by which work is shared out evenly.
         content: A digest of what is in it.
         problem: Why it cannot be read, where that shows before it is opened.
+        foreign: Whether it is of a kind that the source does not take: people are told of it, and that is all.
     """
 
     name: str
     size: int
     content: str
     problem: str | None = None
+    foreign: bool = False
 
 
 class Source(Protocol):

@@ -11,9 +11,12 @@ from ndvq_tune.data.cache.location import cache_root
 from ndvq_tune.data.cache.source import Item, Progress, Rows, silent
 from ndvq_tune.data.folder import remote
 from ndvq_tune.data.folder.digests import digests
-from ndvq_tune.data.folder.files import Listing, SourceFile, find_files, has_folder, join, list_folder, local
+from ndvq_tune.data.folder.files import Listing, SourceFile, find_files, has_folder, join, list_folder, local, suffix
 from ndvq_tune.data.readers import array, image, signal, sound, video
 from ndvq_tune.errors import DataError
+
+
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,12 @@ class FolderSource:
         return KINDS[self.config.type]
 
     def items(self, progress: Progress = silent) -> list[Item]:
-        """All files that have a suffix of their kind; see ``Source``."""
+        """All files that have a suffix of their kind, and, as foreign, those that have none; see ``Source``."""
         listing = self._listing()
         contents = digests(cache_root(), join(self.root, ""), listing.files, progress)
         items = [Item(file.name, file.size, content) for file, content in zip(listing.files, contents, strict=True)]
         items += [Item(name, 0, "unreadable", reason) for name, reason in listing.unreadable.items()]
+        items += [Item(name, 0, "foreign", self._foreign(name), foreign=True) for name in listing.others]
         return sorted(items, key=lambda item: item.name)
 
     @contextmanager
@@ -115,11 +119,19 @@ class FolderSource:
     def _listing(self) -> Listing:
         listing = find_files(self.root, self._kind.suffixes)
         if not listing.files and not listing.unreadable:
-            kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in self._kind.suffixes))
+            found = f" (found: {', '.join(listing.others[:_EXAMPLES])})" if listing.others else ""
             raise DataError(
-                f"{self.place}: there are no {self.noun} in it; these are read: {kinds} (folders may be nested)"
+                f"{self.place}: there are no {self.noun} in it{found}; these are read: {self._kinds} "
+                "(folders may be nested)"
             )
         return listing
+
+    @property
+    def _kinds(self) -> str:
+        return ", ".join(sorted(suffix.removeprefix(".") for suffix in self._kind.suffixes))
+
+    def _foreign(self, name: str) -> str:
+        return f"{suffix(name)} is not read as {self.config.type}; these are: {self._kinds}"
 
     def read(self, item: Item) -> Iterator[Rows]:
         """The rows of one file; a remote one is fetched for as long as it takes."""
