@@ -38,6 +38,8 @@ class Decoded:
         skipped: Items that could not be decoded, with the reason.
         folder: The entry, where what is derived from it may be kept.
         maps: By item name: the file in memory that its rows lie in.
+        settings: What the rows depend on, as the source resolved it.
+        rates: By item name: rows a second as the item stated them, where it did.
         foreign: Items of a kind that the source does not take, with the reason.
     """
 
@@ -45,6 +47,8 @@ class Decoded:
     skipped: dict[str, str]
     folder: Path
     maps: dict[str, mmap.mmap]
+    settings: dict[str, Any] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
 
 
@@ -140,7 +144,8 @@ def _mapped(entry: Path, shards: Sequence[Shard], source: Source, items: Sequenc
             else:
                 rows = np.ndarray(found.shape, np.dtype(found.dtype), content, found.offset)
                 recordings[found.name], maps[found.name] = rows, content
-    return Decoded(recordings, skipped, entry, maps)
+    rates = {found.name: found.rate for shard in shards for found in shard.recordings if found.rate is not None}
+    return Decoded(recordings, skipped, entry, maps, source.settings, rates)
 
 
 def _in_place(source: Source, item: Item, expected: Recording) -> tuple[Rows, mmap.mmap]:

@@ -60,9 +60,9 @@ class Listing:
 def find_files(folder: str, suffixes: frozenset[str]) -> Listing:
     """All files of some kinds in a folder and the folders in it.
 
-    Hidden ones (``.name``) are left out; those of other kinds are only named. A zarr folder counts as one file: its size is the sum of what is in it, its
-    time the newest. Links are followed, except those to a folder that they lie in, so loops end; what is reached over
-    two links is there twice.
+    Hidden ones (``.name``) are left out; those of other kinds are only named. A zarr folder counts as one file: its
+    size is the sum of what is in it, its time the newest. Links are followed, except those to a folder that they lie
+    in, so loops end; what is reached over two links is there twice.
 
     Args:
         folder: A path, or a URI as ``ndvq_tune.data.folder.remote`` describes them.

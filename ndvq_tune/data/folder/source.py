@@ -8,13 +8,12 @@ from typing import Any
 
 from ndvq_tune.config import ArrayData, DataConfig, SignalData
 from ndvq_tune.data.cache.location import cache_root
-from ndvq_tune.data.cache.source import Item, Progress, Rows, silent
+from ndvq_tune.data.cache.source import Content, Item, Progress, Rows, silent
 from ndvq_tune.data.folder import remote
 from ndvq_tune.data.folder.digests import digests
 from ndvq_tune.data.folder.files import Listing, SourceFile, find_files, has_folder, join, list_folder, local, suffix
 from ndvq_tune.data.readers import array, image, signal, sound, video
 from ndvq_tune.errors import DataError
-
 
 _EXAMPLES = 5
 
@@ -28,18 +27,20 @@ class Kind:
         suffixes: Of their names.
         settings: Names of the configuration's fields that decoded rows depend on.
         read: The rows of a file, in blocks.
+        rate: Rows a second as a file states them, None where it states none or cannot be read.
     """
 
     noun: str
     suffixes: frozenset[str]
     settings: tuple[str, ...]
     read: Callable[[Path, Any], Iterator[Rows]]
+    rate: Callable[[Path], float | None] = lambda path: None
 
 
 KINDS = {
-    "video": Kind("videos", video.SUFFIXES, video.SETTINGS, video.read_video),
+    "video": Kind("videos", video.SUFFIXES, video.SETTINGS, video.read_video, video.frame_rate_of),
     "image": Kind("images", image.SUFFIXES, image.SETTINGS, image.read_image),
-    "signal": Kind("signals", signal.SUFFIXES, signal.SETTINGS, signal.read_signal),
+    "signal": Kind("signals", signal.SUFFIXES, signal.SETTINGS, signal.read_signal, signal.sample_rate_of),
     "array": Kind("arrays", array.SUFFIXES, array.SETTINGS, array.read_array),
 }
 
@@ -133,11 +134,12 @@ class FolderSource:
     def _foreign(self, name: str) -> str:
         return f"{suffix(name)} is not read as {self.config.type}; these are: {self._kinds}"
 
-    def read(self, item: Item) -> Iterator[Rows]:
-        """The rows of one file; a remote one is fetched for as long as it takes."""
+    @contextmanager
+    def read(self, item: Item) -> Iterator[Content]:
+        """One file; a remote one is fetched for as long as it takes."""
         with local(self._file(item)) as path:
             try:
-                yield from self._kind.read(path, self.config)
+                yield Content(self._kind.read(path, self.config), self._kind.rate(path))
             except DataError as error:  # a remote file is known by its URI, not by the copy's path
                 raise type(error)(str(error).replace(str(path), self.path_of(item))) from error
 
