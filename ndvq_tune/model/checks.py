@@ -3,6 +3,8 @@
 Each check looks at all values and waits for the device, so ``forward``, by which models are trained, asks for none.
 """
 
+import math
+
 import torch
 
 from ndvq_tune.config.card import DataCard
@@ -27,7 +29,13 @@ def encodable(x: torch.Tensor, data: DataCard | None) -> torch.Tensor:
     if not x.is_floating_point():
         if data is None or data.dtype != _name(x.dtype):
             raise InputError(f"{_name(x.dtype)} given, but floats in [0, 1] are expected; {_conversion(data)}")
-        return data.to_unit(x.float())  # type: ignore[no-any-return]
+        unit: torch.Tensor = data.to_unit(x.float())
+        if x.numel() and _are_far_outside(*torch.stack(unit.aminmax()).tolist()):
+            raise InputError(
+                f"values from {x.min().item()} to {x.max().item()} given, "
+                f"but those of the training data were {data.minimum:g} to {data.maximum:g}"
+            )
+        return unit
     if x.numel():
         _check_values(x.float(), data)
     return x
@@ -58,17 +66,21 @@ def decodable(encodings: torch.Tensor, n_codes: int) -> torch.Tensor:
 
 def _check_values(x: torch.Tensor, data: DataCard | None) -> None:
     low, high, mean = torch.stack([*x.aminmax(), x.mean()]).tolist()
-    if not torch.tensor([low, high]).isfinite().all():
+    if not (math.isfinite(low) and math.isfinite(high)):
         index = (~x.isfinite()).nonzero()[0].tolist()
         raise InputError(f"{x[tuple(index)].item()} at index {index}; replace such values, or leave the samples out")
     if data is None:
         return
-    if low < -_BEYOND or high > 1 + _BEYOND:
+    if _are_far_outside(low, high):
         raise InputError(f"values from {low:.4g} to {high:.4g} given, but [0, 1] is expected; {_conversion(data)}")
     if data.sample_rate is not None and data.low == -data.high and abs(mean - 0.5) > _SILENCE:
         raise InputError(
             f"sound with a mean of {mean:.2g} given, but silence is 0.5 for this model; {_conversion(data)}"
         )
+
+
+def _are_far_outside(low: float, high: float) -> bool:
+    return low < -_BEYOND or high > 1 + _BEYOND
 
 
 def _conversion(data: DataCard | None) -> str:

@@ -87,6 +87,14 @@ def test_other_integers_are_refused_with_what_to_do(data, dtype, what_to_do):
         model_of((3, 8, 8), data).encode(x)
 
 
+def test_integers_far_outside_of_the_training_range_are_refused_in_their_own_units():
+    scan = card(type="array", dtype="int16", low=-1000, high=3000, minimum=-1000, maximum=3000)
+    x = torch.full((1, 3, 8, 8), 3000, dtype=torch.int16)
+    assert model_of((3, 8, 8), scan).encode(x).shape == (1, 4, 4)
+    with pytest.raises(InputError, match=r"values from 3000 to 9000 given, but .* were -1000 to 3000"):
+        model_of((3, 8, 8), scan).encode(torch.cat([x, 3 * x]))
+
+
 def test_what_to_do_is_right(images):
     frames = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.int64)
     assert torch.equal(images.encode(images.data.to_unit(frames)), images.encode(frames / 255))

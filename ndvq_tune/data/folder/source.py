@@ -95,7 +95,7 @@ class FolderSource:
         return KINDS[self.config.type]
 
     def items(self, progress: Progress = silent) -> list[Item]:
-        """All files that have a suffix of their kind, and, as foreign, those that have none; see ``Source``."""
+        """All files that have a suffix of their kind, and, as foreign, those that have another; see ``Source``."""
         listing = self._listing()
         contents = digests(cache_root(), join(self.root, ""), listing.files, progress)
         items = [Item(file.name, file.size, content) for file, content in zip(listing.files, contents, strict=True)]
