@@ -18,7 +18,13 @@ SKIPPED = "skipped.csv"
 
 
 def tell_of_files(console: Console, dataset: "Dataset", folder: Path) -> None:
-    """Writes ``skipped.csv`` into a folder, and prints a line about skipped files and one about resampled ones."""
+    """Writes ``skipped.csv``, and prints a line about skipped files and one about resampled ones, where there are some.
+
+    Args:
+        console: Where to print.
+        dataset: The data set.
+        folder: Where the table goes.
+    """
     print_skipped(console, dataset.skipped, dataset.files, write_skipped(dataset.skipped, folder))
     print_resampled(console, dataset.card)
 
