@@ -61,6 +61,10 @@ class ShapeError(NdvqError, ValueError):
     """A tensor or a setting whose shape does not fit the model."""
 
 
+class InputError(NdvqError, ValueError):
+    """A tensor whose type or values a model cannot be meant to get."""
+
+
 class CheckpointError(NdvqError):
     """A checkpoint that is missing, damaged, or belongs to another model."""
 

@@ -51,6 +51,7 @@ def info(
     from ndvq_tune.data.cache.entries import entries
     from ndvq_tune.data.cache.location import cache_limit, cache_root
     from ndvq_tune.report.datasets import cached_text, print_cache, print_damage, print_dataset, print_skipped_files
+    from ndvq_tune.report.skipped import print_resampled
 
     console = output_console()
     with plain_errors():
@@ -61,6 +62,7 @@ def info(
             dataset, new = _open(config, console)
             print_dataset(console, config, dataset, cached_text(new, cache_root()))
             print_skipped_files(console, dataset.skipped)
+            print_resampled(console, dataset.card)
             return
         found = entries(cache_root())
         print_cache(console, cache_root(), cache_limit(), found)
@@ -83,7 +85,7 @@ def build(
     from ndvq_tune.data.cache.location import cache_root
     from ndvq_tune.quantities import count_text
     from ndvq_tune.report.datasets import cached_text, print_line, print_skipped_files
-    from ndvq_tune.report.skipped import print_skipped, write_skipped
+    from ndvq_tune.report.skipped import print_resampled, tell_of_files
 
     console = output_console()
     with plain_errors():
@@ -93,8 +95,9 @@ def build(
         print_line(console, f"{cached_text(new, cache_root())}: {samples} from {files}")
         if output is None:
             print_skipped_files(console, dataset.skipped)
+            print_resampled(console, dataset.card)
         else:
-            print_skipped(console, dataset.skipped, dataset.files, write_skipped(dataset.skipped, output))
+            tell_of_files(console, dataset, output)
 
 
 @app.command()

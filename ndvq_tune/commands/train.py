@@ -57,7 +57,7 @@ def _train(run: "RunConfig", output: Path, threads: int | None, console: Console
     import torch
 
     from ndvq_tune.data.dataset import open_dataset
-    from ndvq_tune.report.skipped import print_skipped, write_skipped
+    from ndvq_tune.report.skipped import tell_of_files
     from ndvq_tune.training.checkpoint import pack
     from ndvq_tune.training.files import CONFIG, write
     from ndvq_tune.training.loop import Training
@@ -66,7 +66,7 @@ def _train(run: "RunConfig", output: Path, threads: int | None, console: Console
         raise ResultsError(f"{output}: already holds a model; give another --output")
     with data_progress(console) as progress:
         dataset = open_dataset(run.data, progress)
-    print_skipped(console, dataset.skipped, dataset.files, write_skipped(dataset.skipped, output))
+    tell_of_files(console, dataset, output)
     if threads:
         torch.set_num_threads(threads)
     training = Training(run, dataset, "cuda" if torch.cuda.is_available() else "cpu")

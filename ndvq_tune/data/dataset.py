@@ -8,11 +8,13 @@ from functools import reduce
 import numpy as np
 
 from ndvq_tune.config import ArrayData, DataConfig, ImageData, SignalData, TorchvisionData, VideoData
+from ndvq_tune.config.card import DataCard
 from ndvq_tune.data.batches.augment import augmentation
 from ndvq_tune.data.batches.samples import SampleSet, Scale, Window, release
 from ndvq_tune.data.cache.decoding import Spread
 from ndvq_tune.data.cache.source import Progress, Rows, silent
 from ndvq_tune.data.cache.statistics import Channels, Statistics, statistics
+from ndvq_tune.data.card import channel_names, data_card
 from ndvq_tune.data.division import TRAIN, Split, splits
 from ndvq_tune.data.folder.source import FolderSource
 from ndvq_tune.data.readers.array import sample_shape_of
@@ -38,9 +40,10 @@ class Dataset:
             samples lie in [0, 1].
         variance: Their variance, never 0: a constant channel has the one of all values.
         pooled_variance: The variance of all values together.
-        skipped: Files that are left out, as ``train/name.mp4``, with the reason.
+        skipped: Files that are left out, as ``train/name.mp4``, with the reason; those of another kind come last.
         files: How many files there are, with those.
         channel_names: What the channels are called; empty where that is not known.
+        card: All of this for whoever uses the model later; None of data that was made in memory.
     """
 
     train: SampleSet
@@ -51,6 +54,7 @@ class Dataset:
     skipped: dict[str, str]
     files: int
     channel_names: tuple[str, ...] = ()
+    card: DataCard | None = None
 
 
 def open_dataset(config: DataConfig, progress: Progress | None = None, spread: Spread = map) -> Dataset:
@@ -82,18 +86,23 @@ def open_dataset(config: DataConfig, progress: Progress | None = None, spread: S
     pooled_mean, pooled_variance = _in_unit(pooled, scale)
     of_all = config.normalise == "pooled"
     mean, variance = (pooled_mean, pooled_variance) if of_all else _of_each(channels, pooled_variance, scale)
+    train_samples = _samples(train, window_of(config, training=True), scale)
+    test_samples = _samples(test, window_of(config, training=False), scale)
     return Dataset(
-        train=_samples(train, window_of(config, training=True), scale),
-        test=_samples(test, window_of(config, training=False), scale),
+        train=train_samples,
+        test=test_samples,
         mean=mean,
         variance=variance,
         pooled_variance=pooled_variance,
         skipped={
-            f"{split.name}/{name}": reason for split in (train, test) for name, reason in split.decoded.skipped.items()
+            f"{split.name}/{name}": reason
+            for split in (train, test)
+            for name, reason in (split.decoded.skipped | split.decoded.foreign).items()
         },
         # By place and name: with split_by: time, one file is on both sides.
         files=len({(split.place, name) for split in (train, test) for name in _names(split)}),
-        channel_names=(config.columns or ()) if isinstance(config, SignalData) else (),
+        channel_names=channel_names(config),
+        card=data_card(config, train, test, train_samples, test_samples, pooled),
     )
 
 
@@ -147,7 +156,8 @@ def window_of(config: DataConfig, *, training: bool) -> Window:
 
 
 def _names(split: Split) -> set[str]:
-    return split.decoded.recordings.keys() | split.decoded.skipped.keys()
+    found = split.decoded
+    return found.recordings.keys() | found.skipped.keys() | found.foreign.keys()
 
 
 def _samples(split: Split, window: Window, scale: Scale) -> SampleSet:

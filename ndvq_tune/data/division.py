@@ -112,8 +112,8 @@ def by_time(whole: Split, share: float) -> tuple[Split, Split]:
 
 
 def _divided(whole: Split, train: Mapping[str, Rows], test: Mapping[str, Rows]) -> tuple[Split, Split]:
-    """What could not be decoded is counted once, with the training data."""
+    """What could not be decoded, or is of another kind, is counted once, with the training data."""
     return (
         replace(whole, name=TRAIN).with_recordings(train, whole.decoded.skipped),
-        replace(whole, name=TEST).with_recordings(test, {}),
+        replace(whole, name=TEST, decoded=replace(whole.decoded, foreign={})).with_recordings(test, {}),
     )

@@ -9,7 +9,9 @@ from torch.nn import functional as F  # noqa: N812
 from torch.overrides import TorchFunctionMode
 
 from ndvq_tune.config import ModelConfig
+from ndvq_tune.config.card import DataCard
 from ndvq_tune.errors import ShapeError
+from ndvq_tune.model.checks import decodable, encodable
 from ndvq_tune.model.convolution import channels_last
 from ndvq_tune.model.layers import decoder, encoder
 from ndvq_tune.model.quantizers import VQOutput, build_quantizer
@@ -57,6 +59,8 @@ class NDimVQVAE(nn.Module):
 
     data_mean: torch.Tensor
     data_variance: torch.Tensor
+    data: DataCard | None = None
+    """What the model was trained on, where that is known."""
 
     def __init__(
         self,
@@ -102,7 +106,7 @@ class NDimVQVAE(nn.Module):
         return latent_shape(self.config, self.input_shape)
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, VQOutput]:
-        """Encode, quantise and decode ``x`` of shape ``(B, C, *S)``.
+        """Encode, quantise and decode ``x`` of shape ``(B, C, *S)``, whose values are not checked.
 
         Returns:
             recon_loss: MSE of the reconstruction over the data's variance, the mean over channels; a scalar.
@@ -112,6 +116,7 @@ class NDimVQVAE(nn.Module):
         Raises:
             ShapeError: If ``x`` has another number of dimensions or channels.
         """
+        self._check_shape(x)
         vq_output: VQOutput = self.quantizer(self._latents(x))
         x_recon = _crop(self._reconstruct(vq_output["embeddings"]), x.shape[2:])
         return mean_over_channels(F.mse_loss, x_recon, x.float(), self.data_variance), x_recon, vq_output
@@ -122,35 +127,51 @@ class NDimVQVAE(nn.Module):
 
         With several codebooks (``quantizer.type: residual``) they are ``(B, *L, Q)``.
 
+        Args:
+            x: Floats in [0, 1]; or, where the model knows its ``data``, integers of the type that it was stored in,
+                such as frames of bytes. Floats in the data's own units become such by ``model.data.to_unit(x)``.
+
         Raises:
             ShapeError: If ``x`` has another number of dimensions or channels.
+            InputError: If it is of another type, holds NaN or infinity, or lies far outside of what the model has seen.
         """
-        return self.quantizer.encode(self._latents(x))
+        self._check_shape(x)
+        return self.quantizer.encode(self._latents(encodable(x, self.data).to(self.data_mean.dtype)))
 
     def decode(self, encodings: torch.Tensor) -> torch.Tensor:
         """Reconstruct data ``(B, C, *S)`` from encodings ``(B, *L)`` (``(B, *L, Q)`` of several codebooks).
 
         Encodings of ``latent_shape`` give samples of ``input_shape``; others give ``S = L * downsample``, because
-        they do not tell how much of that was padding.
+        they do not tell how much of that was padding. Data is in [0, 1]; ``model.data.from_unit`` gives its own units.
 
         Raises:
-            ShapeError: If ``encodings`` has another number of dimensions.
+            ShapeError: If ``encodings`` has another number of dimensions or codebooks.
+            InputError: If they are no integers, or a code is not in the codebook.
         """
-        several = self.quantizer.n_codebooks > 1
-        if encodings.ndim != self.n_dims + 1 + several:
-            shape = "(B, *L, Q)" if several else "(B, *L)"
+        codebooks = self.quantizer.n_codebooks
+        several = codebooks > 1
+        if encodings.ndim != self.n_dims + 1 + several or (several and encodings.shape[-1] != codebooks):
+            shape = f"(B, *L, {codebooks})" if several else "(B, *L)"
             raise ShapeError(
                 f"encodings need {self.n_dims + 1 + several} dimensions {shape}, but got {tuple(encodings.shape)}"
             )
-        x_recon = self._reconstruct(self.quantizer.lookup(encodings))
+        x_recon = self._reconstruct(self.quantizer.lookup(decodable(encodings, self.quantizer.n_codes)))
         fits_input = tuple(encodings.shape[1 : self.n_dims + 1]) == self.latent_shape
         return _crop(x_recon, self.input_shape[1:]) if fits_input else x_recon
 
-    def _latents(self, x: torch.Tensor) -> torch.Tensor:
+    def _check_shape(self, x: torch.Tensor) -> None:
         channels = self.input_shape[0]
-        if x.ndim != self.n_dims + 2 or x.shape[1] != channels:
-            dims = "".join(f", S{i + 1}" for i in range(self.n_dims))
-            raise ShapeError(f"input needs the shape (B, {channels}{dims}), but got {tuple(x.shape)}")
+        if x.ndim == self.n_dims + 2 and x.shape[1] == channels:
+            return
+        dims = "".join(f", S{i + 1}" for i in range(self.n_dims))
+        mend = ""
+        if x.ndim == self.n_dims + 1 and x.shape[0] == channels:
+            mend = "; a single sample is a batch of one: x[None]"
+        elif x.ndim == self.n_dims + 2 and x.shape[-1] == channels:
+            mend = "; channels come second: x.movedim(-1, 1)"
+        raise ShapeError(f"input needs the shape (B, {channels}{dims}), but got {tuple(x.shape)}{mend}")
+
+    def _latents(self, x: torch.Tensor) -> torch.Tensor:
         x = (x - self.data_mean) / self.data_variance.sqrt()
         latents: torch.Tensor = self.encoder(channels_last(self._pad(x)))
         return latents

@@ -82,6 +82,7 @@ def print_dataset(console: Console, config: "DataConfig", dataset: "Dataset", wh
         "samples": f"{len(dataset.train):,} for training, {len(dataset.test):,} for testing",
         "shape": f"{' x '.join(map(str, dataset.train.shape))}, channels first",
         "dtype": str(dataset.train[:1].dtype).removeprefix("torch."),
+        **_rate(dataset),
         "range": f"{low:g} to {high:g}, which a model sees as 0 to 1",
         "mean": f"{_numbers(dataset.mean)}, of what a model sees",
         "variance": f"{_numbers(dataset.variance)}, of what a model sees",
@@ -103,6 +104,14 @@ def print_skipped_files(console: Console, skipped: Mapping[str, str]) -> None:
 def print_line(console: Console, text: str) -> None:
     """Prints a line as it is: no markup, and no break in a path that someone will copy."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _rate(dataset: "Dataset") -> dict[str, str]:
+    """Steps or frames a second of a sample, where it has a rate."""
+    card = dataset.card
+    if card and card.sample_rate:
+        return {"rate": f"{card.sample_rate:,g} Hz"}
+    return {"rate": f"{card.frame_rate:.4g} frames a second"} if card and card.frame_rate else {}
 
 
 def _numbers(statistic: "Statistic") -> str:

@@ -95,8 +95,8 @@ def _connected(space: SearchSpace, folder: Path) -> "Store":
 
 
 def _tell_of_data(space: SearchSpace, dataset: "Dataset", folder: Path, console: Console) -> None:
-    """Keep the space, and tell of files that are left out."""
-    from ndvq_tune.report.skipped import print_skipped, write_skipped
+    """Keep the space, and tell of files that are left out or resampled."""
+    from ndvq_tune.report.skipped import tell_of_files
 
     write_space(folder, space)
-    print_skipped(console, dataset.skipped, dataset.files, write_skipped(dataset.skipped, folder))
+    tell_of_files(console, dataset, folder)

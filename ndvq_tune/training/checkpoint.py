@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.config.card import DataCard
 from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import CheckpointError, message_of
 from ndvq_tune.model import NDimVQVAE, build_model
@@ -25,6 +26,7 @@ def pack(training: Training) -> Files:
         "config": training.config.to_dict(),
         "input_shape": training.model.input_shape,
         "input_scale": asdict(training.dataset.train.scale),  # the stored values that the model sees as 0 and 1
+        "data": card.model_dump(mode="json") if (card := training.dataset.card) else None,
         "epoch": training.epoch,
         "samples_seen": training.samples_seen,
         "training_seconds": training.seconds,
@@ -69,6 +71,8 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
 def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQVAE:
     """The model of a checkpoint, in evaluation mode. Nothing is unpickled.
 
+    ``model.data`` is the card of what it was trained on, and with it ``encode`` refuses what cannot be meant.
+
     Args:
         folder: The checkpoint, such as ``results/NAME/checkpoints/trial-0003``.
         device: Where the model shall be.
@@ -83,6 +87,8 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQ
         config = RunConfig.model_validate(as_kept(description["config"]))
         model = build_model(config.model, description["input_shape"])
         model.load_state_dict(load(files[MODEL]))
+        card = description.get("data")  # checkpoints did not always have it
+        model.data = None if card is None else DataCard.model_validate(card)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:  # pydantic's are ValueErrors
         raise CheckpointError(f"{folder} is damaged: {message_of(error)}") from None
     return model.to(device).eval()

@@ -195,4 +195,6 @@ class Training:
 
 
 def _model(config: RunConfig, dataset: Dataset) -> NDimVQVAE:
-    return build_model(config.model, dataset.train.shape, dataset.mean, dataset.variance)
+    model = build_model(config.model, dataset.train.shape, dataset.mean, dataset.variance)
+    model.data = dataset.card
+    return model

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import time
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +93,36 @@ def write_digests(cache: Path, key: str) -> Path:
     return path
 
 
+def write_sounds(folder: Path) -> Path:
+    """Three sounds of different rates."""
+    for name, rate in (("test/a.wav", 8000), ("train/b.wav", 16000), ("train/c.wav", 44100)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(folder / name), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes((8192 * np.sin(np.arange(9000) / 5)).astype("<i2").tobytes())
+    return folder
+
+
 def age(path: Path, days: float) -> None:
     os.utime(path, (time.time() - days * DAY,) * 2)
+
+
+def test_sounds_of_different_rates_are_told_with_the_one_that_was_chosen(tmp_path: Path):
+    sounds = write_sounds(tmp_path / "sounds")
+    line = (
+        "resampled 2 of 3 sounds to 8,000 Hz (1 of 16,000 Hz, 1 of 44,100 Hz): "
+        "data.sample_rate, or else the rate of the first"
+    )
+    asked = ("--data", sounds, "--type", "signal")
+    assert output("build", *asked).splitlines()[-1] == line
+    assert output("build", *asked, "--output", tmp_path / "out").splitlines()[-1] == line
+    shown = output("info", *asked).splitlines()
+    assert shown[-1] == line
+    assert "rate        8,000 Hz" in shown
+    same = output("info", *asked, "--set", "data.sample_rate=16000")
+    assert "resampled 2 of 3 sounds to 16,000 Hz (1 of 8,000 Hz, 1 of 44,100 Hz)" in same
 
 
 def test_a_data_set_is_shown_as_a_model_sees_it(arrays: Path, cache: Path):

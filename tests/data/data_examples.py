@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ndvq_tune.data.cache.source import Item
+from ndvq_tune.data.cache.source import Content, Item
 from ndvq_tune.errors import DataError
 
 
@@ -18,18 +19,24 @@ class MemorySource:
     Attributes:
         arrays: The items.
         read_names: Names of what was read.
+        rates: Rows a second, of those that state them.
     """
 
     arrays: dict[str, np.ndarray | str]
     settings: dict[str, Any] = field(default_factory=dict)
     read_names: list[str] = field(default_factory=list)
+    rates: dict[str, float] = field(default_factory=dict)
     noun: str = "things"
     place: str = "memory"
 
     def items(self, progress: object = None) -> list[Item]:
         return [Item(name, self._size(name), self._digest(name)) for name in self.arrays]
 
-    def read(self, item: Item) -> Iterator[np.ndarray]:
+    @contextmanager
+    def read(self, item: Item) -> Iterator[Content]:
+        yield Content(self._blocks(item), self.rates.get(item.name))
+
+    def _blocks(self, item: Item) -> Iterator[np.ndarray]:
         self.read_names.append(item.name)
         rows = self.arrays[item.name]
         if isinstance(rows, str):

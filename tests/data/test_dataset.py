@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ndvq_tune.config import ArrayData, ImageData, SignalData, TorchvisionData, VideoData
+from ndvq_tune.config.card import Cut
 from ndvq_tune.data.cache import decoding as cache_module
 from ndvq_tune.data.dataset import open_dataset, sample_shape
 from ndvq_tune.errors import DataError
@@ -102,6 +103,67 @@ def test_signals_are_cut_into_windows_over_their_range(tmp_path: Path) -> None:
     assert dataset.channel_names == ()
 
 
+def test_the_card_of_videos_says_what_a_clip_is(path: Path, noise) -> None:
+    dataset = open_dataset(config(path, clip_length=3, clip_stride=2, frame_stride=2, channels=1))
+    card = dataset.card
+    assert (card.type, card.source, card.files, card.channels, card.channel_names) == (
+        "video",
+        "folder",
+        3,
+        1,
+        ("grey",),
+    )
+    assert (card.clip_length, card.resolution, card.dtype, card.low, card.high) == (3, 16, "uint8", 0, 255)
+    assert (card.train_samples, card.test_samples) == (len(dataset.train), len(dataset.test))
+    assert (card.frame_rate, card.file_rates) == (12.5, {25.0: 3})  # of every second frame
+    assert (card.train_cut, card.test_cut) == (
+        Cut(length=3, stride=2, step=2, crop=None), Cut(length=3, stride=5, step=2, crop=None)
+    )  # fmt: skip
+    stored = dataset.train[:]
+    assert card.minimum <= stored.min() <= stored.max() <= card.maximum
+    assert (card.sample_rate, card.resampled) == (None, {})
+
+
+def test_the_fingerprint_is_that_of_the_content(path: Path, tmp_path: Path, noise, write_video) -> None:
+    first = open_dataset(config(path)).card
+    shutil.copytree(path, tmp_path / "moved")
+    assert open_dataset(config(tmp_path / "moved", clip_length=2)).card.fingerprint == first.fingerprint
+    write_video(path / "train" / "a.mkv", noise(10, 16, 16, 99))
+    changed = open_dataset(config(path)).card
+    assert changed.fingerprint != first.fingerprint
+    assert changed.test_fingerprint == first.test_fingerprint
+
+
+def test_the_card_of_arrays_has_their_type_and_range(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(40, 1000, (5, 2, 6, 4)).astype(np.float32)
+    card = open_dataset(ArrayData(path=save_arrays(tmp_path / "a", values[:4], values[4:]))).card
+    assert (card.dtype, card.low, card.high) == ("float32", values[:4].min(), values[:4].max())
+    assert (card.minimum, card.maximum, card.channels) == (card.low, card.high, 2)
+    assert (card.clip_length, card.resolution, card.sample_rate, card.frame_rate) == (None, None, None, None)
+
+
+def test_the_card_of_a_table_names_its_columns_and_has_no_rate(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "a.csv").write_text("x,y\n" + "\n".join(f"{n},{-n}" for n in range(40)))
+    card = open_dataset(SignalData(path=tmp_path, window=8, columns=("y", "x"), sample_rate=100)).card
+    assert (card.channel_names, card.clip_length, card.sample_rate, card.file_rates) == (("y", "x"), 8, None, {})
+
+
+def test_the_card_says_which_sounds_were_resampled(tmp_path: Path) -> None:
+    tone = 8000 * np.sin(np.arange(4000) / 4)
+    for name, rate in (("train/a.wav", 8000), ("train/b.wav", 16000), ("train/c.wav", 16000), ("test/d.wav", 4000)):
+        save_sound(tmp_path / name, tone, rate)
+    for _ in range(2):  # decoded, then from the cache
+        card = open_dataset(SignalData(path=tmp_path, window=1000)).card
+        assert card.sample_rate == 4000  # of the first by name, which is in test/
+        assert card.file_rates == {4000: 1, 8000: 1, 16000: 2}
+        assert card.resampled == {8000: 1, 16000: 2}
+    by_time = open_dataset(SignalData(path=tmp_path, window=500, sample_rate=8000, split=0.5, split_by="time")).card
+    assert (by_time.sample_rate, by_time.files, by_time.resampled) == (8000, 4, {4000: 1, 16000: 2})
+    assert by_time.file_rates == card.file_rates  # each file once, though it is on both sides
+
+
 def test_all_sounds_get_the_rate_of_the_first(tmp_path: Path) -> None:
     tone = 8000 * np.sin(np.arange(4000) / 4)
     save_sound(tmp_path / "train" / "a.wav", tone)
@@ -142,9 +204,9 @@ def test_torchvision_data_sets_are_divided(tmp_path: Path) -> None:
 
 def test_a_folder_without_splits_is_divided_by_file_or_by_time(tmp_path: Path, write_video, noise) -> None:
     for number in range(5):
-        write_video(tmp_path / f"{number}.mkv", noise(20, 16, 16, number))
-    by_file = open_dataset(config(tmp_path, split=0.8))
-    by_time = open_dataset(config(tmp_path, split=0.8, split_by="time"))
+        write_video(tmp_path / "videos" / f"{number}.mkv", noise(20, 16, 16, number))
+    by_file = open_dataset(config(tmp_path / "videos", split=0.8))
+    by_time = open_dataset(config(tmp_path / "videos", split=0.8, split_by="time"))
     assert by_file.files == by_time.files == 5
     assert (len(by_file.train), len(by_file.test)) == (4 * 5, 5)
     assert (len(by_time.train), len(by_time.test)) == (5 * 4, 5 * 1)
@@ -152,6 +214,30 @@ def test_a_folder_without_splits_is_divided_by_file_or_by_time(tmp_path: Path, w
         seen = {clip.tobytes() for clip in dataset.train[:].numpy()}
         assert not seen & {clip.tobytes() for clip in dataset.test[:].numpy()}
     assert by_time.pooled_variance == pytest.approx(by_time.train[:].double().div(255).var(correction=0).item())
+
+
+@pytest.mark.parametrize("split", [{}, {"split": 0.5, "split_by": "time"}], ids=["folders", "by time"])
+def test_files_of_another_kind_are_named_and_neither_counted_as_bad_nor_part_of_the_data(
+    write_splits, split: dict[str, object]
+) -> None:
+    path = write_splits({"train/a.mkv": 10, "test/c.mkv": 9})
+    before = open_dataset(config(path, max_bad=0, **split))
+    (path / "train" / "phone").mkdir()
+    for name in ("phone/b.3GP", "phone/d.heic", "labels.json", "README"):
+        (path / "train" / name).write_bytes(b"x")
+    after = open_dataset(config(path, max_bad=0, **split))
+    assert (before.files, after.files) == (2, 4)
+    folder = "train/train/" if split else "train/"  # the whole folder is divided, so names begin below it
+    reason = "is not read as video; these are: avi, gif, mkv, mov, mp4, webm"
+    assert after.skipped == {f"{folder}phone/b.3GP": f".3gp {reason}", f"{folder}phone/d.heic": f".heic {reason}"}
+    assert np.array_equal(after.train[:].numpy(), before.train[:].numpy())
+
+
+def test_a_folder_with_nothing_but_another_kind_says_what_is_there(tmp_path: Path) -> None:
+    save_images(tmp_path / "train", 2)
+    save_images(tmp_path / "test", 1)
+    with pytest.raises(DataError, match=r"there are no videos in it \(found: 000.png, 001.png\); these are read: avi"):
+        open_dataset(config(tmp_path))
 
 
 def test_mean_and_variance_are_those_of_each_channel_over_all_training_frames(path: Path, noise) -> None:

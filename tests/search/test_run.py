@@ -17,7 +17,7 @@ from ndvq_tune.search.space import SearchSpace
 from tests.search.search_examples import space_of
 
 SKIPPED = {"train/bad.mp4": "is cut off", "test/b.mp4": "is empty"}
-DATASET = SimpleNamespace(skipped=SKIPPED, files=30, train=SimpleNamespace(shape=(3, 4, 16, 16)))
+DATASET = SimpleNamespace(skipped=SKIPPED, files=30, card=None, train=SimpleNamespace(shape=(3, 4, 16, 16)))
 
 
 class Session:

@@ -1,13 +1,17 @@
 import json
 import pickle
+import wave
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, save
 
-from ndvq_tune.errors import CheckpointError
+from ndvq_tune.config import RunConfig
+from ndvq_tune.data.dataset import Dataset, open_dataset
+from ndvq_tune.errors import CheckpointError, InputError
 from ndvq_tune.training.checkpoint import load_model, pack, unpack
 from ndvq_tune.training.files import CONFIG, MODEL, TRAINING, epoch_of, read, sample_losses_of, write
 from ndvq_tune.training.loop import Training
@@ -90,6 +94,50 @@ def test_a_loaded_model_gives_the_same_codes_and_reconstructions_bit_for_bit(tmp
         assert torch.equal(loaded(x)[1], model(x)[1])
         assert torch.equal(loaded(x)[0], model(x)[0])  # the loss, so the data's variance came along
     assert not loaded.training
+
+
+def opened(folder: Path) -> tuple[RunConfig, Dataset]:
+    """Sounds of one folder at two rates, between -0.25 and 0.25."""
+    for name, rate in (("train/a.wav", 8000), ("train/b.wav", 4000), ("test/c.wav", 8000)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with wave.open(str(folder / name), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(rate)
+            file.writeframes((8192 * np.sin(np.arange(2000) / 5)).astype("<i2").tobytes())
+    model = {"n_dims": 1, "downsample": [4], "n_codes": 16, "embedding_dim": 4, "n_hiddens": 8, "n_res_layers": 1}
+    data = {"type": "signal", "path": str(folder), "window": 100}
+    run = RunConfig.model_validate({"data": data, "model": model, "training": {"batch_size": 8, "max_epochs": 1}})
+    return run, open_dataset(run.data)
+
+
+def test_what_a_model_was_trained_on_travels_with_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("NDVQ_TUNE_CACHE", str(tmp_path / "cache"))
+    run, data = opened(tmp_path / "sounds")
+    training = Training(run, data)
+    training.run_epoch()
+    write(tmp_path / "model", pack(training))
+    loaded = load_model(tmp_path / "model")
+    assert loaded.data == training.model.data == data.card
+    kept = json.loads((tmp_path / "model" / CONFIG).read_text())["data"]
+    assert (kept["sample_rate"], kept["file_rates"]) == (8000, {"4000.0": 1, "8000.0": 2})
+    assert (kept["low"], kept["high"]) == pytest.approx((-0.25, 0.25), abs=0.01)
+
+    stored = data.test[:]  # as files have it, in [-1, 1]
+    unit = data.test.scale.to_unit(stored, torch.device("cpu"))
+    assert torch.equal(loaded.encode(loaded.data.to_unit(stored)), loaded.encode(unit))
+    with pytest.raises(InputError, match=r"model\.data\.to_unit\(x\)"):
+        loaded.encode(stored)
+
+
+def test_a_checkpoint_that_does_not_know_its_data_loads_as_before(tmp_path):
+    files = pack(trained())
+    description = json.loads(files[CONFIG])
+    assert description.pop("data") is None  # made in memory
+    write(tmp_path, files | {CONFIG: json.dumps(description).encode()})
+    loaded = load_model(tmp_path)
+    assert loaded.data is None
+    assert loaded.encode(3 * floats(dataset().test)).shape == (6, *loaded.latent_shape)
 
 
 def test_nothing_is_pickled(tmp_path, monkeypatch):
@@ -236,6 +284,7 @@ MODEL_DAMAGES = {
     "unknown setting": (CONFIG, lambda content: changed(content, config={"model": {"n_code": 3}})),
     "run that is a list": (CONFIG, lambda content: changed(content, config=[])),
     "shape that is none": (CONFIG, lambda content: changed(content, input_shape=None)),
+    "card that is none": (CONFIG, lambda content: changed(content, data={"low": 0})),
     "shape of a picture": (CONFIG, lambda content: changed(content, input_shape=[3, 8, 8])),
 }
 

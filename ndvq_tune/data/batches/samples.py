@@ -157,7 +157,7 @@ class SampleSet:
         Returns:
             ``(B, C, *S)`` of the stored type.
         """
-        batch = torch.empty((len(indices), *self._layout), dtype=self._dtype, pin_memory=pin_memory)
+        batch = torch.empty((len(indices), *self._layout), dtype=self.dtype, pin_memory=pin_memory)
         target = batch.numpy()
         owners = np.searchsorted(self._ends, indices, side="right")
         firsts = (indices - self._begins[owners]) * self.window.stride
@@ -170,7 +170,8 @@ class SampleSet:
         return batch.movedim(-1, 1)
 
     @property
-    def _dtype(self) -> torch.dtype:
+    def dtype(self) -> torch.dtype:
+        """Type of the stored values."""
         return torch.from_numpy(np.empty(0, self._recordings[0].dtype)).dtype
 
 

@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,18 @@ class Decoded:
         skipped: Items that could not be decoded, with the reason.
         folder: The entry, where what is derived from it may be kept.
         maps: By item name: the file in memory that its rows lie in.
+        settings: What the rows depend on, as the source resolved it.
+        rates: By item name: rows a second as the item stated them, where it did.
+        foreign: Items of a kind that the source does not take, with the reason.
     """
 
     recordings: dict[str, Rows]
     skipped: dict[str, str]
     folder: Path
     maps: dict[str, mmap.mmap]
+    settings: dict[str, Any] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
 
 
 def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded:
@@ -58,7 +64,8 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
         DataError: No item could be decoded, or the cache cannot be written.
     """
     limit = cache_limit()
-    items = source.items(progress)
+    found = source.items(progress)
+    items = [item for item in found if not item.foreign]
     entry = cache_root() / _key(source, items)
     try:
         shards = whole_shards(entry)
@@ -73,7 +80,8 @@ def decoded(source: Source, progress: Progress, spread: Spread = map) -> Decoded
             f"{cache_root()}: decoded data cannot be kept there ({error}); "
             "set the environment variable NDVQ_TUNE_CACHE to a folder with space"
         ) from error
-    return _mapped(entry, shards, source, items)
+    foreign = {item.name: item.problem or "" for item in found if item.foreign}
+    return replace(_mapped(entry, shards, source, items), foreign=foreign)
 
 
 def _key(source: Source, items: Sequence[Item]) -> str:
@@ -136,7 +144,8 @@ def _mapped(entry: Path, shards: Sequence[Shard], source: Source, items: Sequenc
             else:
                 rows = np.ndarray(found.shape, np.dtype(found.dtype), content, found.offset)
                 recordings[found.name], maps[found.name] = rows, content
-    return Decoded(recordings, skipped, entry, maps)
+    rates = {found.name: found.rate for shard in shards for found in shard.recordings if found.rate is not None}
+    return Decoded(recordings, skipped, entry, maps, source.settings, rates)
 
 
 def _in_place(source: Source, item: Item, expected: Recording) -> tuple[Rows, mmap.mmap]:

@@ -27,12 +27,14 @@ class Recording:
         offset: Its first byte in the shard; -1 where the file itself is mapped and nothing is in the shard.
         shape: ``(length, *row)``, channels last.
         dtype: NumPy's name of the type.
+        rate: Rows a second as the item stated them, see ``Content``; entries did not always have it.
     """
 
     name: str
     offset: int
     shape: tuple[int, ...]
     dtype: str
+    rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -153,22 +155,24 @@ def _append(out: IO[bytes], source: Source, item: Item, crc: int) -> tuple[Recor
     out.write(padding := bytes(-out.tell() % 16))
     crc = zlib.crc32(padding, crc)
     offset, length, row, dtype = out.tell(), 0, None, None
-    for block in source.read(item):
-        if row is not None and (block.shape[1:], block.dtype) != (row, dtype):
-            raise DataError(f"{source.path_of(item)}: its parts differ in shape or type")
-        row, dtype = block.shape[1:], block.dtype
-        content = np.ascontiguousarray(block).data
-        out.write(content)
-        crc = zlib.crc32(content, crc)
-        length += len(block)
+    with source.read(item) as content:
+        for block in content.blocks:
+            if row is not None and (block.shape[1:], block.dtype) != (row, dtype):
+                raise DataError(f"{source.path_of(item)}: its parts differ in shape or type")
+            row, dtype = block.shape[1:], block.dtype
+            values = np.ascontiguousarray(block).data
+            out.write(values)
+            crc = zlib.crc32(values, crc)
+            length += len(block)
     if row is None or dtype is None:
         raise DataError(f"{source.path_of(item)}: there is nothing in it")
-    return Recording(item.name, offset, (length, *row), dtype.str), crc
+    return Recording(item.name, offset, (length, *row), dtype.str, content.rate), crc
 
 
 def _checked(source: Source, item: Item, mapped: Rows) -> Recording:
     """A file that is used where it lies; read once, because only reading finds values that are not finite."""
     if np.issubdtype(mapped.dtype, np.inexact):
-        for _ in source.read(item):
-            pass
+        with source.read(item) as content:
+            for _ in content.blocks:
+                pass
     return Recording(item.name, -1, mapped.shape, mapped.dtype.str)

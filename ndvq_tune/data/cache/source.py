@@ -1,6 +1,7 @@
 """What a cache entry is made from: items, each decoded to an array of rows; and how such slow work is reported."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,12 +28,28 @@ class Item:
         size: Bytes to read, by which work is shared out evenly.
         content: A digest of what is in it.
         problem: Why it cannot be read, where that shows before it is opened.
+        foreign: Whether it is of a kind that the source does not take: people are told of it, and that is all.
     """
 
     name: str
     size: int
     content: str
     problem: str | None = None
+    foreign: bool = False
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is in an item.
+
+    Attributes:
+        blocks: Its rows, in blocks. Reading them raises ``DataError`` where the item cannot be used; some blocks may
+            have come by then.
+        rate: Rows a second as the item itself states them, whatever it is resampled to; None where it states none.
+    """
+
+    blocks: Iterator[Rows]
+    rate: float | None = None
 
 
 class Source(Protocol):
@@ -64,11 +81,11 @@ class Source(Protocol):
         """
         ...
 
-    def read(self, item: Item) -> Iterator[Rows]:
-        """The rows of one item, in blocks.
+    def read(self, item: Item) -> AbstractContextManager[Content]:
+        """Opens one item.
 
         Raises:
-            DataError: The item cannot be used. Some blocks may have been yielded by then.
+            DataError: The item cannot be used.
             UnavailableError: No item can be judged now; the work is given up, and what was decoded is kept.
         """
         ...

@@ -15,6 +15,14 @@ from ndvq_tune.data.folder import remote
 from ndvq_tune.errors import DataError, UnavailableError
 
 _FOLDER_FORMATS = frozenset({".zarr"})
+# What lies beside data without being any: notes, labels, settings, programs. Nobody misses it in a model.
+_COMPANIONS = frozenset(
+    {
+        *("", ".txt", ".md", ".rst", ".pdf", ".html", ".log", ".nfo", ".url", ".srt", ".vtt", ".bib"),
+        *(".json", ".jsonl", ".yaml", ".yml", ".xml", ".toml", ".ini", ".cfg", ".csv", ".tsv", ".db", ".xmp"),
+        *(".py", ".pyc", ".ipynb", ".sh", ".md5", ".sha1", ".sha256"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +49,20 @@ class Listing:
     Attributes:
         files: The files, sorted by name.
         unreadable: What may not be read, by name, with the reason.
+        others: Names of files of other kinds, sorted; not of companions such as notes and labels.
     """
 
     files: tuple[SourceFile, ...]
     unreadable: dict[str, str]
+    others: tuple[str, ...] = ()
 
 
 def find_files(folder: str, suffixes: frozenset[str]) -> Listing:
     """All files of some kinds in a folder and the folders in it.
 
-    Hidden ones (``.name``) are left out. A zarr folder counts as one file: its size is the sum of what is in it, its
-    time the newest. Links are followed, except those to a folder that they lie in, so loops end; what is reached over
-    two links is there twice.
+    Hidden ones (``.name``) are left out; those of other kinds are only named. A zarr folder counts as one file: its
+    size is the sum of what is in it, its time the newest. Links are followed, except those to a folder that they lie
+    in, so loops end; what is reached over two links is there twice.
 
     Args:
         folder: A path, or a URI as ``ndvq_tune.data.folder.remote`` describes them.
@@ -129,10 +139,12 @@ class _Found(NamedTuple):
 def _listing(found: Iterable[_Found], suffixes: frozenset[str], locate: Callable[[str], str]) -> Listing:
     files: dict[str, SourceFile] = {}
     unreadable: dict[str, str] = {}
+    others: set[str] = set()
     for path, size, modified, reason in found:
         # What cannot be looked at and has no suffix may be a folder full of files.
         name = _counted_as(path, suffixes | {""} if reason else suffixes)
         if name is None:
+            others |= _other(path)
             continue
         if _printable(name) != name:
             reason = "its name is not valid UTF-8; rename it"
@@ -144,7 +156,15 @@ def _listing(found: Iterable[_Found], suffixes: frozenset[str], locate: Callable
         else:
             files[name] = SourceFile(name, locate(name), size, modified)
     readable = (files[name] for name in sorted(files) if name not in unreadable)
-    return Listing(tuple(readable), unreadable)
+    return Listing(tuple(readable), unreadable, tuple(sorted(others)))
+
+
+def _other(path: str) -> set[str]:
+    """What is of another kind, by the name that it has for a person; nothing if it is hidden or a companion."""
+    if any(part.startswith(".") for part in path.split("/")):
+        return set()
+    name = _counted_as(path, _FOLDER_FORMATS) or path
+    return set() if suffix(name) in _COMPANIONS else {_printable(name)}
 
 
 def _counted_as(path: str, suffixes: frozenset[str]) -> str | None:
@@ -154,9 +174,9 @@ def _counted_as(path: str, suffixes: frozenset[str]) -> str | None:
         end += 1 + len(part)
         if part.startswith("."):
             return None
-        if _suffix(part) in _FOLDER_FORMATS & suffixes:
+        if suffix(part) in _FOLDER_FORMATS & suffixes:
             return path[:end]
-    return path if _suffix(part) in suffixes else None
+    return path if suffix(part) in suffixes else None
 
 
 def _walk(top: str, suffixes: frozenset[str]) -> Iterator[_Found]:
@@ -183,7 +203,7 @@ def _walk(top: str, suffixes: frozenset[str]) -> Iterator[_Found]:
                     identity = (status.st_dev, status.st_ino)
                     if identity not in above:
                         waiting.append((f"{name}/", entry.path, above | {identity}))
-                    if in_zarr or _suffix(entry.name) in _FOLDER_FORMATS & suffixes:
+                    if in_zarr or suffix(entry.name) in _FOLDER_FORMATS & suffixes:
                         yield _Found(name, 0, status.st_mtime_ns)
         except OSError as error:
             yield _Found(prefix, reason=_words(error))
@@ -203,7 +223,9 @@ def _words(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def _suffix(name: str) -> str:
+def suffix(path: str) -> str:
+    """What a name ends with, from its last dot on, in lower case; empty for ``README`` and ``.hidden``."""
+    name = path.rpartition("/")[2]
     dot = name.rfind(".")
     return name[dot:].lower() if dot > 0 else ""
 

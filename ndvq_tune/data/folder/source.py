@@ -8,12 +8,14 @@ from typing import Any
 
 from ndvq_tune.config import ArrayData, DataConfig, SignalData
 from ndvq_tune.data.cache.location import cache_root
-from ndvq_tune.data.cache.source import Item, Progress, Rows, silent
+from ndvq_tune.data.cache.source import Content, Item, Progress, Rows, silent
 from ndvq_tune.data.folder import remote
 from ndvq_tune.data.folder.digests import digests
-from ndvq_tune.data.folder.files import Listing, SourceFile, find_files, has_folder, join, list_folder, local
+from ndvq_tune.data.folder.files import Listing, SourceFile, find_files, has_folder, join, list_folder, local, suffix
 from ndvq_tune.data.readers import array, image, signal, sound, video
 from ndvq_tune.errors import DataError
+
+_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,20 @@ class Kind:
         suffixes: Of their names.
         settings: Names of the configuration's fields that decoded rows depend on.
         read: The rows of a file, in blocks.
+        rate: Rows a second as a file states them, None where it states none or cannot be read.
     """
 
     noun: str
     suffixes: frozenset[str]
     settings: tuple[str, ...]
     read: Callable[[Path, Any], Iterator[Rows]]
+    rate: Callable[[Path], float | None] = lambda path: None
 
 
 KINDS = {
-    "video": Kind("videos", video.SUFFIXES, video.SETTINGS, video.read_video),
+    "video": Kind("videos", video.SUFFIXES, video.SETTINGS, video.read_video, video.frame_rate_of),
     "image": Kind("images", image.SUFFIXES, image.SETTINGS, image.read_image),
-    "signal": Kind("signals", signal.SUFFIXES, signal.SETTINGS, signal.read_signal),
+    "signal": Kind("signals", signal.SUFFIXES, signal.SETTINGS, signal.read_signal, signal.sample_rate_of),
     "array": Kind("arrays", array.SUFFIXES, array.SETTINGS, array.read_array),
 }
 
@@ -91,11 +95,12 @@ class FolderSource:
         return KINDS[self.config.type]
 
     def items(self, progress: Progress = silent) -> list[Item]:
-        """All files that have a suffix of their kind; see ``Source``."""
+        """All files that have a suffix of their kind, and, as foreign, those that have another; see ``Source``."""
         listing = self._listing()
         contents = digests(cache_root(), join(self.root, ""), listing.files, progress)
         items = [Item(file.name, file.size, content) for file, content in zip(listing.files, contents, strict=True)]
         items += [Item(name, 0, "unreadable", reason) for name, reason in listing.unreadable.items()]
+        items += [Item(name, 0, "foreign", self._foreign(name), foreign=True) for name in listing.others]
         return sorted(items, key=lambda item: item.name)
 
     @contextmanager
@@ -115,17 +120,26 @@ class FolderSource:
     def _listing(self) -> Listing:
         listing = find_files(self.root, self._kind.suffixes)
         if not listing.files and not listing.unreadable:
-            kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in self._kind.suffixes))
+            found = f" (found: {', '.join(listing.others[:_EXAMPLES])})" if listing.others else ""
             raise DataError(
-                f"{self.place}: there are no {self.noun} in it; these are read: {kinds} (folders may be nested)"
+                f"{self.place}: there are no {self.noun} in it{found}; these are read: {self._kinds} "
+                "(folders may be nested)"
             )
         return listing
 
-    def read(self, item: Item) -> Iterator[Rows]:
-        """The rows of one file; a remote one is fetched for as long as it takes."""
+    @property
+    def _kinds(self) -> str:
+        return ", ".join(sorted(suffix.removeprefix(".") for suffix in self._kind.suffixes))
+
+    def _foreign(self, name: str) -> str:
+        return f"{suffix(name)} is not read as {self.config.type}; these are: {self._kinds}"
+
+    @contextmanager
+    def read(self, item: Item) -> Iterator[Content]:
+        """One file; a remote one is fetched for as long as it takes."""
         with local(self._file(item)) as path:
             try:
-                yield from self._kind.read(path, self.config)
+                yield Content(self._kind.read(path, self.config), self._kind.rate(path))
             except DataError as error:  # a remote file is known by its URI, not by the copy's path
                 raise type(error)(str(error).replace(str(path), self.path_of(item))) from error
 

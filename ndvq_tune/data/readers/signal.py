@@ -51,6 +51,11 @@ def read_signal(path: Path, config: SignalData) -> Iterator[npt.NDArray[np.float
         raise DataError(f"{path}: there are no samples in it")
 
 
+def sample_rate_of(path: Path) -> int | None:
+    """The sample rate in Hz that a file states; tables and arrays state none."""
+    return sound.sample_rate_of(path) if path.suffix.lower() in sound.SUFFIXES else None
+
+
 def _read_array(path: Path, config: SignalData) -> list[Steps]:
     try:
         array: Steps = np.lib.format.open_memmap(path, mode="r")  # never unpickles

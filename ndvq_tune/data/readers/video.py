@@ -62,6 +62,16 @@ def read_video(path: Path, config: VideoData) -> Iterator[Frame]:
         raise DataError(f"{path}: not a readable video ({error.strerror})") from error
 
 
+def frame_rate_of(path: Path) -> float | None:
+    """Frames a second, on average, as a video states them; None where it states none or is not a readable video."""
+    try:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
+            rate = _pictures(path, container).average_rate
+            return float(rate) if rate else None
+    except (av.FFmpegError, OSError, DataError):
+        return None
+
+
 def scaled_size(width: float, height: float, shorter: int) -> tuple[int, int]:
     """Width and height in whole pixels, scaled with their ratio kept.
 

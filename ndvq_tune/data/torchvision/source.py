@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ndvq_tune.config import TorchvisionData
-from ndvq_tune.data.cache.source import Item, Progress, Rows, silent
+from ndvq_tune.data.cache.source import Content, Item, Progress, Rows, silent
 from ndvq_tune.data.readers.image import Pixels, fit, to_pixels
 from ndvq_tune.data.torchvision.opening import MISSING, needs_package, opened
 from ndvq_tune.errors import DataError, UnavailableError, message_of
@@ -75,8 +76,9 @@ class TorchvisionSource:
             for index in range(count)
         ]
 
-    def read(self, item: Item) -> Iterator[Rows]:
-        """The frames of one sample, an image being one frame: uint8 of shape ``(n, H, W, C)``.
+    @contextmanager
+    def read(self, item: Item) -> Iterator[Content]:
+        """One sample, an image being one frame: a block of uint8 of shape ``(n, H, W, C)``.
 
         Raises:
             DataError: It cannot be read, is a video where an image is expected, or the other way round.
@@ -84,11 +86,12 @@ class TorchvisionSource:
         """
         try:
             frames = _frames(self._data[int(item.name)], self.config.clip_length is not None)
-            yield np.stack([fit(frame, self.config, 8) for frame in frames])
+            block = np.stack([fit(frame, self.config, 8) for frame in frames])
         except ImportError as error:
             raise UnavailableError(f"{self.place} {needs_package(error)}") from error
         except _UNREADABLE as error:
             raise DataError(f"{self.path_of(item)}: {message_of(error)}") from error
+        yield Content(iter([block]))
 
     def mapped(self, item: Item) -> Rows | None:
         """None: samples have to be decoded."""

@@ -50,6 +50,24 @@ def test_rows_are_read_only(source: MemorySource) -> None:
         load(source).recordings["a"][0] = 0
 
 
+def test_rates_that_items_state_are_kept(source: MemorySource) -> None:
+    source.rates = {"a": 25.0, "c": 12.5}
+    assert load(source).rates == load(source).rates == {"a": 25.0, "c": 12.5}
+
+
+def test_an_entry_that_was_written_before_rates_were_kept_is_used(source: MemorySource) -> None:
+    source.rates = {"a": 25.0}
+    index = load(source).folder / "index.json"
+    content = json.loads(index.read_text())
+    for shard in content["shards"]:
+        for recording in shard["recordings"]:
+            del recording["rate"]
+    index.write_text(json.dumps(content))
+    source.read_names.clear()
+    again = load(source)
+    assert (again.rates, source.read_names, list(again.recordings)) == ({}, [], ["a", "b", "c"])
+
+
 def test_a_second_call_decodes_nothing(source: MemorySource) -> None:
     load(source)
     source.read_names.clear()
@@ -215,9 +233,9 @@ def test_progress_counts_items(source: MemorySource) -> None:
 
 
 def test_parts_of_one_item_must_agree(source: MemorySource, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = source.read
+    blocks = source._blocks
     changing = [noise(1, 4), noise(1, 5)]
-    monkeypatch.setattr(source, "read", lambda item: iter(changing) if item.name == "a" else read(item))
+    monkeypatch.setattr(source, "_blocks", lambda item: iter(changing) if item.name == "a" else blocks(item))
     assert load(source).skipped == {"a": "its parts differ in shape or type"}
 
 

@@ -31,6 +31,13 @@ def test_finds_files_of_the_kinds_asked_for_nested_and_sorted(tmp_path: Path) ->
     assert names(tmp_path, MP4 | {".mov"}) == sorted(wanted)
 
 
+def test_files_of_other_kinds_are_named_without_what_is_hidden_or_lies_beside_data(tmp_path: Path) -> None:
+    write(tmp_path, "a.mp4", "h.mp4.part", "sub/b.OGV", "scan.zarr/.zarray", "scan.zarr/0.0", "scan.zarr/0.1")
+    write(tmp_path, ".c.ogv", ".trash/d.ogv", "README", "notes.TXT", "sub/labels.csv", "info.json", "Thumbs.db")
+    assert find_files(str(tmp_path), MP4).others == ("h.mp4.part", "scan.zarr", "sub/b.OGV")
+    assert find_files(str(tmp_path), MP4 | {".csv", ".part"}).others == ("scan.zarr", "sub/b.OGV")
+
+
 def test_folders_named_like_a_video_are_looked_into(tmp_path: Path) -> None:
     write(tmp_path, "clips.mp4/a.mp4")
     assert names(tmp_path) == ["clips.mp4/a.mp4"]
