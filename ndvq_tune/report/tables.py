@@ -20,6 +20,7 @@ _TRIAL_FIELDS = {
     "epochs": pa.int64(),
     "seconds": pa.float64(),
     "checkpoint": pa.string(),
+    "checkpoint_epoch": pa.int64(),
     "role": pa.string(),
     "parent": pa.int64(),
     "rescues": pa.string(),
@@ -29,11 +30,12 @@ _TRIAL_FIELDS = {
 def write_tables(search: SearchRecord, folder: Path) -> tuple[Path, Path]:
     """Writes ``trials.parquet`` and ``curves.parquet``, each whole or not at all.
 
-    In ``trials.parquet`` parameters have their short names, and metrics are those of the last report; a metric whose
-    name is a parameter's too, such as ``learning_rate``, is there as ``last_learning_rate``. Lists are text
+    In ``trials.parquet`` parameters have their short names, and metrics are those of ``checkpoint_epoch``, the best
+    of its ``epochs``, whose weights are in ``checkpoint`` where they were kept; a metric whose name is a parameter's
+    too, such as ``learning_rate``, is there as ``last_learning_rate``. Lists are text
     (``2x4x4``), so that one can group by them, and so are rescues: each with the epoch after which it was done
-    (``restart_codes@5``). ``parent`` is the number of the trial that one goes on from (``role`` is ``exploit``) or
-    repeats (``confirm``). What a trial does not have is null.
+    (``restart_codes@5``). ``parent`` is the number of the trial that one goes on from (``role`` is ``exploit``,
+    or ``finish``) or repeats (``confirm``). What a trial does not have is null.
     """
     paths = folder / "trials.parquet", folder / "curves.parquet"
     for path, table in zip(paths, (trials_table(search), curves_table(search)), strict=True):
@@ -43,7 +45,7 @@ def write_tables(search: SearchRecord, folder: Path) -> tuple[Path, Path]:
 
 
 def trials_table(search: SearchRecord) -> pa.Table:
-    """``trials.parquet``: a row for each trial, with its configuration's searched values and its last metrics."""
+    """``trials.parquet``: a row for each trial, with its configuration's searched values and its metrics."""
     trials = search.trials
     columns = {name: pa.array([_field(trial, name) for trial in trials], kind) for name, kind in _TRIAL_FIELDS.items()}
     keys = list(dict.fromkeys(key for trial in trials for key in trial.params))
@@ -78,6 +80,10 @@ def _field(trial: TrialRecord, name: str) -> Any:
             return int(trial.metrics.get("epoch", 0))
         case "seconds":
             return None if trial.started is None or trial.ended is None else trial.ended - trial.started
+        case "checkpoint":
+            return trial.weights
+        case "checkpoint_epoch":
+            return trial.best_epoch or trial.checkpoint_epoch or None
         case "rescues":
             return ", ".join(f"{rescue.action}@{rescue.epoch}" for rescue in trial.rescues) or None
         case "state" | "stop_reason" | "role":

@@ -13,6 +13,8 @@ import yaml
 from PIL import Image
 
 from ndvq_tune import RunConfig, SearchSpace, load_model
+from ndvq_tune.data.dataset import open_dataset
+from ndvq_tune.training.evaluation import evaluate
 from tests.end_to_end import states
 from tests.end_to_end.workplace import TINY, Workplace
 
@@ -97,6 +99,24 @@ def test_best_model_loads_and_reconstructs_as_reported(finished: Finished) -> No
     _, x_recon, vq_output = model(x)
     torch.testing.assert_close(model.decode(model.encode(x)), x_recon, rtol=1e-4, atol=1e-4)
     assert torch.equal(vq_output["encodings"], model.encode(x))
+
+
+def test_whatever_is_named_is_there_and_reaches_the_figure_beside_it(finished: Finished) -> None:
+    workplace, _ = finished
+    summary = json.loads((workplace.results / "summary.json").read_text())
+    named = [summary["best"], *summary["pareto"]]
+    for item in named:
+        model = load_model(workplace.results / item["checkpoint"])
+        config = json.loads((workplace.results / item["checkpoint"] / "config.json").read_text())["config"]
+        data = RunConfig.model_validate(config).data
+        dataset = open_dataset(data.model_copy(update={"path": str(workplace.folder / data.path)}))
+        again = evaluate(model, dataset, batch_size=2).metrics
+        assert again["recon_loss"] == pytest.approx(item["metrics"]["recon_loss"], rel=1e-5)
+        assert again["perplexity"] == pytest.approx(item["metrics"]["perplexity"], rel=1e-5)
+    assert summary["best"]["state"] == "completed"
+    table = pd.read_parquet(workplace.results / "trials.parquet")
+    assert all((workplace.results / folder).is_dir() for folder in table["checkpoint"].dropna())
+    assert set(table["checkpoint"].dropna()) >= {item["checkpoint"] for item in named}
 
 
 def test_kept_checkpoints_hold_nothing_pickled(finished: Finished) -> None:
