@@ -95,8 +95,11 @@ def _connected(space: SearchSpace, folder: Path) -> "Store":
 
 
 def _tell_of_data(space: SearchSpace, dataset: "Dataset", folder: Path, console: Console) -> None:
-    """Keep the space, and tell of files that are left out or resampled."""
+    """Keep the space, and tell of files that are left out or resampled, and of test samples that are too few."""
+    from ndvq_tune.baselines.precision import warning
     from ndvq_tune.report.skipped import tell_of_files
 
     write_space(folder, space)
     tell_of_files(console, dataset, folder)
+    if text := warning(dataset.test):
+        console.print(text, highlight=False)

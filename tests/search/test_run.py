@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 from ndvq_tune.errors import ClusterError, DataError, TrackingError
 from ndvq_tune.search import run
 from ndvq_tune.search.folder import JOURNAL, check_new
@@ -17,7 +19,8 @@ from ndvq_tune.search.space import SearchSpace
 from tests.search.search_examples import space_of
 
 SKIPPED = {"train/bad.mp4": "is cut off", "test/b.mp4": "is empty"}
-DATASET = SimpleNamespace(skipped=SKIPPED, files=30, card=None, train=SimpleNamespace(shape=(3, 4, 16, 16)))
+TEST = SampleSet([np.zeros((8, 16, 16, 3), np.uint8)], Window(4), Scale(0, 255))
+DATASET = SimpleNamespace(skipped=SKIPPED, files=30, card=None, train=SimpleNamespace(shape=(3, 4, 16, 16)), test=TEST)
 
 
 class Session:

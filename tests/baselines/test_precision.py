@@ -1,0 +1,45 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from ndvq_tune.baselines.precision import smallest_lead, warning
+from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
+
+
+def samples(*amplitudes: float) -> SampleSet:
+    """Images of stripes that no interpolation keeps, so that their error is the square of the amplitude."""
+    stripes = torch.tensor([-1.0, 1.0]).repeat(16, 8)[None, :, :, None]
+    rows = torch.cat([0.5 + amplitude * stripes for amplitude in amplitudes])
+    return SampleSet([rows.numpy()], Window(), Scale(0, 1))
+
+
+def test_the_least_lead_is_half_of_what_a_test_on_unpaired_samples_of_such_errors_shows():
+    amplitudes = np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    errors = amplitudes**2
+    half = stats.t.interval(0.95, 4, scale=stats.sem(errors))[1]
+    assert smallest_lead(samples(*amplitudes)) == pytest.approx(half / errors.mean() / 2, rel=0.02)
+
+
+def test_four_times_the_samples_show_half_the_difference():
+    few, many = (smallest_lead(samples(*[0.1, 0.3] * count)) for count in (50, 200))
+    assert many == pytest.approx(few / 2, rel=0.05)
+
+
+def test_samples_that_are_all_alike_are_always_enough():
+    assert smallest_lead(samples(0.0, 0.0)) == 0
+    assert warning(samples(0.2, 0.2, 0.2)) is None
+
+
+def test_a_person_is_told_how_much_too_few_samples_can_show():
+    text = warning(samples(*[0.1, 0.3] * 8))
+    assert text is not None
+    assert text.startswith("16 test samples: trials that differ by less than about 22% may not be told apart")
+    assert warning(samples(*[0.1, 0.3] * 400)) is None
+
+
+def test_one_sample_tells_nothing_apart():
+    assert smallest_lead(samples(0.3)) == math.inf
+    assert str(warning(samples(0.3))).startswith("one test sample: no two trials")
