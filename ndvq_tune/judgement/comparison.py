@@ -11,6 +11,8 @@ from ndvq_tune.goals import Goals, Report
 from ndvq_tune.judgement.pareto import crowding, front_ranks
 from ndvq_tune.records import TrialRecord, full_fidelity
 
+_FEWEST_BEST = 4
+
 
 def measured(trial: TrialRecord, goals: Goals) -> bool:
     """Whether a trial's last report compares with others: it is sound, of full size, and has every objective.
@@ -62,6 +64,16 @@ def fronts(trials: Sequence[TrialRecord], goals: Goals) -> list[list[TrialRecord
     good = [[kept[index] for index in _spread(front, costs)] for _, front in sorted(by_rank.items())]
     broken = sorted((trial for trial in trials if beyond[id(trial)]), key=lambda trial: beyond[id(trial)])
     return good + [list(equal) for _, equal in groupby(broken, lambda trial: beyond[id(trial)])]
+
+
+def best_share(trials: Sequence[TrialRecord], goals: Goals, share: float) -> list[TrialRecord]:
+    """The best of some trials, as whole fronts: at least that share of them, and at least 4 where there are so many."""
+    wanted = max(_FEWEST_BEST, math.ceil(share * len(trials)))
+    best: list[TrialRecord] = []
+    for front in fronts(trials, goals):
+        if len(best) < wanted:
+            best += front
+    return best
 
 
 def _spread(front: Sequence[int], costs: Sequence[Sequence[float]]) -> list[int]:

@@ -8,17 +8,18 @@ import torch
 from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.errors import CheckpointError, TrackingError
+from ndvq_tune.diagnosis.finding import Diagnosis
+from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
+from ndvq_tune.search.folder import CHECKPOINTS, PICTURES, with_kept
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
-from ndvq_tune.training.files import sample_losses_of
 
 PICTURED_TRIALS = 4
 KEPT_BESIDE_FRONT = 3  # as many as search.confirm repeats, also if it is asked for when a search goes on
@@ -38,7 +39,7 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
     """
     standing = Standing(search)
     wanted = [*standing.recommended, *standing.ranked[:KEPT_BESIDE_FRONT]]
-    kept = {trial.number: Path("checkpoints") / trial.name for trial in wanted}
+    kept = {trial.number: Path(CHECKPOINTS) / trial.name for trial in wanted}
     for trial in search.trials:
         if trial.checkpoint is None:
             continue
@@ -49,20 +50,8 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
             shutil.rmtree(source.parent, ignore_errors=True)
     return replace(
         search,
-        trials=tuple(
-            _with_kept(trial, kept[trial.number], folder) if trial.number in kept else trial for trial in search.trials
-        ),
+        trials=tuple(with_kept(trial, folder) if trial.number in kept else trial for trial in search.trials),
     )
-
-
-def _with_kept(trial: TrialRecord, checkpoint: Path, folder: Path) -> TrialRecord:
-    kept = replace(trial, checkpoint=checkpoint.as_posix())
-    if trial.checkpoint_epoch != trial.metrics["epoch"]:
-        return kept
-    try:
-        return replace(kept, sample_losses=sample_losses_of(folder / checkpoint))
-    except CheckpointError:
-        return kept  # gone or damaged, which whoever loads it will say; no reason to end without tables
 
 
 def _tune_files(folder: str, names: list[str]) -> set[str]:
@@ -70,11 +59,14 @@ def _tune_files(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if name.startswith(".")}
 
 
-def write_tables_and_summary(standing: Standing, space: SearchSpace, folder: Path, tracker: MlflowTracker) -> None:
+def write_tables_and_summary(
+    standing: Standing, diagnosis: Diagnosis, space: SearchSpace, folder: Path, tracker: MlflowTracker
+) -> None:
     """The files that programs read; quick enough for an interrupted search.
 
     Args:
         standing: The search.
+        diagnosis: What is to be thought of it.
         space: The space that it ran.
         folder: The results folder.
         tracker: Where MLflow keeps it, for ``summary.json``.
@@ -85,14 +77,22 @@ def write_tables_and_summary(standing: Standing, space: SearchSpace, folder: Pat
         "experiment_id": tracker.experiment_id,
         "parent_run_id": tracker.parent_run_id,
     }
-    write_summary(standing, folder, space=space.source, mlflow=mlflow)
+    write_summary(standing, diagnosis, folder, space=space.source, mlflow=mlflow)
 
 
-def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: MlflowTracker, console: Console) -> None:
+def write_outcome(
+    standing: Standing,
+    diagnosis: Diagnosis,
+    dataset: Dataset,
+    folder: Path,
+    tracker: MlflowTracker,
+    console: Console,
+) -> None:
     """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report.
 
     Args:
         standing: The search, with checkpoints where they are now.
+        diagnosis: What is to be thought of it.
         dataset: Its data, of which test samples are pictured.
         folder: The results folder.
         tracker: Gets the pictures, too; a store that fails is only told of.
@@ -106,7 +106,7 @@ def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: M
             tracker.picture(trial, pictures[trial.name])
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
-    write_html(standing, folder, pictures)
+    write_html(standing, diagnosis, folder, pictures)
 
 
 def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
@@ -116,7 +116,7 @@ def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
     x = dataset.test.scale.to_unit(dataset.test[spread], torch.device("cpu"))
     with torch.no_grad():
         x_recon = model(x)[1]
-    path = folder / "pictures" / f"{trial.name}.png"
+    path = folder / PICTURES / f"{trial.name}.png"
     path.parent.mkdir(exist_ok=True)
     reconstructions(x, x_recon, path)
     return path

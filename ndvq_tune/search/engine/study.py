@@ -18,6 +18,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from ndvq_tune.distributions import label
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.codec import (
     KNOWN,
@@ -35,7 +36,6 @@ from ndvq_tune.search.engine.optuna_space import Draft, suggest
 from ndvq_tune.search.engine.samplers import sampler, startup_sampler
 from ndvq_tune.search.folder import JOURNAL
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import label
 
 
 class Study:
