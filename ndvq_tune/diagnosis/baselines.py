@@ -6,32 +6,36 @@ from ndvq_tune.diagnosis.case import Case
 from ndvq_tune.diagnosis.finding import Confidence, Evidence, Finding, Verdict
 from ndvq_tune.records import Baseline, TrialRecord
 
-MEAN = Baseline("the mean of the data", 1.0)
-"""What ``recon_loss`` is measured against, so that no one has to measure it."""
-HARDLY = 0.9
-"""Share of that loss: what explains less than a tenth of the variance shows nothing of the data."""
+NOTHING = 0.9
+"""Reconstruction loss from which on a model shows next to nothing of the data; that of the mean is 1."""
 
 
 def loses_to_baseline(trial: TrialRecord, case: Case) -> Iterator[Finding]:
-    """The strongest baseline that the model is not better than, or the mean; one of more bits proves nothing."""
-    metrics = trial.metrics
+    """The strongest baseline that the model is not better than; one that takes more bits proves nothing."""
     if not trial.finite("recon_loss", "bits_per_element"):
         return
-    as_good = [
-        baseline
-        for baseline in case.standing.search.baselines
-        if baseline.recon_loss <= metrics["recon_loss"] and _bits(baseline) <= metrics["bits_per_element"]
-    ]
-    if not as_good and metrics["recon_loss"] >= HARDLY * MEAN.recon_loss:
-        as_good = [MEAN]
-    if as_good:
-        best = min(as_good, key=lambda baseline: baseline.recon_loss)
+    loss, bits = trial.metrics["recon_loss"], trial.metrics["bits_per_element"]
+    as_good = [b for b in case.standing.search.baselines if b.recon_loss <= loss and _bits(b) <= bits]
+    for best in sorted(as_good, key=lambda baseline: baseline.recon_loss)[:1]:
         yield Finding(
             "loses_to_baseline",
-            f"its reconstruction loss is {metrics['recon_loss']:.3g}, that of {best.name} {best.recon_loss:.3g}",
-            Evidence("recon_loss", metrics["recon_loss"], best.recon_loss, trial.name),
+            f"its reconstruction loss is {loss:.3g}, that of {best.name} {best.recon_loss:.3g}",
+            Evidence("recon_loss", loss, best.recon_loss, trial.name),
             Confidence.HIGH,
-            f"do not use it yet: {best.name} does as well without a model; see what else was found",
+            f"do not use it yet: {best.name} does as well without a model",
+            verdict=Verdict.NOT_BETTER,
+        )
+
+
+def next_to_nothing(trial: TrialRecord, case: Case) -> Iterator[Finding]:
+    """A model that is hardly better than the mean of the data, which no one has to measure."""
+    if trial.metrics.get("recon_loss", 0.0) >= NOTHING:
+        yield Finding(
+            "next_to_nothing",
+            f"its reconstruction loss is {trial.metrics['recon_loss']:.2g}, and that of the mean of the data is 1",
+            Evidence("recon_loss", trial.metrics["recon_loss"], NOTHING, trial.name),
+            Confidence.HIGH,
+            "do not use it yet: it shows next to nothing of the data",
             verdict=Verdict.NOT_BETTER,
         )
 

@@ -137,6 +137,11 @@ class Diagnosis:
     why: str
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def first(self) -> Finding | None:
+        """What to do first: the most important finding with a change that can be run, else the most important."""
+        return next((finding for finding in self.findings if finding.change), next(iter(self.findings), None))
+
 
 def _in_yaml(value: Any) -> str:
     """A value as YAML on one line; JSON would write ``1e-05``, which YAML takes for a word."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ndvq_tune.diagnosis.attention import attention_idle
-from ndvq_tune.diagnosis.baselines import loses_to_baseline
+from ndvq_tune.diagnosis.baselines import loses_to_baseline, next_to_nothing
 from ndvq_tune.diagnosis.capacity import high_and_flat
 from ndvq_tune.diagnosis.case import Asked, Case
 from ndvq_tune.diagnosis.codebook import perplexity_at_ceiling, perplexity_low
@@ -20,6 +20,7 @@ from ndvq_tune.records import TrialRecord
 
 OF_THE_MODEL: tuple[Callable[[TrialRecord, Case], Iterator[Finding]], ...] = (
     loses_to_baseline,
+    next_to_nothing,
     overfits,
     stopped_early,
     still_falling,

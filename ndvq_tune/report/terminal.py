@@ -81,8 +81,8 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console, folder: Path) -> Non
 def _verdict(console: Console, diagnosis: Diagnosis, folder: Path) -> None:
     """The verdict, the first thing to do, and where there is more: three lines."""
     _prose(console, _verdict_text(diagnosis), style="bold")
-    if diagnosis.findings:
-        _prose(console, f"Next: {diagnosis.findings[0].advice}.")
+    if diagnosis.first is not None:
+        _prose(console, f"Next: {diagnosis.first.advice}.")
         findings = count_text(len(diagnosis.findings), "finding")
         _line(console, f"{findings}, with commands: python -m ndvq_tune.report {folder} --diagnose")
 
