@@ -67,7 +67,13 @@ def fronts(trials: Sequence[TrialRecord], goals: Goals) -> list[list[TrialRecord
 
 
 def best_share(trials: Sequence[TrialRecord], goals: Goals, share: float) -> list[TrialRecord]:
-    """The best of some trials, as whole fronts: at least that share of them, and at least 4 where there are so many."""
+    """The best of some trials, as whole fronts.
+
+    Args:
+        trials: The trials, with finite objectives.
+        goals: What is better.
+        share: At least so many of them, and at least 4 where there are so many.
+    """
     wanted = max(_FEWEST_BEST, math.ceil(share * len(trials)))
     best: list[TrialRecord] = []
     for front in fronts(trials, goals):

@@ -68,7 +68,13 @@ def edge(old: Range, value: float) -> int:
 
 
 def beyond(old: Range, side: int, valid: Callable[[float], bool]) -> float:
-    """A valid value some way beyond an edge, -1 the lower and 1 the upper; the edge itself where there is none."""
+    """A valid value some way beyond an edge of a range; the edge itself where there is none.
+
+    Args:
+        old: The range, which is not empty.
+        side: -1 for the lower edge, 1 for the upper.
+        valid: Whether the parameter may have a value.
+    """
     to, direction = math.log if old.log else float, math.ceil if side > 0 else math.floor
     end, width = old.high if side > 0 else old.low, to(old.high) - to(old.low)
     candidates = [_rounded(to(end) + side * share * width, old, direction) for share in _BEYOND]

@@ -61,7 +61,14 @@ def write_html(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures:
 
 
 def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path]) -> str:
-    """The whole report as HTML; commands name the folder as it is given."""
+    """The whole report as HTML.
+
+    Args:
+        standing: The search.
+        diagnosis: What is to be thought of it.
+        folder: The results folder, as one types it; commands name it.
+        pictures: PNGs of reconstructions by the name of their trial.
+    """
     search, trials = standing.search, standing.ranked[:ROWS]
     worst = (f"{label(name)} {metric_text(name, value)}" for name, value in reference(standing).items())
     return _TEMPLATES.get_template("page.html.jinja").render(

@@ -66,7 +66,13 @@ def print_summary(
 
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console, folder: Path) -> None:
-    """Prints the verdict, and each finding with its evidence, what to do, and the command that does it."""
+    """Prints the verdict, and each finding with its evidence, what to do, and the command that does it.
+
+    Args:
+        diagnosis: What is to be thought of a search.
+        console: Where to print.
+        folder: Its results folder, as one types it; commands name it.
+    """
     _prose(console, _verdict_text(diagnosis), style="bold")
     for found in diagnosis.findings:
         if found.sign != diagnosis.why:
