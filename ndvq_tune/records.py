@@ -42,6 +42,17 @@ class StopReason(StrEnum):
     EXPLOITED = "exploited"
     SEARCH_ENDED = "search_ended"
 
+    @property
+    def leaves_off(self) -> bool:
+        """Whether it says nothing against the trial as such, which may then be trained to its end.
+
+        A plateau may end as the learning rate falls; bounds of time and cost are kept.
+        """
+        return self in (
+            *(StopReason.SCHEDULER, StopReason.EXPLOITED, StopReason.PLATEAU),
+            *(StopReason.SEARCH_ENDED, StopReason.TIME_BUDGET),
+        )
+
 
 class Role(StrEnum):
     """Why there is a trial: to search, to go on from a better one's weights (PBT), to repeat one, or to end one."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ndvq_tune.distributions import Choice, Distribution
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Distribution
 
 N_CODES, DOWNSAMPLE, QUANTIZER, N_QUANTIZERS = RATE = (
     "model.n_codes",

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.replay.encoding import Params
 from benchmarks.replay.simulator import Proposal, Report
 from benchmarks.replay.task import Task
-from ndvq_tune.search.space.distributions import Choice
+from ndvq_tune.distributions import Choice
 
 try:
     from syne_tune import config_space

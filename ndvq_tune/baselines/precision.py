@@ -48,5 +48,5 @@ def warning(samples: SampleSet) -> str | None:
     if lead <= WANTED:
         return None
     if math.isinf(lead):
-        return "one test sample: no two trials can be told apart; more test data would tell"
-    return f"{count} test samples: trials that differ by less than about {lead:.0%} may not be told apart; more would tell"
+        return "one test sample: no two trials can be told apart"
+    return f"{count} test samples: trials that differ by less than about {lead:.0%} may not be told apart"

@@ -110,24 +110,20 @@ def _dry_run(space: "SearchSpace", console: Console) -> None:
 
 def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:
     """Search; the exit code."""
+    from ndvq_tune.report.wording import as_typed
     from ndvq_tune.search.run import run_search
 
     result = run_search(space, folder, console, partial(data_progress, console), address, known)
     if not result.finished:
-        command = f"python -m ndvq_tune.search --resume --output {_typed(folder)}"
+        command = f"python -m ndvq_tune.search --resume --output {as_typed(folder)}"
         begun = result.standing.search.trials
         saved = f"everything so far is saved. Go on with: {command}" if begun else "before any trial"
         console.print(f"Interrupted; {saved}", markup=False, highlight=False)
         return INTERRUPTED
     from ndvq_tune.report.terminal import print_summary
 
-    print_summary(result.standing, console, _typed(folder), result.mlflow)
+    print_summary(result.standing, result.diagnosis, console, as_typed(folder), result.mlflow)
     return 0 if result.best else NOTHING_FOUND
-
-
-def _typed(folder: Path) -> Path:
-    """A folder as one would type it here."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from ndvq_tune.goals import Goals, Report
 from ndvq_tune.judgement.pareto import crowding, front_ranks
 from ndvq_tune.records import TrialRecord, fidelity, full_fidelity
 
+_FEWEST_BEST = 4
+
 
 def measured(trial: TrialRecord, goals: Goals) -> bool:
     """Whether a trial's result compares with others: it is sound, of full size, and has every objective.
@@ -80,6 +82,22 @@ def fronts(trials: Sequence[TrialRecord], goals: Goals) -> list[list[TrialRecord
     good = [[kept[index] for index in _spread(front, costs)] for _, front in sorted(by_rank.items())]
     broken = sorted((trial for trial in trials if beyond[id(trial)]), key=lambda trial: beyond[id(trial)])
     return good + [list(equal) for _, equal in groupby(broken, lambda trial: beyond[id(trial)])]
+
+
+def best_share(trials: Sequence[TrialRecord], goals: Goals, share: float) -> list[TrialRecord]:
+    """The best of some trials, as whole fronts.
+
+    Args:
+        trials: The trials, with finite objectives.
+        goals: What is better.
+        share: At least so many of them, and at least 4 where there are so many.
+    """
+    wanted = max(_FEWEST_BEST, math.ceil(share * len(trials)))
+    best: list[TrialRecord] = []
+    for front in fronts(trials, goals):
+        if len(best) < wanted:
+            best += front
+    return best
 
 
 def _spread(front: Sequence[int], costs: Sequence[Sequence[float]]) -> list[int]:

@@ -1,6 +1,7 @@
 """A trial and what it became: one that was stopped early may be trained to its end, as a trial of its own."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from ndvq_tune.goals import Goals
 from ndvq_tune.judgement.comparison import measured
@@ -37,6 +38,21 @@ def representatives(trials: Iterable[TrialRecord], goals: Goals) -> dict[int, Tr
         if first not in found or _key(trial, goals) <= _key(found[first], goals):
             found[first] = trial
     return found
+
+
+def whole(trial: TrialRecord, trials: Iterable[TrialRecord]) -> TrialRecord:
+    """A trial with the reports of its whole training: also of the trial that it goes on from, up to where it does.
+
+    Args:
+        trial: The trial.
+        trials: All trials of its search.
+    """
+    by_number = {record.number: record for record in trials}
+    reports, earlier = trial.reports, trial
+    while earlier.role is Role.FINISH and earlier.parent is not None:
+        earlier = by_number[earlier.parent]
+        reports = (*(one for one in earlier.reports if not reports or one["epoch"] < reports[0]["epoch"]), *reports)
+    return replace(trial, reports=reports)
 
 
 def _key(trial: TrialRecord, goals: Goals) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from ndvq_tune.atomic import replacing
+from ndvq_tune.diagnosis.finding import Diagnosis, Finding
 from ndvq_tune.judgement.front import reference
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
@@ -18,13 +19,16 @@ from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
+    as_typed,
     at_equal_rate,
     circumstances,
+    evidence_text,
     label,
     metric_text,
     outcome,
     params_text,
     rescues,
+    sentence,
     shown_metrics,
 )
 
@@ -39,11 +43,12 @@ _TEMPLATES = Environment(
 )
 
 
-def write_html(standing: Standing, folder: Path, pictures: Mapping[str, Path]) -> Path:
+def write_html(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path]) -> Path:
     """Writes ``report.html``.
 
     Args:
         standing: The search.
+        diagnosis: What is to be thought of it.
         folder: The results folder.
         pictures: PNGs of reconstructions by the name of their trial; they are embedded.
 
@@ -52,18 +57,28 @@ def write_html(standing: Standing, folder: Path, pictures: Mapping[str, Path]) -
     """
     path = folder / "report.html"
     with replacing(path) as draft:
-        draft.write_text(page(standing, pictures), encoding="utf-8")
+        draft.write_text(page(standing, diagnosis, as_typed(folder), pictures), encoding="utf-8")
     return path
 
 
-def page(standing: Standing, pictures: Mapping[str, Path]) -> str:
-    """The whole report as HTML."""
+def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path]) -> str:
+    """The whole report as HTML.
+
+    Args:
+        standing: The search.
+        diagnosis: What is to be thought of it.
+        folder: The results folder, as one types it; commands name it.
+        pictures: PNGs of reconstructions by the name of their trial.
+    """
     search, trials = standing.search, standing.ranked[:ROWS]
     worst = (f"{label(name)} {metric_text(name, value)}" for name, value in reference(standing).items())
     return _TEMPLATES.get_template("page.html.jinja").render(
         search=search,
         outcome=outcome(search),
         finding=finding(standing),
+        verdict=diagnosis.verdict,
+        why=sentence(diagnosis.why),
+        findings=[_finding(found, diagnosis, folder) for found in diagnosis.findings],
         rate_distortion=_plot(rate_distortion(standing)),
         compared=compared(standing),
         baselines=baseline_columns(standing),
@@ -86,6 +101,16 @@ def page(standing: Standing, pictures: Mapping[str, Path]) -> str:
         skipped_table=SKIPPED,
         plotly=get_plotlyjs(),
     )
+
+
+def _finding(found: Finding, diagnosis: Diagnosis, folder: Path) -> dict[str, str]:
+    """A finding in words; the one that is the reason of the verdict stands there already."""
+    return {
+        "sign": "" if found.sign == diagnosis.why else sentence(found.sign),
+        "evidence": evidence_text(found),
+        "advice": sentence(found.advice),
+        "command": found.change.command(folder) if found.change else "",
+    }
 
 
 def _plot(figure: go.Figure) -> str:

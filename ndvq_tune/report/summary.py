@@ -13,22 +13,30 @@ from typing import Any
 import yaml
 
 from ndvq_tune.atomic import replacing
+from ndvq_tune.diagnosis.finding import Diagnosis
 from ndvq_tune.judgement.front import front_hypervolume, reference
 from ndvq_tune.judgement.repetitions import Confirmed
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState
 from ndvq_tune.report.finding import reason
+from ndvq_tune.report.wording import as_typed
 
 _PACKAGES = ("ndvq-tune", "torch", "ray", "optuna", "mlflow")
 
 
 def write_summary(
-    standing: Standing, folder: Path, *, space: Mapping[str, Any], mlflow: Mapping[str, str] | None
+    standing: Standing,
+    diagnosis: Diagnosis,
+    folder: Path,
+    *,
+    space: Mapping[str, Any],
+    mlflow: Mapping[str, str] | None,
 ) -> Path:
     """Writes ``summary.json``, and ``best.yaml`` as soon as there is a best trial.
 
     Args:
         standing: The search.
+        diagnosis: What is to be thought of it.
         folder: The results folder.
         space: The space as run.
         mlflow: ``tracking_uri``, ``experiment_id`` and ``parent_run_id``; ``None`` where nothing was tracked.
@@ -37,7 +45,8 @@ def write_summary(
         Path of ``summary.json``.
     """
     path = folder / "summary.json"
-    text = json.dumps(_plain(summary(standing, space, mlflow)), indent=2, allow_nan=False)
+    content = summary(standing, space, mlflow) | {"diagnosis": diagnosis_for_programs(diagnosis, folder)}
+    text = json.dumps(_plain(content), indent=2, allow_nan=False)
     with replacing(path) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
     if standing.best is not None:
@@ -78,6 +87,18 @@ def summary(standing: Standing, space: Mapping[str, Any], mlflow: Mapping[str, s
         "seed": search.seed,
         "versions": versions(),
         "skipped_files": search.skipped_files,
+    }
+
+
+def diagnosis_for_programs(diagnosis: Diagnosis, folder: Path) -> dict[str, Any]:
+    """The key ``diagnosis`` of ``summary.json``; each change has the command that runs it."""
+    return {
+        "verdict": diagnosis.verdict,
+        "why": diagnosis.why,
+        "findings": [
+            {**asdict(finding), "command": finding.change and finding.change.command(as_typed(folder))}
+            for finding in diagnosis.findings
+        ],
     }
 
 

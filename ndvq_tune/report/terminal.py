@@ -6,23 +6,36 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ndvq_tune.diagnosis.finding import Diagnosis
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.skipped import SKIPPED
-from ndvq_tune.report.wording import circumstances, mattered, outcome, params_text, rescues, shown_metrics
+from ndvq_tune.report.wording import (
+    circumstances,
+    evidence_text,
+    mattered,
+    outcome,
+    params_text,
+    rescues,
+    sentence,
+    shown_metrics,
+)
 
 ROWS, RESCUES = 5, 3
 _FILES = ("report.html", "best.yaml", "summary.json", "trials.parquet", "curves.parquet")
 
 
-def print_summary(standing: Standing, console: Console, folder: Path, mlflow_command: str | None) -> None:
+def print_summary(
+    standing: Standing, diagnosis: Diagnosis, console: Console, folder: Path, mlflow_command: str | None
+) -> None:
     """Prints what came of the search, the best trials, the front, and where everything is.
 
     Args:
         standing: The search.
+        diagnosis: What is to be thought of it.
         console: Where to print.
         folder: The results folder; files that are in it are named.
         mlflow_command: What shows the search in MLflow.
@@ -47,7 +60,41 @@ def print_summary(standing: Standing, console: Console, folder: Path, mlflow_com
     if standing.best is not None:
         _prose(console, params_text(standing.best), style="dim")
     _line(console)
+    _verdict(console, diagnosis, folder)
+    _line(console)
     _places(console, folder, mlflow_command)
+
+
+def print_diagnosis(diagnosis: Diagnosis, console: Console, folder: Path) -> None:
+    """Prints the verdict, and each finding with its evidence, what to do, and the command that does it.
+
+    Args:
+        diagnosis: What is to be thought of a search.
+        console: Where to print.
+        folder: Its results folder, as one types it; commands name it.
+    """
+    _prose(console, _verdict_text(diagnosis), style="bold")
+    for found in diagnosis.findings:
+        if found.sign != diagnosis.why:
+            _line(console)
+            _prose(console, sentence(found.sign))
+        _prose(console, evidence_text(found), style="dim")
+        _prose(console, sentence(found.advice))
+        if found.change is not None:
+            _line(console, found.change.command(folder))
+
+
+def _verdict(console: Console, diagnosis: Diagnosis, folder: Path) -> None:
+    """The verdict, the first thing to do, and where there is more: three lines."""
+    _prose(console, _verdict_text(diagnosis), style="bold")
+    if diagnosis.first is not None:
+        _prose(console, f"Next: {diagnosis.first.advice}.")
+        findings = count_text(len(diagnosis.findings), "finding")
+        _line(console, f"{findings}, with commands: python -m ndvq_tune.report {folder} --diagnose")
+
+
+def _verdict_text(diagnosis: Diagnosis) -> str:
+    return f"Verdict: {diagnosis.verdict or 'none'}. {sentence(diagnosis.why)}"
 
 
 def _rescues(console: Console, search: SearchRecord) -> None:

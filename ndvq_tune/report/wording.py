@@ -3,7 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from ndvq_tune.diagnosis.finding import Finding
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.quantities import count_text, duration
 from ndvq_tune.records import Rescue, Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
@@ -67,6 +69,38 @@ def probability_text(probability: float) -> str:
 def shown_metrics(search: SearchRecord) -> list[str]:
     """The metrics of a table of trials: the objectives first, then the usual ones."""
     return list(dict.fromkeys([*search.goals.metrics, *SHOWN]))
+
+
+def as_typed(folder: Path) -> Path:
+    """A folder as one would type it here."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def sentence(text: str) -> str:
+    """A sentence that begins and ends as one.
+
+    Example:
+        >>> sentence("its loss still fell")
+        'Its loss still fell.'
+    """
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def evidence_text(finding: Finding) -> str:
+    """The number behind a finding, its threshold, and how far it can be trusted.
+
+    Example:
+        >>> from ndvq_tune.diagnosis.finding import Confidence, Evidence
+        >>> few = Evidence("test samples", 3, 8, "trial-0007")
+        >>> evidence_text(Finding("few", "few samples", few, Confidence.HIGH, "take more"))
+        'trial-0007: test samples 3, threshold 8; confidence high'
+    """
+    evidence = finding.evidence
+    of = f"{evidence.trial}: " if evidence.trial else ""
+    return (
+        f"{of}{evidence.figure} {evidence.value:.3g}, threshold {evidence.threshold:.3g}; "
+        f"confidence {finding.confidence}"
+    )
 
 
 def params_text(trial: TrialRecord) -> str:

@@ -13,10 +13,9 @@ from typing import Any
 from ndvq_tune.errors import CheckpointError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, SearchRecord, TrialRecord
-from ndvq_tune.search.folder import RAY
+from ndvq_tune.search.folder import CHECKPOINTS, RAY
 from ndvq_tune.training.files import sample_losses_of
 
-KEPT = "checkpoints"
 KEPT_BESIDE_FRONT = 3  # as many as search.confirm repeats, also if it is asked for when a search goes on
 
 
@@ -71,9 +70,9 @@ def keep_checkpoints(search: SearchRecord, folder: Path, *, final: bool) -> Sear
         if final and trial.state.final:
             shutil.rmtree(folder / RAY / trial.name, ignore_errors=True)
             if trial.number not in kept:
-                for path in (folder / KEPT / trial.name, folder / KEPT / f"{trial.name}-last"):
+                for path in (folder / CHECKPOINTS / trial.name, folder / CHECKPOINTS / f"{trial.name}-last"):
                     shutil.rmtree(path, ignore_errors=True)
-    return replace(search, trials=tuple(_described(located(trial, folder), folder) for trial in search.trials))
+    return replace(search, trials=tuple(with_losses(located(trial, folder), folder) for trial in search.trials))
 
 
 def _wanted(standing: Standing) -> list[TrialRecord]:
@@ -87,7 +86,7 @@ def _wanted(standing: Standing) -> list[TrialRecord]:
 
 def _places(record: TrialRecord) -> Iterator[tuple[str, str | None, str]]:
     """Where each checkpoint of a trial is, by the field of its record, and where it is kept."""
-    best = Path(KEPT, record.name).as_posix()
+    best = Path(CHECKPOINTS, record.name).as_posix()
     if record.best_epoch:
         yield "best_checkpoint", record.best_checkpoint, best
     if record.checkpoint_epoch:
@@ -105,9 +104,9 @@ def _found(folder: Path, *places: str | None) -> str | None:
     return next((place for place in places if place is not None and (folder / place).exists()), None)
 
 
-def _described(record: TrialRecord, folder: Path) -> TrialRecord:
+def with_losses(record: TrialRecord, folder: Path) -> TrialRecord:
     """A trial with what its weights say of single test samples, where they are kept."""
-    if record.weights is None or Path(record.weights).parts[0] != KEPT:
+    if record.weights is None or Path(record.weights).parts[0] != CHECKPOINTS:
         return record
     try:
         return replace(record, sample_losses=sample_losses_of(folder / record.weights))

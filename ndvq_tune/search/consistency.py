@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from ndvq_tune.distributions import Range
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.metrics import METRICS, misfit
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Range
 from ndvq_tune.search.space.settings.sampler import CURVES, GRID
 from ndvq_tune.search.stages import problems as stage_problems
 from ndvq_tune.search.stages import stage_data

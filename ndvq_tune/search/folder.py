@@ -8,12 +8,16 @@ from pathlib import Path
 from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.locks import try_lock
+from ndvq_tune.records import TrialRecord
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.yaml_file import flatten, read, with_values
 
 SPACE = "space.yaml"
 JOURNAL = "optuna.journal"
+SUMMARY = "summary.json"
+PICTURES = "pictures"  # a PNG for each of them that is shown
+CHECKPOINTS = "checkpoints"  # those of the best trials; Ray has all others
 RAY = "ray"  # what Ray writes
 # What may be there after a start that failed: a search without a trial has no journal. MLflow's is that of a Ray job.
 LEFT_BY_A_START = (".lock", SPACE, SKIPPED, RAY, "mlflow.db", "mlruns")
@@ -88,3 +92,9 @@ def write_space(folder: Path, space: SearchSpace) -> None:
     """Keep the space as run, overrides included, and with ``data.normalise``, as ``as_kept`` needs it."""
     explicit = replace(space, source=with_values(space.source, {"data.normalise": space.data.normalise}))
     (folder / SPACE).write_text(explicit.to_yaml(), encoding="utf-8")
+
+
+def pictures_in(folder: Path, trials: Sequence[TrialRecord]) -> dict[str, Path]:
+    """The pictures that a results folder has of some trials, by their names."""
+    paths = {trial.name: folder / PICTURES / f"{trial.name}.png" for trial in trials}
+    return {name: path for name, path in paths.items() if path.is_file()}

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ndvq_tune.diagnosis.case import Asked
+from ndvq_tune.diagnosis.finding import Diagnosis
+from ndvq_tune.diagnosis.rules import diagnose
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import TrialRecord
+from ndvq_tune.search.space import SearchSpace
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,12 +25,14 @@ class SearchResult:
     Attributes:
         folder: The results folder, with the report.
         standing: The search as a record, and all that is judged of it.
+        diagnosis: A verdict on the recommended model, and what to do next.
         finished: Whether it came to its end; it was interrupted otherwise, and ``resume=True`` goes on.
         mlflow: What shows it in MLflow: a command, or a page.
     """
 
     folder: Path
     standing: Standing
+    diagnosis: Diagnosis
     finished: bool
     mlflow: str
 
@@ -65,3 +71,9 @@ class SearchResult:
             kept = ", ".join(sorted(path.name for path in (self.folder / "checkpoints").glob("*"))) or "none"
             raise ResultsError(f"{self.folder}: no model of {trial.name} is kept; there are {kept}")
         return load_model(self.folder / trial.weights)
+
+
+def diagnosed(standing: Standing, space: SearchSpace) -> Diagnosis:
+    """What is to be thought of a search of that space, and what to do next."""
+    settings = space.search
+    return diagnose(standing, Asked(space.searched, settings.trials, settings.sampler.startup_trials))

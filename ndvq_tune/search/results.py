@@ -6,6 +6,7 @@ import torch
 from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
+from ndvq_tune.diagnosis.finding import Diagnosis
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
@@ -13,6 +14,7 @@ from ndvq_tune.records import TrialRecord
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
+from ndvq_tune.search.folder import PICTURES
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
@@ -21,11 +23,14 @@ PICTURED_TRIALS = 4
 PICTURED_SAMPLES = 4
 
 
-def write_tables_and_summary(standing: Standing, space: SearchSpace, folder: Path, tracker: MlflowTracker) -> None:
+def write_tables_and_summary(
+    standing: Standing, diagnosis: Diagnosis, space: SearchSpace, folder: Path, tracker: MlflowTracker
+) -> None:
     """The files that programs read; quick enough for an interrupted search.
 
     Args:
         standing: The search.
+        diagnosis: What is to be thought of it.
         space: The space that it ran.
         folder: The results folder.
         tracker: Where MLflow keeps it, for ``summary.json``.
@@ -36,14 +41,22 @@ def write_tables_and_summary(standing: Standing, space: SearchSpace, folder: Pat
         "experiment_id": tracker.experiment_id,
         "parent_run_id": tracker.parent_run_id,
     }
-    write_summary(standing, folder, space=space.source, mlflow=mlflow)
+    write_summary(standing, diagnosis, folder, space=space.source, mlflow=mlflow)
 
 
-def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: MlflowTracker, console: Console) -> None:
+def write_outcome(
+    standing: Standing,
+    diagnosis: Diagnosis,
+    dataset: Dataset,
+    folder: Path,
+    tracker: MlflowTracker,
+    console: Console,
+) -> None:
     """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report.
 
     Args:
         standing: The search, with checkpoints where they are now.
+        diagnosis: What is to be thought of it.
         dataset: Its data, of which test samples are pictured.
         folder: The results folder.
         tracker: Gets the pictures, too; a store that fails is only told of.
@@ -57,7 +70,7 @@ def write_outcome(standing: Standing, dataset: Dataset, folder: Path, tracker: M
             tracker.picture(trial, pictures[trial.name])
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
-    write_html(standing, folder, pictures)
+    write_html(standing, diagnosis, folder, pictures)
 
 
 def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
@@ -67,7 +80,7 @@ def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
     x = dataset.test.scale.to_unit(dataset.test[spread], torch.device("cpu"))
     with torch.no_grad():
         x_recon = model(x)[1]
-    path = folder / "pictures" / f"{trial.name}.png"
+    path = folder / PICTURES / f"{trial.name}.png"
     path.parent.mkdir(exist_ok=True)
     reconstructions(x, x_recon, path)
     return path

@@ -35,11 +35,10 @@ def test_samples_that_are_all_alike_are_always_enough():
 
 def test_a_person_is_told_how_much_too_few_samples_can_show():
     text = warning(samples(*[0.1, 0.3] * 8))
-    assert text is not None
-    assert text.startswith("16 test samples: trials that differ by less than about 22% may not be told apart")
+    assert text == "16 test samples: trials that differ by less than about 22% may not be told apart"
     assert warning(samples(*[0.1, 0.3] * 400)) is None
 
 
 def test_one_sample_tells_nothing_apart():
     assert smallest_lead(samples(0.3)) == math.inf
-    assert str(warning(samples(0.3))).startswith("one test sample: no two trials")
+    assert warning(samples(0.3)) == "one test sample: no two trials can be told apart"

@@ -13,7 +13,7 @@ from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import claim, write_space
 from ndvq_tune.search.outcome import SearchResult
 from ndvq_tune.search.space import SearchSpace
-from tests.report.report_examples import goals
+from tests.report.report_examples import READY, goals
 from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import SMALL, begin, report, write_yaml
 
@@ -36,7 +36,7 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def outcome(*trials: TrialRecord, finished: bool = True) -> SearchResult:
     standing = Standing(SearchRecord("small", trials, goals("recon_loss")))
-    return SearchResult(Path("runs/small"), standing, finished, "mlflow ui")
+    return SearchResult(Path("runs/small"), standing, READY, finished, "mlflow ui")
 
 
 @pytest.fixture

@@ -7,11 +7,39 @@ from dataclasses import replace
 from typing import Any
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.diagnosis.finding import Change, Confidence, Diagnosis, Evidence, Finding, Start, Verdict
 from ndvq_tune.goals import Constraint, Goals, Objective
 from ndvq_tune.metrics import Mode
 from ndvq_tune.records import Importance, Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 
 OBJECTIVES = Goals((Objective("recon_loss", "min"), Objective("bits_per_element", "min")))
+
+
+READY = Diagnosis(Verdict.READY, "nothing speaks against it")
+UNFINISHED = Diagnosis(
+    Verdict.UNFINISHED,
+    "its loss still fell",
+    (
+        Finding(
+            "still_falling",
+            "its loss still fell",
+            Evidence("fall of recon_loss", 0.151, 0.1, "trial-0003"),
+            Confidence.MEDIUM,
+            "train it for longer",
+            Change({"training.max_epochs": 48}, Start.TRAIN),
+            Verdict.UNFINISHED,
+        ),
+        Finding(
+            "too_few_trials",
+            "<few> trials",
+            Evidence("trials", 4, 8),
+            Confidence.HIGH,
+            "take more",
+            Change({}, Start.RESUME),
+        ),
+    ),
+)
+"""One verdict with its reason, and one finding beside it."""
 
 
 def goals(*metrics: str, mode: Mode = "min", keep: Sequence[Constraint] = ()) -> Goals:

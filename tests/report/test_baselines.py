@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,8 +9,9 @@ from ndvq_tune.records import Baseline, SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.baselines import baseline_columns, compared
 from ndvq_tune.report.summary import summary
-from tests.report.report_examples import make_trial
+from tests.report.report_examples import READY, make_trial
 
+FOLDER = Path("runs/images")
 BASELINES = (
     Baseline("mean", 1.02),
     Baseline("bicubic", 0.31),
@@ -55,11 +57,11 @@ def test_without_baselines_or_on_smaller_samples_nothing_is_compared(single, emp
 
 def test_the_page_has_both_and_marks_the_model(beside, single, monkeypatch):
     monkeypatch.setattr(html, "get_plotlyjs", lambda: "")
-    section = html.page(beside, {}).split("<h2>Beside plain methods</h2>")[1].split("</section>")[0]
+    section = html.page(beside, READY, FOLDER, {}).split("<h2>Beside plain methods</h2>")[1].split("</section>")[0]
     assert compared(beside) in section
     marked = re.findall(r'<tr class="best">\s*<td>(.*?)</td>', section)
     assert marked == ["trial-0000"]
-    assert "Beside plain methods" not in html.page(Standing(single), {})
+    assert "Beside plain methods" not in html.page(Standing(single), READY, FOLDER, {})
 
 
 def test_the_summary_has_them_for_programs(beside):

@@ -10,13 +10,15 @@ from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.html import write_html
-from tests.report.report_examples import goals
+from tests.report.report_examples import READY, UNFINISHED, goals
+
+FOLDER = Path("runs/video3d")
 
 
 def test_report_is_one_file_that_loads_nothing(example: SearchRecord, tmp_path: Path) -> None:
     clips = torch.rand(1, 3, 2, 8, 8)
     reconstructions(clips, clips, tmp_path / "picture.png")
-    page = write_html(Standing(example), tmp_path, {"trial-0006": tmp_path / "picture.png"}).read_text()
+    page = write_html(Standing(example), READY, tmp_path, {"trial-0006": tmp_path / "picture.png"}).read_text()
     assert len(page) > 3_000_000  # plotly.js is in it, once
     own = page[: page.index("<script>")] + page[page.index("</script>") :]
     assert len(own) < 1_000_000
@@ -31,7 +33,7 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_library")
 def test_page_says_what_was_found(example: SearchRecord) -> None:
-    page = html.page(Standing(example), {})
+    page = html.page(Standing(example), READY, FOLDER, {})
     winner = Standing(example).best
     assert winner is not None
     assert f"{winner.name} is the one to take" in page
@@ -46,7 +48,7 @@ def test_page_says_what_was_found(example: SearchRecord) -> None:
 def test_nothing_that_a_search_is_named_becomes_part_of_the_page(single: SearchRecord) -> None:
     bad = "<script>alert('&')</script>"
     trial = replace(single.trials[0], params={f"model.{bad}": bad}, error=bad)
-    page = html.page(Standing(replace(single, name=bad, trials=(trial,), skipped_files={bad: bad})), {})
+    page = html.page(Standing(replace(single, name=bad, trials=(trial,), skipped_files={bad: bad})), READY, FOLDER, {})
     assert "<script>alert" not in page
     places = ("title", "heading", "parameter", "value", "error", "file", "reason")
     assert page.count("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;") == len(places)
@@ -54,7 +56,7 @@ def test_nothing_that_a_search_is_named_becomes_part_of_the_page(single: SearchR
 
 @pytest.mark.usefixtures("without_library")
 def test_page_without_trials_says_so(empty: SearchRecord) -> None:
-    page = html.page(Standing(empty), {})
+    page = html.page(Standing(empty), READY, FOLDER, {})
     assert "No trial has led to a model yet." in page
     assert "0 trials" in page
 
@@ -73,7 +75,7 @@ def text_of(page: str) -> str:
 
 @pytest.mark.usefixtures("without_library")
 def test_page_tells_what_happened_beside_training(eventful: SearchRecord) -> None:
-    page = text_of(html.page(Standing(eventful), {}))
+    page = text_of(html.page(Standing(eventful), READY, FOLDER, {}))
     assert "1 failed; 9 repetitions." in page
     assert "<p>Ended early: its target was reached.</p>" in page
     assert "<p>31 configurations ruled out before training: 25 bits_per_element, 6 memory.</p>" in page
@@ -87,7 +89,7 @@ def test_page_tells_what_happened_beside_training(eventful: SearchRecord) -> Non
 
 @pytest.mark.usefixtures("without_library")
 def test_page_of_a_plain_search_does_not_speak_of_what_did_not_happen(example: SearchRecord) -> None:
-    page = html.page(Standing(example), {})
+    page = html.page(Standing(example), READY, FOLDER, {})
     for word in (
         "Repeated",
         "Rescued",
@@ -105,7 +107,7 @@ def test_page_of_a_plain_search_does_not_speak_of_what_did_not_happen(example: S
 
 @pytest.mark.usefixtures("without_library")
 def test_repetitions_and_parents_are_in_tables(eventful: SearchRecord) -> None:
-    page = html.page(Standing(eventful), {})
+    page = html.page(Standing(eventful), READY, FOLDER, {})
     head, *rows = rows_of(page, "Repeated with other seeds")
     assert head == ["trial", "recon_loss", "spread", "P(lowest)", "bits", "seeds", "lost"]
     assert [row[0] for row in rows] == ["trial-0006", "trial-0016", "trial-0020"]
@@ -116,9 +118,19 @@ def test_repetitions_and_parents_are_in_tables(eventful: SearchRecord) -> None:
 
 @pytest.mark.usefixtures("without_library")
 def test_progress_is_shown_from_two_trials_on(example: SearchRecord, single: SearchRecord) -> None:
-    page = html.page(Standing(example), {})
+    page = html.page(Standing(example), READY, FOLDER, {})
     assert page.index("Rate and distortion") < page.index("Progress of the front") < page.index("Best trials")
     worst = max(trial.metrics["bits_per_element"] for trial in Standing(example).eligible)
     assert f"bits {worst:.3g})" in page
-    assert "<h2>Progress</h2>" in html.page(Standing(replace(example, goals=goals("recon_loss"))), {})
-    assert "Progress" not in html.page(Standing(single), {})
+    assert "<h2>Progress</h2>" in html.page(Standing(replace(example, goals=goals("recon_loss"))), READY, FOLDER, {})
+    assert "Progress" not in html.page(Standing(single), READY, FOLDER, {})
+
+
+@pytest.mark.usefixtures("without_library")
+def test_verdict_and_what_to_do_next_stand_above_the_charts(example: SearchRecord) -> None:
+    page = text_of(html.page(Standing(example), UNFINISHED, FOLDER, {}))
+    verdict = page[page.index("<h2>Verdict: unfinished</h2>") : page.index("<h2>Rate and distortion</h2>")]
+    assert verdict.count("Its loss still fell.") == 1
+    assert "trial-0003: fall of recon_<wbr>loss 0.151, threshold 0.1; confidence medium" in verdict
+    assert "--config runs/video3d/best.yaml --output runs/video3d-trained --set training.max_epochs=48" in verdict
+    assert "<h3>&lt;few&gt; trials.</h3>" in verdict

@@ -13,7 +13,7 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.finding import reason
 from ndvq_tune.report.summary import write_summary
-from tests.report.report_examples import OBJECTIVES, goals, make_trial
+from tests.report.report_examples import OBJECTIVES, UNFINISHED, goals, make_trial
 
 MLFLOW = {"tracking_uri": "sqlite:///mlflow.db", "experiment_id": "1", "parent_run_id": "abc"}
 
@@ -22,7 +22,9 @@ def written(search: SearchRecord, folder: Path) -> dict[str, Any]:
     def refuse(token: str) -> None:
         raise AssertionError(f"{token} is not JSON")
 
-    path = write_summary(Standing(search), folder, space={"model": {"n_codes": {"choice": [256]}}}, mlflow=MLFLOW)
+    path = write_summary(
+        Standing(search), UNFINISHED, folder, space={"model": {"n_codes": {"choice": [256]}}}, mlflow=MLFLOW
+    )
     content: dict[str, Any] = json.loads(path.read_text(), parse_constant=refuse)
     return content
 
@@ -117,3 +119,16 @@ def test_search_without_trials(empty: SearchRecord, tmp_path: Path) -> None:
 def test_importances_are_kept_with_their_intervals(eventful: SearchRecord, tmp_path: Path) -> None:
     first, *_ = written(eventful, tmp_path)["importance"]
     assert first == {"key": "training.learning_rate", "share": 0.41, "low": 0.28, "high": 0.54}
+
+
+def test_diagnosis_is_there_for_programs(example: SearchRecord, tmp_path: Path) -> None:
+    diagnosis = written(example, tmp_path)["diagnosis"]
+    assert (diagnosis["verdict"], diagnosis["why"]) == ("unfinished", "its loss still fell")
+    first, second = diagnosis["findings"]
+    assert first["rule"] == "still_falling"
+    assert first["evidence"] == {
+        "figure": "fall of recon_loss", "value": 0.151, "threshold": 0.1, "trial": "trial-0003",
+    }  # fmt: skip
+    assert (first["confidence"], second["evidence"]["trial"]) == ("medium", None)
+    assert first["change"]["settings"] == {"training.max_epochs": 48}
+    assert first["command"].endswith("best.yaml --output " + f"{tmp_path}-trained --set training.max_epochs=48")

@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ndvq_tune.diagnosis.finding import Diagnosis
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.summary import write_summary
-from ndvq_tune.report.terminal import print_summary
+from ndvq_tune.report.terminal import print_diagnosis, print_summary
+from tests.report.report_examples import READY, UNFINISHED
 
 
 @pytest.fixture(autouse=True)
@@ -16,9 +18,11 @@ def _nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def printed(search: SearchRecord, folder: Path = Path("runs/video3d"), width: int = 80) -> str:
+def printed(
+    search: SearchRecord, folder: Path = Path("runs/video3d"), width: int = 80, diagnosis: Diagnosis = UNFINISHED
+) -> str:
     stream = io.StringIO()
-    print_summary(Standing(search), Console(file=stream, width=width), folder, "mlflow ui")
+    print_summary(Standing(search), diagnosis, Console(file=stream, width=width), folder, "mlflow ui")
     return stream.getvalue()
 
 
@@ -30,7 +34,7 @@ def test_a_pipe_gets_plain_lines_of_80_columns(name: str, request: pytest.Fixtur
 
 
 def test_summary_names_the_best_the_front_and_the_places(example: SearchRecord, tmp_path: Path) -> None:
-    write_summary(Standing(example), tmp_path, space={}, mlflow=None)
+    write_summary(Standing(example), READY, tmp_path, space={}, mlflow=None)
     text = printed(example, tmp_path)
     assert "24 trials in 5 min 12 s" in text
     assert "scheduler 9, collapse 3, diverged 1" in text
@@ -88,10 +92,36 @@ def test_of_many_rescues_the_first_are_named(eventful: SearchRecord) -> None:
 
 
 def test_a_search_in_which_nothing_happened_is_as_short_as_can_be(single: SearchRecord) -> None:
-    assert len(printed(single).splitlines()) == 16
+    assert len(printed(single, diagnosis=READY).splitlines()) == 18
 
 
 def test_what_mattered_is_told_under_the_finding(eventful: SearchRecord, example: SearchRecord) -> None:
     text = " ".join(printed(eventful).split())
     assert "What mattered most at equal bits: learning_rate 41% (28% to 54%), embedding_dim 20% (5% to 35%)." in text
     assert "mattered" not in printed(example)
+
+
+def test_the_verdict_has_three_lines_and_a_ready_model_one(single: SearchRecord) -> None:
+    assert (
+        "\n\nVerdict: unfinished. Its loss still fell.\n"
+        "Next: train it for longer.\n"
+        "2 findings, with commands: python -m ndvq_tune.report runs/video3d --diagnose\n\nresults"
+    ) in printed(single)
+    assert "\n\nVerdict: ready. Nothing speaks against it.\n\nresults" in printed(single, diagnosis=READY)
+
+
+def test_all_findings_have_evidence_advice_and_a_command_that_is_not_broken() -> None:
+    stream = io.StringIO()
+    print_diagnosis(UNFINISHED, Console(file=stream, width=80), Path("runs/video3d"))
+    assert stream.getvalue() == (
+        "Verdict: unfinished. Its loss still fell.\n"
+        "trial-0003: fall of recon_loss 0.151, threshold 0.1; confidence medium\n"
+        "Train it for longer.\n"
+        "python -m ndvq_tune.train --config runs/video3d/best.yaml --output runs/video3d-trained"
+        " --set training.max_epochs=48\n"
+        "\n"
+        "<few> trials.\n"
+        "trials 4, threshold 8; confidence high\n"
+        "Take more.\n"
+        "python -m ndvq_tune.search --resume --output runs/video3d\n"
+    )

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
+from ndvq_tune.distributions import KINDS
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import KINDS
 from ndvq_tune.yaml_file import Document
 
 SMALL: dict[str, Any] = {

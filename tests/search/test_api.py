@@ -21,7 +21,7 @@ from ndvq_tune.search.outcome import SearchResult
 from ndvq_tune.search.request import knowledge
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.training.checkpoint import load_model
-from tests.report.report_examples import goals, make_trial
+from tests.report.report_examples import READY, goals, make_trial
 from tests.search.search_examples import SMALL, space_of, write_yaml
 
 LOSS = {"recon_loss": 0.1}
@@ -35,7 +35,9 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ..
     def run_search(space: SearchSpace, folder: Path, *rest: Any) -> SearchResult:
         searches.append((space, folder, *rest))
         trials = (make_trial(0, {"recon_loss": 0.2}), make_trial(1, LOSS))
-        return SearchResult(folder, Standing(SearchRecord(space.name, trials, goals("recon_loss"))), True, "mlflow ui")
+        return SearchResult(
+            folder, Standing(SearchRecord(space.name, trials, goals("recon_loss"))), READY, True, "mlflow ui"
+        )
 
     monkeypatch.setattr(api, "run_search", run_search)
     monkeypatch.chdir(tmp_path)
@@ -76,7 +78,7 @@ def test_a_result_has_the_best_the_front_and_a_table(begun):
 
 
 def found(folder: Path, *trials: TrialRecord) -> SearchResult:
-    return SearchResult(folder, Standing(SearchRecord("s", trials, goals("recon_loss"))), True, "mlflow ui")
+    return SearchResult(folder, Standing(SearchRecord("s", trials, goals("recon_loss"))), READY, True, "mlflow ui")
 
 
 def test_a_model_that_is_not_kept_is_told_with_those_that_are(tmp_path):

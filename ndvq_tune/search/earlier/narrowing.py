@@ -7,21 +7,20 @@ a range the space moves on.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.judgement.comparison import fronts, measured
+from ndvq_tune.distributions import Choice, Distribution, Range, Searched
+from ndvq_tune.judgement.comparison import best_share, measured
+from ndvq_tune.judgement.ranges import around
 from ndvq_tune.problems import validate
 from ndvq_tune.records import Role, TrialRecord, TrialState, short_name, short_value
-from ndvq_tune.search.earlier.ranges import around
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Distribution, Range, Searched
 from ndvq_tune.yaml_file import flatten, with_values
 
 FEWEST_TRIALS = 8
-_FEWEST_BEST = 4
 _FEWEST_VALUES = 3  # of a parameter among the best; and tries of a choice before it may go
 _CHANCE = 0.25  # of losing a choice that is as good as the others
 
@@ -99,7 +98,7 @@ def narrowed(space: SearchSpace, trials: Sequence[TrialRecord], keep: float = 0.
         if when != parameter.when:
             reason = "; ".join(filter(None, [reason, "the condition follows what it depends on"]))
         if reason:
-            changes.append(Change(key, _leaf(distribution, when), reason))
+            changes.append(Change(key, replace(parameter, distribution=distribution, when=when).leaf, reason))
     return changes
 
 
@@ -119,12 +118,7 @@ def _best(tried: Sequence[TrialRecord], space: SearchSpace, keep: float) -> list
     comparable = [trial for trial in tried if measured(trial, goals)]
     if len(comparable) < FEWEST_TRIALS:
         raise ValueError(f"{len(comparable)} finished trials that can be compared; needs at least {FEWEST_TRIALS}")
-    wanted = max(_FEWEST_BEST, math.ceil(keep * len(comparable)))
-    best: list[TrialRecord] = []
-    for front in fronts(comparable, goals):
-        if len(best) < wanted:
-            best += front
-    return best
+    return best_share(comparable, goals, keep)
 
 
 def _values(trials: Sequence[TrialRecord], key: str) -> list[Any]:
@@ -185,19 +179,6 @@ def _valid(space: SearchSpace, key: str, value: float) -> bool:
     """Whether a setting may have a value, with any of those that the other parameters have."""
     first = {parameter.key: parameter.distribution.probes[0] for parameter in space.searched}
     return not validate(RunConfig, with_values(space.fixed, first | {key: value}))[1]
-
-
-def _leaf(distribution: Distribution, when: Mapping[str, Sequence[Any]]) -> Any:
-    """What the YAML says of a distribution."""
-    if isinstance(distribution, Range):
-        kind = f"{'log_' if distribution.log else ''}{'int_' if distribution.integer else ''}uniform"
-        leaf: dict[str, Any] = {kind: [distribution.low, distribution.high]}
-    elif len(distribution.probes) == 1 and not when:
-        return distribution.probes[0]
-    else:
-        leaf = {"choice": list(distribution.probes)}
-    conditions = {key: values[0] if len(values) == 1 else list(values) for key, values in when.items()}
-    return leaf | ({"when": conditions} if conditions else {})
 
 
 def _drop(tree: dict[str, Any], path: Sequence[str]) -> None:

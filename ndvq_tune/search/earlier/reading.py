@@ -1,18 +1,24 @@
 """What is left of earlier searches: a results folder, or the runs of an MLflow experiment. Nothing of it is changed."""
 
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
 
 from ndvq_tune.errors import ConfigError, ResultsError, message_of
 from ndvq_tune.problems import validate
-from ndvq_tune.records import TrialRecord
-from ndvq_tune.search.checkpoints import located
-from ndvq_tune.search.engine.codec import has_begun, record_of
-from ndvq_tune.search.folder import JOURNAL, SPACE
+from ndvq_tune.records import Baseline, Importance, SearchRecord, TrialRecord
+from ndvq_tune.search.checkpoints import located, with_losses
+from ndvq_tune.search.engine.codec import REJECTED, has_begun, record_of
+from ndvq_tune.search.folder import JOURNAL, SPACE, SUMMARY
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings import SearchSettings
 
@@ -61,6 +67,41 @@ def read_folder(folder: Path) -> tuple[SearchSpace, Earlier]:
         ResultsError: The folder holds no search.
         ConfigError: Its space is not one that this version can read.
     """
+    space, _, frozen = _kept(folder)
+    begun = [trial for trial in frozen if trial.state.is_finished() and has_begun(trial)]
+    trials = _readable(begun)
+    return space, Earlier(space.name, space.search, trials, len(begun) - len(trials))
+
+
+def read_search(folder: Path) -> tuple[SearchSpace, SearchRecord]:
+    """The space and the whole search of a results folder: its journal, what its summary adds, and kept checkpoints.
+
+    Raises:
+        ResultsError: The folder holds no search, or none of its trials can be read.
+        ConfigError: Its space is not one that this version can read.
+    """
+    space, attributes, frozen = _kept(folder)
+    trials = _readable([trial for trial in frozen if has_begun(trial)])
+    if not trials:
+        raise ResultsError(f"{folder}: has no trials that this version can read")
+    summary = _summary(folder)
+    latest = max((report["seconds"] for trial in trials for report in trial.reports), default=0.0)
+    return space, SearchRecord(
+        name=space.name,
+        trials=tuple(with_losses(located(trial, folder), folder) for trial in trials),
+        goals=space.search.goals,
+        seed=space.search.seed,
+        wall_seconds=attributes.get("wall_seconds", latest),
+        skipped_files=summary.get("skipped_files", {}),
+        rejected=Counter(broken for trial in frozen for broken in trial.user_attrs.get(REJECTED, ())),
+        ended_by=summary.get("ended_by"),
+        importances=tuple(Importance(**importance) for importance in summary.get("importance", ())),
+        baselines=tuple(Baseline(**baseline) for baseline in summary.get("baselines", ())),
+    )
+
+
+def _kept(folder: Path) -> tuple[SearchSpace, Mapping[str, Any], list[FrozenTrial]]:
+    """The space of a results folder, and what its journal says of the search and of each trial."""
     journal = folder / JOURNAL
     if not journal.is_file():
         others = sorted(path.parent.as_posix() for path in Path("runs").glob(f"*/{JOURNAL}"))
@@ -70,18 +111,30 @@ def read_folder(folder: Path) -> tuple[SearchSpace, Earlier]:
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
         studies = [optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)]
-        frozen = [trial for study in studies[:1] for trial in study.get_trials(deepcopy=False)]
+        trials = [trial for study in studies[:1] for trial in study.get_trials(deepcopy=False)]
+        return space, studies[0].user_attrs if studies else {}, trials
     except (ValueError, KeyError, OSError) as error:
         raise ResultsError(f"{journal}: cannot be read: {message_of(error)}") from None
-    trials, unreadable = [], 0
+
+
+def _readable(frozen: Sequence[FrozenTrial]) -> tuple[TrialRecord, ...]:
+    """Records of trials, without those whose configuration is lost, or not one of this version."""
+    trials = []
     for trial in frozen:
-        if not (trial.state.is_finished() and has_begun(trial)):
-            continue
-        try:
-            trials.append(located(record_of(trial), folder))
-        except ConfigError:
-            unreadable += 1
-    return space, Earlier(space.name, space.search, tuple(trials), unreadable)
+        with suppress(ConfigError):
+            trials.append(record_of(trial))
+    return tuple(trials)
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    """What ``summary.json`` says; nothing before it is written."""
+    try:
+        content: dict[str, Any] = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{folder / SUMMARY}: cannot be read: {message_of(error)}") from None
+    return content
 
 
 def _of_experiment(source: str, space: SearchSpace) -> tuple[Earlier, ...]:

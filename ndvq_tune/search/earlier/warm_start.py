@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.distributions import Range, Searched
 from ndvq_tune.judgement.comparison import fronts
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, full_fidelity
 from ndvq_tune.search.earlier.reading import Earlier
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Range, Searched
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.yaml_file import flatten
 

@@ -12,13 +12,13 @@ from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.config.run import as_kept
+from ndvq_tune.distributions import label
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState, name_of
 from ndvq_tune.search.engine.optuna_space import optuna_distribution
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import label
 
 STATES = {
     OptunaState.COMPLETE: TrialState.COMPLETED,

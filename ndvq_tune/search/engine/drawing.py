@@ -5,8 +5,8 @@ import random as randomness
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ndvq_tune.distributions import Choice, Distribution, Range, Searched
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Distribution, Range, Searched
 from ndvq_tune.yaml_file import flatten
 
 STEP = 0.15  # standard deviation of a small change, of the length of a range

@@ -1,13 +1,7 @@
 """Which trials are trained to their end once the search is over, and how long that takes. Pure functions."""
 
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.records import Role, StopReason, TrialRecord
-
-GO_ON = (
-    *(StopReason.SCHEDULER, StopReason.EXPLOITED, StopReason.PLATEAU),
-    *(StopReason.SEARCH_ENDED, StopReason.TIME_BUDGET),
-)
-"""What says nothing against a trial as such: a plateau may end as the learning rate falls. Bounds of cost are kept."""
+from ndvq_tune.records import Role, TrialRecord
 
 MARGIN = 1.2  # of the time that is expected
 MOST = 0.5  # of a time budget
@@ -21,7 +15,7 @@ def to_finish(standing: Standing, top: int) -> TrialRecord | None:
         top: How many of the recommended trials are to be trained to their end.
     """
     begun = {trial.parent for trial in standing.search.trials if trial.role is Role.FINISH}
-    stopped = (trial for trial in standing.recommended[:top] if trial.stop_reason in GO_ON)
+    stopped = (trial for trial in standing.recommended[:top] if trial.stop_reason and trial.stop_reason.leaves_off)
     return next((trial for trial in stopped if trial.checkpoint is not None and trial.number not in begun), None)
 
 

@@ -8,8 +8,8 @@ from optuna import Trial
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.distributions import Choice, Distribution, Range
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Distribution, Range
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 
+from ndvq_tune.distributions import Choice, Range
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Range
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.sampler import CURVES, GRID
 

@@ -19,6 +19,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from ndvq_tune.distributions import label
 from ndvq_tune.goals import Goals
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.checkpoints import located
@@ -38,7 +39,6 @@ from ndvq_tune.search.engine.optuna_space import Draft, suggest
 from ndvq_tune.search.engine.samplers import sampler, startup_sampler
 from ndvq_tune.search.folder import JOURNAL
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import label
 
 
 class Study:

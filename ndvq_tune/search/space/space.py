@@ -11,12 +11,12 @@ from typing import Any, get_args
 import yaml
 from pydantic import Field
 
+from ndvq_tune import distributions
 from ndvq_tune.config import DataConfig, Frozen, RunConfig
 from ndvq_tune.config.training import ValidationMetric
+from ndvq_tune.distributions import Range, Searched
 from ndvq_tune.errors import ConfigError, Problem
 from ndvq_tune.problems import is_section, nearest, validate
-from ndvq_tune.search.space import distributions
-from ndvq_tune.search.space.distributions import Range, Searched
 from ndvq_tune.search.space.settings import SearchSettings, TrackingSettings
 from ndvq_tune.yaml_file import Document, flatten, read, with_values
 

@@ -24,7 +24,7 @@ from ndvq_tune.search.engine.curves.importance import importances
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import RAY
-from ndvq_tune.search.outcome import SearchResult
+from ndvq_tune.search.outcome import SearchResult, diagnosed
 from ndvq_tune.search.progress import Progress, search_progress
 from ndvq_tune.search.resources.lanes import LanePlan, Node
 from ndvq_tune.search.resources.planning import plan_resources
@@ -116,15 +116,17 @@ class Session:
             record = replace(record, importances=self._importances(), baselines=plain)
         record = keep_checkpoints(record, self.folder, final=finished)
         standing = Standing(record)
+        diagnosis = diagnosed(standing, self.space)
         if finished or record.trials:  # nothing begun leaves nothing, and the folder's name is free again
-            write_tables_and_summary(standing, self.space, self.folder, self.tracker)
+            write_tables_and_summary(standing, diagnosis, self.space, self.folder, self.tracker)
         if finished:
-            write_outcome(standing, self.dataset, self.folder, self.tracker, self.console)
+            write_outcome(standing, diagnosis, self.dataset, self.folder, self.tracker, self.console)
         try:
             self.tracker.finish(standing, "completed" if finished else "interrupted")
         except TrackingError as error:
             self.console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
-        return SearchResult(self.folder, standing, finished, self.tracker.ui_command or self.tracker.ui_address)
+        mlflow = self.tracker.ui_command or self.tracker.ui_address
+        return SearchResult(self.folder, standing, diagnosis, finished, mlflow)
 
     def _importances(self) -> tuple[Importance, ...]:
         preflight = Preflight(self.space, self.dataset.train.shape)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import create_trial
 
+from ndvq_tune.distributions import Choice, Range, label
 from ndvq_tune.search.engine.optuna_space import optuna_distribution, suggest_value
-from ndvq_tune.search.space.distributions import Choice, Range, label
 
 
 @given(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=5, unique_by=str))

@@ -8,9 +8,10 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from ndvq_tune import distributions
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.metrics import METRICS
-from ndvq_tune.search.space import SearchSpace, distributions
+from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.grammar import DISTRIBUTIONS, leaves, plain_schema, space_schema
 from ndvq_tune.search.space.grammar_page import filled, in_words
 from ndvq_tune.search.space.settings.sampler import SamplerSettings

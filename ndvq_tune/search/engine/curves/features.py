@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ndvq_tune.distributions import Choice, Range
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice, Range
 
 ABSENT = 0.5  # of a parameter that does not count: what decides that it does not tells the points apart
 Encode = Callable[[Any], tuple[float, ...]]

@@ -8,11 +8,11 @@ import random as randomness
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ndvq_tune.distributions import Choice
 from ndvq_tune.judgement.comparison import place
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.search.engine.drawing import drawn, neighbour, within
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.search.space.distributions import Choice
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.scheduler import PbtSettings
 

@@ -1,6 +1,6 @@
 import pytest
 
-from ndvq_tune.search.space.distributions import Choice, Range, parse
+from ndvq_tune.distributions import Choice, Range, parse
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
+from ndvq_tune.distributions import Range
 from ndvq_tune.records import short_value
-from ndvq_tune.search.space.distributions import Range
 
 _LEAST_MARGIN = 0.05  # share of a range that is kept on each side of the best
 _EDGE = 0.2  # share of a range that is its edge; the best crowd there if more than half of them are in it
@@ -44,13 +44,14 @@ def around(old: Range, best: Sequence[float], words: str, valid: Callable[[float
     )
     was = f"was {short_value(old.low)} to {short_value(old.high)}"
     where = f"between {short_value(min(best))} and {short_value(max(best))}"
-    if sum(value < low + _EDGE * width for value in values) > len(values) / 2:
-        lower = _beyond(low, -width, old, math.floor, valid)
+    edges = [edge(old, value) for value in best]
+    if edges.count(-1) > len(values) / 2:
+        lower = beyond(old, -1, valid)
         if lower < old.low:
             reason = f"{was}, widened to {short_value(lower)}: most of {words} lie at the lower edge, {where}"
             return Range(lower, new.high, old.log, old.integer), reason
-    if sum(value > high - _EDGE * width for value in values) > len(values) / 2:
-        upper = _beyond(high, width, old, math.ceil, valid)
+    if edges.count(1) > len(values) / 2:
+        upper = beyond(old, 1, valid)
         if upper > old.high:
             reason = f"{was}, widened to {short_value(upper)}: most of {words} lie at the upper edge, {where}"
             return Range(new.low, upper, old.log, old.integer), reason
@@ -59,12 +60,25 @@ def around(old: Range, best: Sequence[float], words: str, valid: Callable[[float
     return new, f"{was}: {words} lie {where}"
 
 
-def _beyond(
-    edge: float, width: float, old: Range, direction: Callable[[float], int], valid: Callable[[float], bool]
-) -> float:
-    """A valid value some way beyond an edge; the edge itself where there is none."""
-    candidates = [_rounded(edge + share * width, old, direction) for share in _BEYOND]
-    return next((value for value in candidates if valid(value)), old.low if width < 0 else old.high)
+def edge(old: Range, value: float) -> int:
+    """At which edge of a range a value lies, in the outer fifth: -1 for the lower, 1 for the upper, 0 for neither."""
+    to = math.log if old.log else float
+    place = (to(value) - to(old.low)) / (to(old.high) - to(old.low))
+    return -1 if place < _EDGE else 1 if place > 1 - _EDGE else 0
+
+
+def beyond(old: Range, side: int, valid: Callable[[float], bool]) -> float:
+    """A valid value some way beyond an edge of a range; the edge itself where there is none.
+
+    Args:
+        old: The range, which is not empty.
+        side: -1 for the lower edge, 1 for the upper.
+        valid: Whether the parameter may have a value.
+    """
+    to, direction = math.log if old.log else float, math.ceil if side > 0 else math.floor
+    end, width = old.high if side > 0 else old.low, to(old.high) - to(old.low)
+    candidates = [_rounded(to(end) + side * share * width, old, direction) for share in _BEYOND]
+    return next((value for value in candidates if valid(value)), end)
 
 
 def _rounded(value: float, old: Range, direction: Callable[[float], int]) -> float:

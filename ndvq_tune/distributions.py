@@ -1,4 +1,4 @@
-"""The distributions of a search space."""
+"""What a parameter of a search is drawn from."""
 
 import json
 import math
@@ -81,6 +81,24 @@ class Searched:
     key: str
     distribution: Distribution
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    @property
+    def leaf(self) -> Any:
+        """What the YAML says of it: a distribution, or the value where there is only one.
+
+        Example:
+            >>> Searched("training.learning_rate", Range(0.001, 0.01, log=True)).leaf
+            {'log_uniform': [0.001, 0.01]}
+        """
+        if isinstance(self.distribution, Range):
+            kind = f"{'log_' * self.distribution.log}{'int_' * self.distribution.integer}uniform"
+            leaf: dict[str, Any] = {kind: [self.distribution.low, self.distribution.high]}
+        elif len(self.distribution.values) == 1 and not self.when:
+            return self.distribution.values[0]
+        else:
+            leaf = {"choice": list(self.distribution.values)}
+        conditions = {key: values[0] if len(values) == 1 else list(values) for key, values in self.when.items()}
+        return leaf | ({"when": conditions} if conditions else {})
 
 
 def parse(kind: str, value: Any) -> Distribution:

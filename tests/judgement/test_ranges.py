@@ -4,8 +4,8 @@ import statistics
 
 import pytest
 
-from ndvq_tune.search.earlier.ranges import around
-from ndvq_tune.search.space.distributions import Range
+from ndvq_tune.distributions import Range
+from ndvq_tune.judgement.ranges import around
 
 UNIT = Range(0.0, 1.0)
 

@@ -1,0 +1,71 @@
+"""The report command: a results folder in, its report made anew, or what to do next."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ndvq_tune.commands.report import app
+from ndvq_tune.search.earlier.reading import read_search
+from tests.search.earlier.earlier_examples import POINT, write_results
+from tests.search.search_examples import space_of
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A search of three trials of one epoch each."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/small")
+    points = [POINT | {"model.n_codes": codes} for codes in (16, 32, 64)]
+    write_results(folder, space_of(), points, [0.3, 0.2, 0.1])
+    return folder
+
+
+def report(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_page_is_made_anew_from_the_journal_and_its_path_printed(results: Path) -> None:
+    done = report(results)
+    assert (done.exit_code, done.output) == (0, "runs/small/report.html\n")
+    page = (results / "report.html").read_text()
+    assert "3 trials in " in page
+    assert page.count("<h2>Verdict:") + page.count("<h2>No verdict") == 1
+
+
+def test_the_diagnosis_is_printed_and_nothing_is_written(results: Path) -> None:
+    before = sorted(results.iterdir())
+    done = report(results, "--diagnose")
+    assert done.exit_code == 0
+    assert done.output.startswith("Verdict: ")
+    assert sorted(results.iterdir()) == before
+
+
+def test_what_only_the_summary_knows_is_taken_from_there(results: Path) -> None:
+    (results / "summary.json").write_text(
+        '{"ended_by": "stall", "skipped_files": {"a.wav": "empty"}, "baselines": '
+        '[{"name": "bicubic", "recon_loss": 0.05}], "importance": [{"key": "model.n_codes", "share": 0.5, "low": 0.4, '
+        '"high": 0.6}]}'
+    )
+    _, search = read_search(results)
+    assert (search.ended_by, search.skipped_files) == ("stall", {"a.wav": "empty"})
+    assert [baseline.name for baseline in search.baselines] == ["bicubic"]
+    assert [importance.share for importance in search.importances] == [0.5]
+    assert [trial.metrics["recon_loss"] for trial in search.trials] == [0.3, 0.2, 0.1]
+
+
+@pytest.mark.parametrize("options", [(), ("--diagnose",)])
+def test_a_folder_without_a_search_is_answered_in_a_sentence(results: Path, options: tuple[str, ...]) -> None:
+    done = report("runs/none", *options)
+    assert done.exit_code == 2
+    assert done.stderr == "runs/none: holds no search; needs a results folder such as runs/NAME; there are runs/small\n"
+
+
+def test_a_search_without_trials_and_a_broken_summary_are_answered_in_a_sentence(results: Path) -> None:
+    write_results(Path("runs/empty"), space_of(), [], [])
+    (Path("runs/empty") / "optuna.journal").touch()
+    assert report("runs/empty").exit_code == 2
+    assert "runs/empty: has no trials" in report("runs/empty").stderr
+    (results / "summary.json").write_text("{")
+    assert report(results).exit_code == 2
+    assert "runs/small/summary.json: cannot be read" in report(results).stderr
