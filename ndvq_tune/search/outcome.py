@@ -22,7 +22,7 @@ class SearchResult:
         folder: The results folder, with the report.
         standing: The search as a record, and all that is judged of it.
         finished: Whether it came to its end; it was interrupted otherwise, and ``resume=True`` goes on.
-        mlflow: What shows it in MLflow: a command, or a page.
+        mlflow: What shows it in MLflow, a line each: a command, where no server runs already, and the page to open.
     """
 
     folder: Path
