@@ -18,11 +18,10 @@ from mlflow.entities import DatasetInput, Metric, Param, RunTag
 from ndvq_tune.errors import TrackingError, first_line
 from ndvq_tune.goals import Objective
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.records import TrialRecord, TrialState, short_value
+from ndvq_tune.records import TrialRecord, TrialState
 from ndvq_tune.tracking.client import Store, ui_address, ui_command
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG, Run, find_runs
 from ndvq_tune.tracking.values import (
-    DIGITS,
     NO_MARKS,
     PASSING_TAGS,
     config_of,
@@ -30,6 +29,7 @@ from ndvq_tune.tracking.values import (
     metrics_of,
     milliseconds,
     params_of,
+    settings_of,
     step_of,
     summary_of,
     tags_of,
@@ -98,7 +98,7 @@ class MlflowTracker:
             TrackingError: MLflow failed; calling again does what is missing.
         """
         self._data = data
-        wanted = {key: short_value(value, DIGITS) for key, value in params.items()}
+        wanted = settings_of(params)
         with self._speaking() as runs:
             parent = runs[None]
             changed = {key: value for key, value in wanted.items() if parent.params.get(key, value) != value}

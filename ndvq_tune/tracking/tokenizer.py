@@ -1,5 +1,6 @@
 """The model that MLflow loads. This file goes with each, and is run there: it uses what the package offers to all."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -7,15 +8,14 @@ import torch
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
 
-from ndvq_tune import load_model
-
 
 class Tokenizer(PythonModel):
     """A tokenizer: data in [0, 1] to codes, or to what its codes make of it."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Loads the checkpoint that the model was made from."""
-        self._model = load_model(context.artifacts["checkpoint"])
+        # By its public name, which stays: its home may not be the same in the release that loads this.
+        self._model = import_module("ndvq_tune").load_model(context.artifacts["checkpoint"])
 
     # MLflow takes no hint that says what is in an array.
     def predict(

@@ -21,7 +21,7 @@ from ndvq_tune.records import (
 DIGITS = 5
 NO_MARKS = {"front": "false", "recommended": "false"}  # as long as nobody has judged
 PASSING_TAGS = {"stop_reason", "error", "rescues"}  # a trial that is taken up again may lose them
-_MAX_TAG = 4000
+_MAX_TAG, _MAX_PARAM = 4000, 6000
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # many times as fast, where PyYAML has it
 _NOT_IN_NAMES = re.compile(r"[^\w.\- :]")
 _CONSTANT = {metric.name for metric in METRICS.values() if metric.constant}
@@ -30,6 +30,11 @@ _CONSTANT = {metric.name for metric in METRICS.values() if metric.constant}
 def params_of(trial: TrialRecord) -> dict[str, str]:
     """What the search chose, by short name. The whole configuration is an artifact: it would drown the choice."""
     return {short_name(key): short_value(value, DIGITS) for key, value in trial.params.items()}
+
+
+def settings_of(settings: Mapping[str, object]) -> dict[str, str]:
+    """Settings of a search as parameters; names and lengths as MLflow allows them, which must not end a search."""
+    return {_NOT_IN_NAMES.sub("_", key): short_value(value, DIGITS)[:_MAX_PARAM] for key, value in settings.items()}
 
 
 def config_of(trial: TrialRecord) -> str:

@@ -28,7 +28,7 @@ from tests.report.report_examples import goals, make_trial
 from tests.tracking.chromium import Page, chromium
 from tests.training.training_examples import config, dataset, floats
 
-CHROMIUM = shutil.which("chromium") or ""
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not CHROMIUM, reason="there is no chromium"),

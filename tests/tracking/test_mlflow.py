@@ -90,6 +90,14 @@ def test_search_is_a_parent_run_with_its_space_and_settings(uri: str, tmp_path: 
     assert artifact(run, "space.yaml", uri, tmp_path) == "name: video\n"
 
 
+def test_settings_that_mlflow_would_refuse_end_no_search(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.start("a: 1", {"data.options.mode (raw)": "fine", "data.columns": ["wärme", "x" * 9000]})
+    params = stored(tracker)["video"].data.params
+    assert params["data.options.mode _raw_"] == "fine"
+    assert params["data.columns"].startswith("wärme, xxx")
+
+
 def test_trial_is_a_nested_run_with_flat_params_metrics_by_epoch_and_its_config(uri: str, tmp_path: Path) -> None:
     tracker = open_tracker(uri)
     done = trial(7, epochs=3, state=TrialState.COMPLETED, ended=1040.0)
