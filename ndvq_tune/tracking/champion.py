@@ -67,7 +67,7 @@ def crown(
     client.set_registered_model_alias(name, ALIAS, made.version)
 
 
-def save(path: Path, checkpoint: Path, example: npt.NDArray[np.float32], description: Model | None = None) -> None:
+def save(path: Path, checkpoint: Path, example: npt.NDArray[np.float32], description: Model) -> None:
     """Write a checkpoint as an MLflow model, which ``mlflow.pyfunc.load_model`` reads.
 
     Args:
@@ -95,7 +95,7 @@ def save(path: Path, checkpoint: Path, example: npt.NDArray[np.float32], descrip
             artifacts={"checkpoint": str(tokenizer)},
             signature=signature,
             input_example=example,
-            pip_requirements=[f"{package}=={version(package)}" for package in ("ndvq-tune", "torch")],
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("ndvq-tune", "torch")],
             mlflow_model=description,
         )
 

@@ -18,7 +18,7 @@ def _nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def printed(search: SearchRecord, folder: Path = Path("runs/video3d"), width: int = 80) -> str:
     stream = io.StringIO()
-    print_summary(Standing(search), Console(file=stream, width=width), folder, "mlflow ui")
+    print_summary(Standing(search), Console(file=stream, width=width), folder, "mlflow ui\nhttp://127.0.0.1:5000")
     return stream.getvalue()
 
 
@@ -42,7 +42,7 @@ def test_summary_names_the_best_the_front_and_the_places(example: SearchRecord, 
     assert len(table) == 6
     assert "Rate-distortion front\n" in text
     assert f"results  {tmp_path}\n         best.yaml, summary.json\n" in text
-    assert text.endswith("MLflow   mlflow ui\n")
+    assert text.endswith("MLflow   mlflow ui\n         http://127.0.0.1:5000\n")
 
 
 def test_a_wide_terminal_shows_more_parameters(example: SearchRecord) -> None:
@@ -88,7 +88,7 @@ def test_of_many_rescues_the_first_are_named(eventful: SearchRecord) -> None:
 
 
 def test_a_search_in_which_nothing_happened_is_as_short_as_can_be(single: SearchRecord) -> None:
-    assert len(printed(single).splitlines()) == 16
+    assert len(printed(single).splitlines()) == 17
 
 
 def test_what_mattered_is_told_under_the_finding(eventful: SearchRecord, example: SearchRecord) -> None:
