@@ -1,7 +1,7 @@
 # make check runs what CI runs. Another interpreter than the active one: make check PYTHON=.venv/bin/python
 PYTHON ?= python
 
-.PHONY: check install lint format docs lock test test-fast test-ray test-cluster test-real test-lowest test-wheel coverage
+.PHONY: check install lint format docs lock test test-fast test-ray test-cluster test-real test-browser test-lowest test-wheel coverage
 
 check: lint docs test test-real
 
@@ -64,6 +64,10 @@ test-ray:
 # A Ray head, and a search submitted to it.
 test-cluster:
 	$(PYTHON) -m pytest -m cluster
+
+# What MLflow shows of a search, in a headless Chromium; skipped where there is none.
+test-browser:
+	$(PYTHON) -m pytest -m browser
 
 # Everything beside the unit tests that needs neither a GPU nor a browser. Modules share their searches.
 test-real:

@@ -186,9 +186,10 @@ def short_name(key: str) -> str:
 
 
 def short_value(value: object, digits: int = 3) -> str:
-    """A value in short: ``2x4x4`` for a list, so many digits for a float."""
+    """A value in short: so many digits for a float, ``2x4x4`` for a list of numbers, ``psnr, ssim`` for names."""
     if isinstance(value, list | tuple):
-        return "x".join(short_value(item, digits) for item in value)
+        between = ", " if any(isinstance(item, str) for item in value) else "x"
+        return between.join(short_value(item, digits) for item in value)
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 

@@ -52,6 +52,7 @@ def test_a_search_counts_its_trials_by_state():
 def test_short_values():
     values = ([2, 4, 4], 0.000312345, "axial", 512)
     assert [short_value(value) for value in values] == ["2x4x4", "0.000312", "axial", "512"]
+    assert short_value(["psnr", "ssim"]) == "psnr, ssim"
     assert short_value((0.000312347, 1), digits=5) == "0.00031235x1"
 
 

@@ -28,9 +28,7 @@ ROWS, RESCUES = 5, 3
 _FILES = ("report.html", "best.yaml", "summary.json", "trials.parquet", "curves.parquet")
 
 
-def print_summary(
-    standing: Standing, diagnosis: Diagnosis, console: Console, folder: Path, mlflow_command: str | None
-) -> None:
+def print_summary(standing: Standing, diagnosis: Diagnosis, console: Console, folder: Path, mlflow: str | None) -> None:
     """Prints what came of the search, the best trials, the front, and where everything is.
 
     Args:
@@ -38,7 +36,7 @@ def print_summary(
         diagnosis: What is to be thought of it.
         console: Where to print.
         folder: The results folder; files that are in it are named.
-        mlflow_command: What shows the search in MLflow.
+        mlflow: What shows the search in MLflow: lines to type or to open.
     """
     search, names = standing.search, standing.search.goals.metrics
     _prose(console, f"{search.name}: {outcome(search)}", style="bold")
@@ -62,7 +60,7 @@ def print_summary(
     _line(console)
     _verdict(console, diagnosis, folder)
     _line(console)
-    _places(console, folder, mlflow_command)
+    _places(console, folder, mlflow)
 
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console, folder: Path) -> None:
@@ -129,13 +127,13 @@ def _table(console: Console, title: str, columns: Sequence[Column], more: Sequen
     console.print(table)
 
 
-def _places(console: Console, folder: Path, mlflow_command: str | None) -> None:
+def _places(console: Console, folder: Path, mlflow: str | None) -> None:
     places = [("results", str(folder))]
     files = [name for name in _FILES if (folder / name).exists()]
     if files:
         places.append(("", ", ".join(files)))
-    if mlflow_command is not None:
-        places.append(("MLflow", mlflow_command))
+    if mlflow is not None:
+        places += zip(("MLflow", ""), mlflow.splitlines(), strict=False)
     for name, text in places:
         _line(console, f"{name:9}{text}")
 

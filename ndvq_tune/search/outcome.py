@@ -27,7 +27,7 @@ class SearchResult:
         standing: The search as a record, and all that is judged of it.
         diagnosis: A verdict on the recommended model, and what to do next.
         finished: Whether it came to its end; it was interrupted otherwise, and ``resume=True`` goes on.
-        mlflow: What shows it in MLflow: a command, or a page.
+        mlflow: What shows it in MLflow, a line each: a command, where no server runs already, and the page to open.
     """
 
     folder: Path

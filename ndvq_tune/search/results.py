@@ -15,6 +15,7 @@ from ndvq_tune.report.html import write_html
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
 from ndvq_tune.search.folder import PICTURES
+from ndvq_tune.search.handover import hand_over
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
@@ -67,10 +68,11 @@ def write_outcome(
     for trial in shown[:PICTURED_TRIALS]:
         pictures[trial.name] = _picture(trial, dataset, folder)
         try:
-            tracker.picture(trial, pictures[trial.name])
+            tracker.attach(pictures[trial.name], trial)
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
     write_html(standing, diagnosis, folder, pictures)
+    hand_over(standing, dataset, folder, tracker, console)
 
 
 def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:

@@ -64,7 +64,7 @@ def run_search(
         study = resources.enter_context(closing(Study.open(folder, space)))
         if warm_start is not None:
             warm_start.give(study)
-        with tracked(space, study, store) as tracker:
+        with tracked(space, study, store, dataset) as tracker:
             session = Session(space, folder, console, dataset, study, tracker)
             ended_by = session.search(nodes)
             resources.close()  # what follows has all of this machine

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
+from urllib.parse import urlencode
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError, first_line
+from ndvq_tune.goals import Objective
 
 DEFAULT_URI = "sqlite:///mlflow.db"
 ANSWER_WITHIN = 15.0
@@ -49,10 +51,19 @@ def ui_command(uri: str) -> str | None:
     )
 
 
-def ui_address(uri: str, experiment_id: str) -> str:
-    """The page of an experiment's runs, on the server or where ``mlflow ui`` serves it."""
+def ui_address(uri: str, experiment_id: str, first: Objective) -> str:
+    """The page of an experiment's runs, on the server or where ``mlflow ui`` serves it, the best trial first.
+
+    Ordered by time, as MLflow does by itself, trials are folded up under their search.
+
+    Args:
+        uri: The store.
+        experiment_id: The experiment in it.
+        first: What makes a trial good, first of all.
+    """
     server = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
-    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    order = urlencode({"orderByKey": f"metrics.`{first.metric}`", "orderByAsc": str(first.mode == "min").lower()})
+    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&{order}"
 
 
 @dataclass(frozen=True)

@@ -5,25 +5,31 @@ process records are synced: what MLflow has already is not sent again, and what 
 """
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from mlflow.entities import Metric, Param, RunTag
+import numpy as np
+import numpy.typing as npt
+from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
 from ndvq_tune.errors import TrackingError, first_line
+from ndvq_tune.goals import Objective
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.records import TrialRecord, TrialState, short_value
+from ndvq_tune.records import TrialRecord, TrialState
 from ndvq_tune.tracking.client import Store, ui_address, ui_command
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG, Run, find_runs
 from ndvq_tune.tracking.values import (
-    DIGITS,
+    NO_MARKS,
     PASSING_TAGS,
     config_of,
+    marks_of,
     metrics_of,
     milliseconds,
     params_of,
+    settings_of,
     step_of,
     summary_of,
     tags_of,
@@ -33,10 +39,11 @@ from ndvq_tune.tracking.values import (
 STATUS = {
     TrialState.RUNNING: "RUNNING",
     TrialState.COMPLETED: "FINISHED",
-    TrialState.PRUNED: "KILLED",
+    TrialState.PRUNED: "FINISHED",  # as it should; the tag tells, and MLflow marks what it calls killed as a failure
     TrialState.FAILED: "FAILED",
 }
 SEARCH_STATUS = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+NOTE_TAG = "mlflow.note.content"
 REPORTS_A_REQUEST = 50  # MLflow takes at most 1000 values in one
 PAUSE_SECONDS = 60.0
 
@@ -52,20 +59,16 @@ class MlflowTracker:
         search_name: Name of the search's run, which is made if it is not there.
         search_id: What tells this search from all others, also when it is resumed.
 
-    Args:
-        client: Speaks to the store.
+    Attributes:
         uri: The store.
         experiment_id: The experiment's id there.
-        search_id: What tells this search from all others, also when it is resumed.
-        search_name: Name of the search's own run, if that has to be made.
-
-    Attributes:
         parent_run_id: The id of the search's own run.
     """
 
     def __init__(self, store: Store, search_name: str, search_id: str) -> None:
         self.uri, self.experiment_id, self._client = store.uri, store.experiment_id, store.client
-        self._search_id = search_id
+        self._search_name, self._search_id = search_name, search_id
+        self._data: DatasetInput | None = None
         self._runs: dict[int | None, Run] | None = None  # by trial number; None is the search itself
         self._silent_until = 0.0
         with self._speaking() as runs:
@@ -73,32 +76,34 @@ class MlflowTracker:
                 runs[None] = self._create(search_name, time.time(), {})
             self.parent_run_id = runs[None].id
 
-    @property
-    def ui_command(self) -> str | None:
-        """What to type in the current folder to see the search; nothing where a server shows it already."""
-        return ui_command(self.uri)
+    def shown_at(self, first: Objective) -> tuple[str, ...]:
+        """How to see the trials: what to type in the current folder, where no server runs already, then the page.
 
-    @property
-    def ui_address(self) -> str:
-        """The page to open then."""
-        return ui_address(self.uri, self.experiment_id)
+        Args:
+            first: The objective that they are ordered by there.
+        """
+        command = ui_command(self.uri)
+        return (*([command] if command else []), ui_address(self.uri, self.experiment_id, first))
 
-    def start(self, config_text: str, params: Mapping[str, Any]) -> None:
+    def start(self, config_text: str, params: Mapping[str, Any], data: DatasetInput | None = None) -> None:
         """Marks the search as running, and describes it.
 
         Args:
             config_text: The resolved space, kept as the artifact ``space.yaml``.
             params: Settings of the search as a whole. MLflow never changes a parameter: one that differs on resume
                 becomes a tag.
+            data: What its trials are trained on.
 
         Raises:
             TrackingError: MLflow failed; calling again does what is missing.
         """
-        wanted = {key: short_value(value, DIGITS) for key, value in params.items()}
+        self._data = data
+        wanted = settings_of(params)
         with self._speaking() as runs:
             parent = runs[None]
             changed = {key: value for key, value in wanted.items() if parent.params.get(key, value) != value}
             self._client.log_text(parent.id, config_text, "space.yaml")
+            self._give_data(parent)
             self._withdraw(parent, {"ended_by"})
             self._send(parent, params=wanted, tags={"state": "running", **changed})
             self._set_status(parent, "RUNNING")
@@ -112,29 +117,52 @@ class MlflowTracker:
         with self._speaking() as runs:
             self._sync(runs, trial)
 
-    def picture(self, trial: TrialRecord, path: Path) -> None:
-        """Adds a picture to a trial's run, in place of one of the same name.
+    def attach(self, path: Path, trial: TrialRecord | None = None) -> None:
+        """Adds a file to a trial's run, or to the search's own, in place of one of the same name.
 
         Raises:
             TrackingError: MLflow failed.
         """
         with self._speaking() as runs:
-            self._client.log_artifact(self._sync(runs, trial).id, str(path))
+            run = runs[None] if trial is None else self._sync(runs, trial)
+            self._client.log_artifact(run.id, str(path))
 
-    def finish(self, standing: Standing, state: Literal["completed", "interrupted", "failed"]) -> None:
+    def register(self, trial: TrialRecord, checkpoint: Path, example: npt.NDArray[np.float32]) -> None:
+        """Logs the recommended model with its trial's run, and registers it under the search's name as champion.
+
+        Args:
+            trial: The trial.
+            checkpoint: Its model.
+            example: Data ``(B, C, *S)`` in [0, 1], as the model takes it.
+
+        Raises:
+            TrackingError: MLflow failed, or keeps no models.
+        """
+        tags = {SEARCH_TAG: self._search_id, TRIAL_TAG: str(trial.number), "epoch": str(trial.checkpoint_epoch)}
+        with self._speaking() as runs, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow warns of its own hints for types
+            from ndvq_tune.tracking.champion import crown  # which a search does not need before its end
+
+            crown(self._client, self._sync(runs, trial).id, self._search_name, checkpoint, example, tags)
+
+    def finish(
+        self, standing: Standing, state: Literal["completed", "interrupted", "failed"], note: str | None = None
+    ) -> None:
         """Ends the search's run with its summary, after a last sync of all trials; leaves no run running.
 
         Args:
             standing: The search.
             state: Whether it came to its end, was interrupted, or met an error.
+            note: What came of it, in words; the description that MLflow shows.
 
         Raises:
             TrackingError: MLflow failed; calling again does what is missing.
         """
         search, self._silent_until = standing.search, 0.0  # the last chance to catch up
+        marks = marks_of(standing)
         with self._speaking() as runs:
             for trial in search.trials:
-                self._sync(runs, trial)
+                self._sync(runs, trial, marks[trial.number])
             parent = runs[None]
             for run in runs.values():
                 if run is not parent and run.status == "RUNNING":
@@ -142,18 +170,19 @@ class MlflowTracker:
                     self._set_status(run, "KILLED")
             now = milliseconds(time.time())
             metrics = [Metric(name, value, now, 0) for name, value in summary_of(standing).items()]
-            ended_by = {"ended_by": search.ended_by} if search.ended_by else {}
-            self._send(parent, metrics=metrics, tags={"state": state, **ended_by})
+            said = {"ended_by": search.ended_by, NOTE_TAG: note}
+            self._send(parent, metrics=metrics, tags={"state": state, **{k: v for k, v in said.items() if v}})
             self._set_status(parent, SEARCH_STATUS[state])
 
-    def _sync(self, runs: dict[int | None, Run], trial: TrialRecord) -> Run:
-        tags = tags_of(trial)
+    def _sync(self, runs: dict[int | None, Run], trial: TrialRecord, marks: Mapping[str, str] | None = None) -> Run:
+        tags = {**tags_of(trial), **(marks or {})}
         if trial.number not in runs:
             origin = {TRIAL_TAG: str(trial.number), "mlflow.parentRunId": runs[None].id}
-            runs[trial.number] = self._create(trial.name, trial.started or time.time(), {**origin, **tags})
+            runs[trial.number] = self._create(trial.name, trial.started or time.time(), {**origin, **NO_MARKS, **tags})
         run = runs[trial.number]
         if not run.params:  # they come with the first batch, which comes after the configuration
             self._client.log_text(run.id, config_of(trial), "config.yaml")
+        self._give_data(run)
         self._withdraw(run, PASSING_TAGS - tags.keys())  # the trial was taken up again, from an earlier epoch
         news = [
             (report, before, at)
@@ -171,6 +200,11 @@ class MlflowTracker:
         tags = {SEARCH_TAG: self._search_id, "mlflow.source.name": "ndvq_tune", **tags}
         made = self._client.create_run(self.experiment_id, milliseconds(started), tags, run_name=name)
         return Run(made.info.run_id, made.info.status, tags=tags)
+
+    def _give_data(self, run: Run) -> None:
+        if self._data is not None and not run.has_data:
+            self._client.log_inputs(run.id, [self._data])
+            run.has_data = True
 
     def _withdraw(self, run: Run, names: Set[str]) -> None:
         for name in names & run.tags.keys():

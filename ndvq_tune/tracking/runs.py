@@ -17,6 +17,7 @@ class Run:
     epoch: int = 0
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    has_data: bool = False
 
 
 def find_runs(client: MlflowClient, experiment_id: str, search_id: str) -> dict[int | None, Run]:
@@ -42,7 +43,8 @@ def find_runs(client: MlflowClient, experiment_id: str, search_id: str) -> dict[
         for found in page:
             number = int(found.data.tags[TRIAL_TAG]) if TRIAL_TAG in found.data.tags else None
             epoch = int(found.data.metrics.get("epoch", 0))
-            run = Run(found.info.run_id, found.info.status, epoch, found.data.params, found.data.tags)
+            has_data = bool(found.inputs.dataset_inputs)
+            run = Run(found.info.run_id, found.info.status, epoch, found.data.params, found.data.tags, has_data)
             runs.setdefault(number, run)
         token = page.token or None
     return runs

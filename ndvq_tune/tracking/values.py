@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 import yaml
 
-from ndvq_tune.goals import Goals
-from ndvq_tune.judgement.comparison import measured
 from ndvq_tune.judgement.front import front_hypervolume
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
@@ -21,8 +19,9 @@ from ndvq_tune.records import (
 )
 
 DIGITS = 5
+NO_MARKS = {"front": "false", "recommended": "false"}  # as long as nobody has judged
 PASSING_TAGS = {"stop_reason", "error", "rescues"}  # a trial that is taken up again may lose them
-_MAX_TAG = 4000
+_MAX_TAG, _MAX_PARAM = 4000, 6000
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # many times as fast, where PyYAML has it
 _NOT_IN_NAMES = re.compile(r"[^\w.\- :]")
 _CONSTANT = {metric.name for metric in METRICS.values() if metric.constant}
@@ -31,6 +30,11 @@ _CONSTANT = {metric.name for metric in METRICS.values() if metric.constant}
 def params_of(trial: TrialRecord) -> dict[str, str]:
     """What the search chose, by short name. The whole configuration is an artifact: it would drown the choice."""
     return {short_name(key): short_value(value, DIGITS) for key, value in trial.params.items()}
+
+
+def settings_of(settings: Mapping[str, object]) -> dict[str, str]:
+    """Settings of a search as parameters; names and lengths as MLflow allows them, which must not end a search."""
+    return {_NOT_IN_NAMES.sub("_", key): short_value(value, DIGITS)[:_MAX_PARAM] for key, value in settings.items()}
 
 
 def config_of(trial: TrialRecord) -> str:
@@ -54,6 +58,19 @@ def tags_of(trial: TrialRecord) -> dict[str, str]:
     if trial.error is not None:
         tags["error"] = trial.error[-_MAX_TAG:]
     return tags
+
+
+def marks_of(standing: Standing) -> dict[int, dict[str, str]]:
+    """Tags by trial number that trials are sorted by: whether they are on the front, and the recommended one."""
+    front, best = {trial.number for trial in standing.front}, standing.best
+    return {
+        trial.number: {"front": _flag(trial.number in front), "recommended": _flag(trial is best)}
+        for trial in standing.search.trials
+    }
+
+
+def _flag(value: bool) -> str:
+    return str(value).lower()
 
 
 def rescues_of(tag: str) -> tuple[Rescue, ...]:
@@ -105,9 +122,9 @@ def milliseconds(seconds: float) -> int:
 
 
 def summary_of(standing: Standing) -> dict[str, float]:
-    """Counts by state, time, and how good the search's best is; repetitions with other seeds are counted apart.
+    """What the recommended trial last measured, then counts by state, time and the hypervolume.
 
-    The prefix gives them a section of their own among MLflow's charts, apart from the trials' metrics.
+    Repetitions with other seeds are counted apart. No name has a prefix, as MLflow's charts open with those that do.
     """
     search, trials = standing.search, standing.search.without_repetitions.trials
     summary: dict[str, float] = {
@@ -117,11 +134,8 @@ def summary_of(standing: Standing) -> dict[str, float]:
         "repetitions": len(search.trials) - len(trials),
         "wall_seconds": search.wall_seconds,
     }
-    for objective in search.goals.objectives:
-        costs = [objective.cost(t.metrics[objective.metric]) for t in trials if measured(t, Goals((objective,)))]
-        if costs:
-            summary[f"best_{objective.metric}"] = objective.cost(min(costs))
     hypervolume = front_hypervolume(standing)
     if hypervolume is not None:
         summary["hypervolume"] = hypervolume
-    return {f"search/{name}": float(value) for name, value in summary.items()}
+    recommended = metrics_of(standing.best.result, {}) if standing.best else {}
+    return recommended | {name: float(value) for name, value in summary.items()}

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from ndvq_tune.diagnosis.convergence import still_falling, stopped_early
 from ndvq_tune.diagnosis.finding import Confidence, Start, Verdict
-from ndvq_tune.records import StopReason, TrialState
-from tests.diagnosis.diagnosis_examples import LOSSES, case_of, only, trial_of
+from ndvq_tune.diagnosis.rules import diagnose
+from ndvq_tune.records import Role, StopReason, TrialState
+from tests.diagnosis.diagnosis_examples import ASKED, LOSSES, case_of, only, trial_of
 
 
 def falling(share: float, epochs: int = 24) -> list[float]:
@@ -46,13 +49,31 @@ def test_two_epochs_do_not_show_where_a_loss_goes() -> None:
     assert (found.evidence.value, found.evidence.threshold, found.verdict) == (2, 3, Verdict.UNFINISHED)
 
 
-@pytest.mark.parametrize("reason", [StopReason.SCHEDULER, StopReason.TIME_BUDGET, StopReason.COLLAPSE])
-def test_a_trial_that_was_cut_short_is_unfinished(reason: StopReason) -> None:
+@pytest.mark.parametrize(
+    ("reason", "start"),
+    [
+        (StopReason.SCHEDULER, Start.RESUME),
+        (StopReason.TIME_BUDGET, Start.RESUME),
+        (StopReason.COLLAPSE, Start.TRAIN),
+        (StopReason.TRIAL_TIME, Start.TRAIN),
+    ],
+)
+def test_a_trial_that_was_cut_short_is_unfinished(reason: StopReason, start: Start) -> None:
+    """The search finishes it when it goes on, unless it has a reason not to."""
     trial = trial_of(losses=falling(0.15)[:9], state=TrialState.PRUNED, stop_reason=reason)
     found = only(stopped_early(trial, case_of(trial)))
     assert found.sign == "it has had 9 of its 24 epochs"
-    assert (found.verdict, found.change and found.change.start) == (Verdict.UNFINISHED, Start.TRAIN)
+    assert (found.verdict, found.change and found.change.start) == (Verdict.UNFINISHED, start)
     assert not list(still_falling(trial, case_of(trial)))
+
+
+def test_a_trial_that_was_trained_to_its_end_is_seen_from_its_beginning() -> None:
+    stopped = trial_of(0, LOSSES[:8], state=TrialState.PRUNED, stop_reason=StopReason.SCHEDULER)
+    whole = trial_of(1)
+    finish = replace(whole, role=Role.FINISH, parent=0, reports=whole.reports[8:])
+    diagnosis = diagnose(case_of(stopped, finish).standing, ASKED)
+    assert diagnosis.verdict is Verdict.READY
+    assert diagnose(case_of(stopped).standing, ASKED).verdict is Verdict.UNFINISHED
 
 
 def test_a_trial_that_made_no_more_progress_or_was_completed_was_not_cut_short() -> None:

@@ -13,7 +13,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 OPTUNA = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running"}
-MLFLOW = {"FINISHED": "completed", "KILLED": "pruned", "FAILED": "failed", "RUNNING": "running"}
+MLFLOW = {"completed": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "running": "RUNNING"}
 
 
 def optuna_points(results: Path) -> list[FrozenTrial]:
@@ -45,7 +45,11 @@ def mlflow_runs(folder: Path) -> tuple[Run, dict[int, Run]]:
 
 
 def mlflow_states(folder: Path) -> dict[int, str]:
-    return {number: MLFLOW[run.info.status] for number, run in mlflow_runs(folder)[1].items()}
+    """States as the tags say; fails where a status says something else."""
+    runs = mlflow_runs(folder)[1]
+    found = {number: run.data.tags["state"] for number, run in runs.items()}
+    assert {number: run.info.status for number, run in runs.items()} == {n: MLFLOW[s] for n, s in found.items()}
+    return found
 
 
 def tune_results(results: Path) -> dict[int, tuple[str, dict[str, Any]]]:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from mlflow import MlflowClient
 from PIL import Image
 
 from ndvq_tune import RunConfig, SearchSpace, load_model
@@ -87,6 +88,24 @@ def test_mlflow_holds_every_report_with_its_step(finished: Finished) -> None:
             assert run.data.metrics["recon_loss"] == pytest.approx(rows["recon_loss"].iloc[-1])
         assert run.data.tags["state"] == states.OPTUNA[trials[number].state.name]
         assert set(run.data.params) == {key.partition(".")[2] for key in trials[number].params}
+
+
+def test_mlflow_has_what_is_recommended_and_the_reason(finished: Finished) -> None:
+    workplace, output = finished
+    best = json.loads((workplace.results / "summary.json").read_text())["best"]
+    parent, runs = states.mlflow_runs(workplace.folder)
+    (marked,) = [run for run in runs.values() if run.data.tags["recommended"] == "true"]
+    assert marked.info.run_name == best["trial"]
+    assert marked.data.tags["front"] == "true"
+    assert parent.data.metrics["recon_loss"] == pytest.approx(best["metrics"]["recon_loss"])
+    assert parent.data.params["model.n_hiddens"] == "8"
+    assert parent.data.tags["mlflow.note.content"].startswith(f"{best['trial']} is the one to take")
+    assert all(len(run.inputs.dataset_inputs) == 1 for run in (parent, *runs.values()))
+    client = MlflowClient(f"sqlite:///{workplace.folder / 'mlflow.db'}")
+    assert client.get_model_version_by_alias("tiny", "champion").run_id == marked.info.run_id
+    assert {"report.html", "best.yaml"} <= {file.path for file in client.list_artifacts(parent.info.run_id)}
+    address = f"/#/experiments/{parent.info.experiment_id}/runs?workflowType=machine_learning&orderByKey"
+    assert output.count(address) == 2  # at the start and at the end
 
 
 def test_best_model_loads_and_reconstructs_as_reported(finished: Finished) -> None:

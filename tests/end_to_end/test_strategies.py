@@ -87,7 +87,7 @@ def test_a_member_of_a_population_that_is_exploited_ends_everywhere(population: 
     in_tune = states.tune_results(population.results)
     for number in exploited:
         assert trials[number].state.name == "PRUNED"
-        assert (runs[number].info.status, runs[number].data.tags["stop_reason"]) == ("KILLED", "exploited")
+        assert (runs[number].info.status, runs[number].data.tags["stop_reason"]) == ("FINISHED", "exploited")
         assert (in_tune[number][0], in_tune[number][1]["stop_reason"]) == ("TERMINATED", "exploited")
     optuna_states = states.optuna_states(population.results)
     assert optuna_states == states.mlflow_states(population.folder) == states.tune_states(population.results)

@@ -22,7 +22,9 @@ def printed(
     search: SearchRecord, folder: Path = Path("runs/video3d"), width: int = 80, diagnosis: Diagnosis = UNFINISHED
 ) -> str:
     stream = io.StringIO()
-    print_summary(Standing(search), diagnosis, Console(file=stream, width=width), folder, "mlflow ui")
+    print_summary(
+        Standing(search), diagnosis, Console(file=stream, width=width), folder, "mlflow ui\nhttp://127.0.0.1:5000"
+    )
     return stream.getvalue()
 
 
@@ -46,7 +48,7 @@ def test_summary_names_the_best_the_front_and_the_places(example: SearchRecord, 
     assert len(table) == 6
     assert "Rate-distortion front\n" in text
     assert f"results  {tmp_path}\n         best.yaml, summary.json\n" in text
-    assert text.endswith("MLflow   mlflow ui\n")
+    assert text.endswith("MLflow   mlflow ui\n         http://127.0.0.1:5000\n")
 
 
 def test_a_wide_terminal_shows_more_parameters(example: SearchRecord) -> None:
@@ -92,7 +94,7 @@ def test_of_many_rescues_the_first_are_named(eventful: SearchRecord) -> None:
 
 
 def test_a_search_in_which_nothing_happened_is_as_short_as_can_be(single: SearchRecord) -> None:
-    assert len(printed(single, diagnosis=READY).splitlines()) == 18
+    assert len(printed(single, diagnosis=READY).splitlines()) == 19
 
 
 def test_what_mattered_is_told_under_the_finding(eventful: SearchRecord, example: SearchRecord) -> None:

@@ -3,11 +3,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from mlflow.tracking import MlflowClient
 
 from ndvq_tune.errors import TrackingError
+from ndvq_tune.goals import Objective
 from ndvq_tune.tracking import client
 from ndvq_tune.tracking.client import connect, resolve_uri, ui_address, ui_command
 
@@ -41,9 +43,19 @@ def test_environment_names_the_store_unless_one_is_given(monkeypatch: pytest.Mon
 def test_how_to_see_other_stores(tmp_path: Path) -> None:
     elsewhere = f"sqlite:///{tmp_path}/mlflow.db"
     assert ui_command(elsewhere) == f"mlflow ui --backend-store-uri {elsewhere}"
-    assert ui_address(elsewhere, "3").startswith("http://127.0.0.1:5000/#/experiments/3/runs")
+    loss = Objective("recon_loss", "min")
+    assert ui_address(elsewhere, "3", loss).startswith("http://127.0.0.1:5000/#/experiments/3/runs?workflowType=")
     assert ui_command("http://host:8000/") is None
-    assert ui_address("http://host:8000/", "3").startswith("http://host:8000/#/experiments/3/runs")
+    assert ui_address("http://host:8000/", "3", loss).startswith("http://host:8000/#/experiments/3/runs?workflowType=")
+
+
+def test_the_address_lists_the_best_first() -> None:
+    page = ui_address("http://host", "3", Objective("psnr", "max")).partition("#")[2]
+    assert parse_qs(urlsplit(page).query) == {
+        "workflowType": ["machine_learning"],
+        "orderByKey": ["metrics.`psnr`"],
+        "orderByAsc": ["false"],
+    }
 
 
 def test_refused_connection_is_an_error_at_once() -> None:

@@ -9,14 +9,16 @@ import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from ndvq_tune.config import RunConfig
+from ndvq_tune.config import RunConfig, VideoData
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.goals import Goals, Objective
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.tracking import mlflow as tracking
 from ndvq_tune.tracking.client import connect
+from ndvq_tune.tracking.datasets import dataset_input
 from ndvq_tune.tracking.mlflow import MlflowTracker
+from tests.training.training_examples import dataset
 
 
 def report(epoch: int, **metrics: float) -> dict[str, float]:
@@ -88,6 +90,14 @@ def test_search_is_a_parent_run_with_its_space_and_settings(uri: str, tmp_path: 
     assert artifact(run, "space.yaml", uri, tmp_path) == "name: video\n"
 
 
+def test_settings_that_mlflow_would_refuse_end_no_search(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.start("a: 1", {"data.options.mode (raw)": "fine", "data.columns": ["wärme", "x" * 9000]})
+    params = stored(tracker)["video"].data.params
+    assert params["data.options.mode _raw_"] == "fine"
+    assert params["data.columns"].startswith("wärme, xxx")
+
+
 def test_trial_is_a_nested_run_with_flat_params_metrics_by_epoch_and_its_config(uri: str, tmp_path: Path) -> None:
     tracker = open_tracker(uri)
     done = trial(7, epochs=3, state=TrialState.COMPLETED, ended=1040.0)
@@ -112,7 +122,7 @@ def test_trial_is_a_nested_run_with_flat_params_metrics_by_epoch_and_its_config(
         (trial(state=TrialState.COMPLETED, ended=2000.0), "FINISHED", {"state": "completed"}),
         (
             trial(state=TrialState.PRUNED, stop_reason=StopReason.COLLAPSE, ended=2000.0),
-            "KILLED",
+            "FINISHED",
             {"state": "pruned", "stop_reason": "collapse"},
         ),
         (
@@ -242,15 +252,13 @@ def test_finish_catches_up_and_summarises(uri: str) -> None:
     assert len(runs) == 5
     assert runs["video"].info.status == "FINISHED"
     assert runs["video"].data.metrics == {
-        "search/trials": 4,
-        "search/trials_completed": 1,
-        "search/trials_pruned": 2,
-        "search/trials_failed": 1,
-        "search/trials_rejected": 0,
-        "search/repetitions": 0,
-        "search/wall_seconds": 12.5,
-        "search/best_recon_loss": 1 / 3,
-        "search/best_perplexity": 30.0,
+        "trials": 4,
+        "trials_completed": 1,
+        "trials_pruned": 2,
+        "trials_failed": 1,
+        "trials_rejected": 0,
+        "repetitions": 0,
+        "wall_seconds": 12.5,
     }
 
 
@@ -266,9 +274,8 @@ def test_what_happened_beside_training_is_counted_apart(uri: str) -> None:
     tracker.finish(Standing(record), "completed")
     metrics = stored(tracker)["video"].data.metrics
     counts = {"trials": 2, "trials_completed": 1, "trials_pruned": 1, "trials_rejected": 31, "repetitions": 1}
-    assert {name: metrics[f"search/{name}"] for name in counts} == counts
-    assert metrics["search/best_recon_loss"] == 1 / 3
-    assert "search/hypervolume" not in metrics  # nothing has a checkpoint that a model could be taken from
+    assert {name: metrics[name] for name in counts} == counts
+    assert "hypervolume" not in metrics  # nothing has a checkpoint that a model could be taken from
 
 
 def test_the_front_is_summed_up_by_its_hypervolume(uri: str) -> None:
@@ -276,7 +283,7 @@ def test_the_front_is_summed_up_by_its_hypervolume(uri: str) -> None:
     tracker = open_tracker(uri)
     ended = {"state": TrialState.COMPLETED, "ended": 2000.0, "checkpoint": "checkpoints/trial"}
     tracker.finish(Standing(search(trial(0, epochs=2, **ended), trial(1, epochs=3, **ended))), "completed")
-    assert stored(tracker)["video"].data.metrics["search/hypervolume"] == pytest.approx(10 / 6)
+    assert stored(tracker)["video"].data.metrics["hypervolume"] == pytest.approx(10 / 6)
 
 
 @pytest.mark.parametrize("role", [Role.EXPLOIT, Role.CONFIRM])
@@ -338,10 +345,84 @@ def test_a_picture_is_an_artifact_of_its_trial(uri: str, tmp_path: Path) -> None
     tracker = open_tracker(uri)
     picture = tmp_path / "reconstructions.png"
     picture.write_bytes(b"png")
-    tracker.picture(trial(), picture)
+    tracker.attach(picture, trial())
     run = stored(tracker)["trial-0000"]
     names = [item.path for item in MlflowClient(uri).list_artifacts(run.info.run_id)]
     assert sorted(names) == ["config.yaml", "reconstructions.png"]
+
+
+def recommended(tracker: MlflowTracker, *, note: str | None = None) -> dict[str, Run]:
+    """Runs of a search of four trials; the second is best in one objective, the third in the other."""
+    ended = {"state": TrialState.COMPLETED, "ended": 2000.0, "checkpoint": "checkpoints/trial"}
+    trials = [trial(number, epochs=1, **ended) for number in range(3)]
+    trials[1] = replace(trials[1], reports=(report(2, recon_loss=0.2, perplexity=9.0, psnr=20.0),))
+    trials[2] = replace(trials[2], reports=(report(2, recon_loss=0.3, perplexity=19.0, psnr=18.0),))
+    diverged = trial(3, epochs=1, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED, ended=2000.0)
+    standing = Standing(search(*trials, diverged))
+    assert [found.number for found in standing.front] == [2, 1]
+    tracker.finish(standing, "completed", note)
+    return stored(tracker)
+
+
+def test_the_search_has_the_metrics_of_the_one_trial_that_is_recommended(uri: str) -> None:
+    runs = recommended(open_tracker(uri))
+    best = [run for run in runs.values() if run.data.tags.get("recommended") == "true"]
+    assert len(best) == 1
+    assert {k: runs["video"].data.metrics[k] for k in best[0].data.metrics} == best[0].data.metrics
+
+
+def test_trials_are_marked_as_on_the_front_and_as_recommended(uri: str) -> None:
+    tracker = open_tracker(uri)
+    tracker.sync(trial(1, epochs=1))
+    assert stored(tracker)["trial-0001"].data.tags["front"] == "false"
+    runs = recommended(tracker)
+    assert [runs[f"trial-000{number}"].data.tags["front"] for number in range(4)] == ["false", "true", "true", "false"]
+    later = trial(4, epochs=9, state=TrialState.COMPLETED, ended=3000.0, checkpoint="checkpoints/trial")
+    earlier = trial(1, epochs=2, state=TrialState.COMPLETED, ended=2000.0, checkpoint="checkpoints/trial")
+    resumed = open_tracker(uri)
+    resumed.finish(Standing(search(earlier, later)), "completed")
+    tags = {name: run.data.tags for name, run in stored(resumed).items()}
+    assert (tags["trial-0001"]["front"], tags["trial-0001"]["recommended"]) == ("false", "false")
+    assert (tags["trial-0004"]["front"], tags["trial-0004"]["recommended"]) == ("true", "true")
+
+
+def test_marks_cost_a_request_only_where_they_change(counted: tuple[MlflowTracker, Counting]) -> None:
+    tracker, counting = counted
+    ended = {"state": TrialState.COMPLETED, "ended": 2000.0, "checkpoint": "checkpoints/trial"}
+    trials = [trial(number, epochs=1 + (number == 3), **ended) for number in range(6)]
+    for record in trials:
+        tracker.sync(record)
+    counting.calls.clear()
+    tracker.finish(Standing(search(*trials)), "completed")
+    assert counting.calls == ["log_batch", "log_batch", "set_terminated"]  # of the best, and of the search
+
+
+def test_the_search_is_described_by_what_came_of_it(uri: str) -> None:
+    runs = recommended(open_tracker(uri), note="trial-0001 is the one to take.")
+    assert runs["video"].data.tags["mlflow.note.content"] == "trial-0001 is the one to take."
+
+
+def test_a_file_of_the_search_is_an_artifact_of_its_own_run(uri: str, tmp_path: Path) -> None:
+    tracker = open_tracker(uri)
+    page = tmp_path / "report.html"
+    page.write_text("<p>report</p>")
+    tracker.attach(page)
+    assert artifact(stored(tracker)["video"], "report.html", uri, tmp_path / "got") == "<p>report</p>"
+
+
+def test_every_run_names_its_data_once(counted: tuple[MlflowTracker, Counting]) -> None:
+    data = dataset_input(VideoData(path="clips"), dataset())
+    tracker, counting = counted
+    tracker.start("a: 1", {}, data)
+    tracker.sync(trial(0, epochs=1))
+    tracker.sync(trial(0, epochs=2))
+    assert counting.calls.count("log_inputs") == 2
+    again = open_tracker(tracker.uri)
+    again.start("a: 1", {}, data)
+    again.sync(trial(0, epochs=3))
+    for run in stored(again).values():
+        (found,) = run.inputs.dataset_inputs
+        assert (found.dataset.name, found.dataset.digest) == ("clips", data.dataset.digest)
 
 
 def test_artifacts_lie_beside_the_database(uri: str, tmp_path: Path) -> None:

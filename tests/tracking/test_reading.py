@@ -79,6 +79,18 @@ def test_what_became_of_a_trial_and_where_it_is_from_comes_back(uri: str, change
     assert {name: getattr(search.trials[0], name) for name in changes} == changes
 
 
+def test_what_was_pruned_was_killed_in_stores_of_release_0_1(uri: str) -> None:
+    tracker = store(uri, trial(0, state=TrialState.PRUNED, stop_reason=StopReason.PLATEAU), trial(1))
+    client = MlflowClient(uri)
+    (pruned,) = client.search_runs([tracker.experiment_id], "tags.state = 'pruned'")
+    client.set_terminated(pruned.info.run_id, "KILLED")
+    (search,) = stored_searches("ndvq", uri, CURVES)
+    assert [(record.state, record.stop_reason) for record in search.trials] == [
+        (TrialState.PRUNED, StopReason.PLATEAU),
+        (TrialState.COMPLETED, None),
+    ]
+
+
 def test_what_is_not_finished_is_left_out(uri: str) -> None:
     tracker = store(uri, trial(0, state=TrialState.RUNNING, ended=None), trial(1), trial(2, reports=()))
     assert [record.number for record in stored_searches("ndvq", uri, CURVES)[0].trials] == [1, 2]

@@ -19,6 +19,7 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Importance, StopReason, TrialState
+from ndvq_tune.report.finding import finding
 from ndvq_tune.search.checkpoints import keep_checkpoints
 from ndvq_tune.search.engine.curves.importance import importances
 from ndvq_tune.search.engine.engine import Engine
@@ -36,7 +37,9 @@ from ndvq_tune.search.tune.scheduler import EngineScheduler
 from ndvq_tune.search.tune.searcher import EngineSearch
 from ndvq_tune.search.tune.trial import TrialActor
 from ndvq_tune.tracking.client import Store
+from ndvq_tune.tracking.datasets import dataset_input
 from ndvq_tune.tracking.mlflow import MlflowTracker
+from ndvq_tune.yaml_file import flatten
 
 LOST_LANES = 3  # how often a trial may lose its lane before it counts as failed
 
@@ -88,6 +91,8 @@ class Session:
         plan, preflight = plan_resources(self.space, shape, nodes, storage)
         engine = Engine(self.study, self.space, preflight)
         self.console.print(f"{self.space.name}: {_announced(engine)}, on {plan.describe()}", highlight=False)
+        for line in self._shown_at:
+            self.console.print(f"MLflow: {line}", markup=False, highlight=False, soft_wrap=True)
         budget = self.space.search.time_budget
         with (
             stop_signals(self.interrupted),  # after Ray's start, which sets handlers, too
@@ -122,11 +127,14 @@ class Session:
         if finished:
             write_outcome(standing, diagnosis, self.dataset, self.folder, self.tracker, self.console)
         try:
-            self.tracker.finish(standing, "completed" if finished else "interrupted")
+            self.tracker.finish(standing, "completed" if finished else "interrupted", finding(standing))
         except TrackingError as error:
             self.console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
-        mlflow = self.tracker.ui_command or self.tracker.ui_address
-        return SearchResult(self.folder, standing, diagnosis, finished, mlflow)
+        return SearchResult(self.folder, standing, diagnosis, finished, "\n".join(self._shown_at))
+
+    @property
+    def _shown_at(self) -> tuple[str, ...]:
+        return self.tracker.shown_at(self.space.search.goals.objectives[0])
 
     def _importances(self) -> tuple[Importance, ...]:
         preflight = Preflight(self.space, self.dataset.train.shape)
@@ -176,20 +184,22 @@ class Session:
 
 
 @contextmanager
-def tracked(space: SearchSpace, study: Study, store: Store) -> Iterator[MlflowTracker]:
+def tracked(space: SearchSpace, study: Study, store: Store, dataset: Dataset) -> Iterator[MlflowTracker]:
     """MLflow, which hears also of an end by an error: a search would run for ever there.
 
     Args:
         space: What is searched, and how.
         study: The trials.
         store: Where MLflow keeps them.
+        dataset: What they are trained on.
 
     Raises:
         TrackingError: If MLflow cannot be used.
     """
     tracker = MlflowTracker(store, space.name, study.search_id)
     try:
-        tracker.start(space.to_yaml(), {"trials": space.search.trials, "seed": space.search.seed})
+        settings = {"trials": space.search.trials, "seed": space.search.seed, **flatten(space.fixed)}
+        tracker.start(space.to_yaml(), settings, dataset_input(space.data, dataset))
         for record in study.records:  # what a driver that was killed could not tell
             tracker.sync(record)
         yield tracker

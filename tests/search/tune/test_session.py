@@ -11,6 +11,7 @@ from ndvq_tune.errors import ClusterError, TrackingError
 from ndvq_tune.search.tune import session
 from ndvq_tune.search.tune.session import stop_signals, tracked
 from tests.search.search_examples import begin, space_of
+from tests.training.training_examples import dataset
 
 
 class Tracker:
@@ -45,7 +46,7 @@ def fail(monkeypatch, open_study):
         monkeypatch.setattr(session, "MlflowTracker", tracker)
 
         def search() -> None:
-            with tracked(space_of(), study, None):
+            with tracked(space_of(), study, None, dataset()):
                 raise error
 
         with pytest.raises(type(error)) as caught:
