@@ -11,7 +11,7 @@ from ndvq_tune.data.batches.samples import SampleSet
 from ndvq_tune.training.evaluation import squared_errors
 
 WANTED = 0.05
-PAIRED = 0.5  # see docs/search.md
+DIFFERENCE = 0.1  # of two models on one sample, as a share of its loss: see docs/search.md
 LEVEL = 0.95
 REDUCED = 4  # a grid as a model's may be
 MOST, ELEMENTS = 256, 2**23  # that are looked at
@@ -20,14 +20,14 @@ MOST, ELEMENTS = 256, 2**23  # that are looked at
 def smallest_lead(samples: SampleSet) -> float:
     """The least difference in ``recon_loss`` between two models that so many samples can tell from none, as a share.
 
-    Samples differ in how hard they are, here by what interpolation makes of them. Two models are compared on the same
-    ones, where they differ about half as much; the rest is Student's t, as in ``judgement.paired``.
+    Two models differ by about a tenth on each sample, and hard samples count more than easy ones; how hard they are is
+    what interpolation makes of them. The rest is Student's t, as in ``judgement.paired``.
 
     Args:
         samples: The test samples.
 
     Returns:
-        An estimate, 0 for samples that are all alike; infinite for a single one.
+        An estimate; infinite for a single sample.
     """
     count = len(samples)
     if count < 2:
@@ -36,10 +36,8 @@ def smallest_lead(samples: SampleSet) -> float:
     x = samples.scale.to_unit(samples.read(chosen), torch.device("cpu"))
     grid = [math.ceil(size / REDUCED) for size in samples.shape[1:]]
     errors = squared_errors(resampled(x, grid), x).mean(1)
-    if not (mean := errors.mean().item()):
-        return 0.0
-    scatter = PAIRED * errors.std().item() / mean
-    return float(stdtrit(count - 1, (1 + LEVEL) / 2)) * scatter / math.sqrt(count)
+    unequal = (errors.square().mean().sqrt() / errors.mean()).nan_to_num(1.0).item()  # 1 where all are alike
+    return float(stdtrit(count - 1, (1 + LEVEL) / 2)) * DIFFERENCE * unequal / math.sqrt(count)
 
 
 def warning(samples: SampleSet) -> str | None:

@@ -19,7 +19,7 @@ from ndvq_tune.search.space import SearchSpace
 from tests.search.search_examples import space_of
 
 SKIPPED = {"train/bad.mp4": "is cut off", "test/b.mp4": "is empty"}
-TEST = SampleSet([np.zeros((8, 16, 16, 3), np.uint8)], Window(4), Scale(0, 255))
+TEST = SampleSet([np.zeros((160, 16, 16, 3), np.uint8)], Window(4), Scale(0, 255))
 DATASET = SimpleNamespace(skipped=SKIPPED, files=30, card=None, train=SimpleNamespace(shape=(3, 4, 16, 16)), test=TEST)
 
 
@@ -102,3 +102,9 @@ def test_whatever_fails_ends_the_start_and_leaves_the_folder_free(begin, tmp_pat
         begin(**parts)
     check_new(tmp_path / "out")
     assert not (tmp_path / "out" / JOURNAL).exists()
+
+
+def test_test_samples_that_are_too_few_to_tell_trials_apart_are_told_of(begin):
+    two = SampleSet([np.zeros((8, 16, 16, 3), np.uint8)], Window(4), Scale(0, 255))
+    _, output = begin(data=lambda: SimpleNamespace(**{**vars(DATASET), "test": two}))
+    assert output.splitlines()[-1] == "2 test samples: trials that differ by less than about 90% may not be told apart"
