@@ -23,7 +23,12 @@ def optuna_points(results: Path) -> list[FrozenTrial]:
 
 
 def optuna_trials(results: Path) -> list[FrozenTrial]:
-    return [point for point in optuna_points(results) if "started" in point.user_attrs]
+    """The trials, by the numbers that they have in the search; Optuna's own count rejected points, too."""
+    trials = [point for point in optuna_points(results) if "started" in point.user_attrs]
+    for trial in trials:
+        trial.number = trial.user_attrs["number"]
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    return trials
 
 
 def optuna_states(results: Path) -> dict[int, str]:
