@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from ndvq_tune.diagnosis.finding import Diagnosis
 from ndvq_tune.goals import Constraint, Goals
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Role, StopReason, TrialRecord
-from ndvq_tune.report.wording import listed, metric_text, probability_text
+from ndvq_tune.report.wording import listed, metric_text, probability_text, sentence, verdict_text
 
 _NOUNS = {"recon_loss": "reconstruction loss", "psnr": "PSNR"}
 _STOPPED_BY = {
@@ -37,6 +38,12 @@ def finding(standing: Standing) -> str:
     if winner.finite("codebook_usage"):
         parts.append(f"{metric_text('codebook_usage', values['codebook_usage'])} of its codes in use")
     return f"{text}{', with '.join(parts)}. {reason(standing)}".rstrip()
+
+
+def description(standing: Standing, diagnosis: Diagnosis) -> str:
+    """The recommendation, the verdict, and every finding with what to do, as Markdown."""
+    findings = [f"- {sentence(found.sign)} {sentence(found.advice)}" for found in diagnosis.findings]
+    return "\n\n".join(filter(None, [finding(standing), f"**{verdict_text(diagnosis)}**", "\n".join(findings)]))
 
 
 def reason(standing: Standing) -> str:

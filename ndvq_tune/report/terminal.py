@@ -22,6 +22,7 @@ from ndvq_tune.report.wording import (
     rescues,
     sentence,
     shown_metrics,
+    verdict_text,
 )
 
 ROWS, RESCUES = 5, 3
@@ -71,7 +72,7 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console, folder: Path) -> Non
         console: Where to print.
         folder: Its results folder, as one types it; commands name it.
     """
-    _prose(console, _verdict_text(diagnosis), style="bold")
+    _prose(console, verdict_text(diagnosis), style="bold")
     for found in diagnosis.findings:
         if found.sign != diagnosis.why:
             _line(console)
@@ -84,15 +85,11 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console, folder: Path) -> Non
 
 def _verdict(console: Console, diagnosis: Diagnosis, folder: Path) -> None:
     """The verdict, the first thing to do, and where there is more: three lines."""
-    _prose(console, _verdict_text(diagnosis), style="bold")
+    _prose(console, verdict_text(diagnosis), style="bold")
     if diagnosis.first is not None:
         _prose(console, f"Next: {diagnosis.first.advice}.")
         findings = count_text(len(diagnosis.findings), "finding")
         _line(console, f"{findings}, with commands: python -m ndvq_tune.report {folder} --diagnose")
-
-
-def _verdict_text(diagnosis: Diagnosis) -> str:
-    return f"Verdict: {diagnosis.verdict or 'none'}. {sentence(diagnosis.why)}"
 
 
 def _rescues(console: Console, search: SearchRecord) -> None:

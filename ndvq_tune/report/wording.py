@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ndvq_tune.diagnosis.finding import Finding
+from ndvq_tune.diagnosis.finding import Diagnosis, Finding
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.quantities import count_text, duration
 from ndvq_tune.records import Rescue, Role, SearchRecord, TrialRecord, TrialState, short_name, short_value
@@ -84,6 +84,11 @@ def sentence(text: str) -> str:
         'Its loss still fell.'
     """
     return f"{text[:1].upper()}{text[1:]}."
+
+
+def verdict_text(diagnosis: Diagnosis) -> str:
+    """The verdict on the recommended model, and why."""
+    return f"Verdict: {diagnosis.verdict or 'none'}. {sentence(diagnosis.why)}"
 
 
 def evidence_text(finding: Finding) -> str:

@@ -6,8 +6,8 @@ from scipy import stats
 from ndvq_tune.goals import Constraint, Goals, Objective
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialState
-from ndvq_tune.report.finding import finding, reason
-from tests.report.report_examples import OBJECTIVES, goals, make_trial
+from ndvq_tune.report.finding import description, finding, reason
+from tests.report.report_examples import OBJECTIVES, READY, UNFINISHED, goals, make_trial
 
 ONE = goals("recon_loss")
 
@@ -167,3 +167,13 @@ def test_a_finding_begins_with_the_trial_and_its_values(single: SearchRecord, em
         "trial-0000: reconstruction loss 0.100 (20.0 dB) at 0.250 bits per element, with 50% of its codes in use."
     )
     assert finding(Standing(empty)) == "No trial has led to a model yet."
+
+
+def test_the_description_has_the_recommendation_the_verdict_and_what_to_do(example: SearchRecord) -> None:
+    standing = Standing(example)
+    text = description(standing, UNFINISHED)
+    assert text.splitlines()[0] == finding(standing)
+    assert f"**Verdict: unfinished. {UNFINISHED.why[0].upper()}{UNFINISHED.why[1:]}.**" in text
+    for found in UNFINISHED.findings:
+        assert found.advice[1:] in text
+    assert description(standing, READY).endswith("**Verdict: ready. Nothing speaks against it.**")

@@ -19,7 +19,7 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Importance, StopReason, TrialState
-from ndvq_tune.report.finding import finding
+from ndvq_tune.report.finding import description
 from ndvq_tune.search.checkpoints import keep_checkpoints
 from ndvq_tune.search.engine.curves.importance import importances
 from ndvq_tune.search.engine.engine import Engine
@@ -127,7 +127,7 @@ class Session:
         if finished:
             write_outcome(standing, diagnosis, self.dataset, self.folder, self.tracker, self.console)
         try:
-            self.tracker.finish(standing, "completed" if finished else "interrupted", finding(standing))
+            self.tracker.finish(standing, "completed" if finished else "interrupted", description(standing, diagnosis))
         except TrackingError as error:
             self.console.print(f"MLflow: {error}; --resume brings it up to date", markup=False)
         return SearchResult(self.folder, standing, diagnosis, finished, "\n".join(self._shown_at))
