@@ -177,3 +177,13 @@ def test_the_description_has_the_recommendation_the_verdict_and_what_to_do(examp
     for found in UNFINISHED.findings:
         assert found.advice[1:] in text
     assert description(standing, READY).endswith("**Verdict: ready. Nothing speaks against it.**")
+
+
+def test_it_is_said_that_a_trial_was_trained_to_its_end():
+    stopped = make_trial(0, {"recon_loss": 0.3}, state=TrialState.PRUNED, stop_reason=StopReason.SCHEDULER)
+    better, worse = (make_trial(1, {"recon_loss": loss}, role=Role.FINISH, parent=0) for loss in (0.2, 0.4))
+    assert why(SearchRecord("s", (stopped, better), ONE)) == "It is trial-0000, trained to its end."
+    assert why(SearchRecord("s", (stopped, worse), ONE)) == (
+        "Trained on to its end, as trial-0001, it did not get better. "
+        "It was stopped early (others were better at the same point)."
+    )
