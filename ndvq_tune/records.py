@@ -251,7 +251,7 @@ class SearchRecord:
         skipped_files: Files of the data that were left out, and why.
         rejected: How many configurations were never trained, by what ruled them out: the metric of a constraint, or
             ``memory``.
-        ended_by: What ended the search before its last trial: ``until``, ``stall`` or ``time_budget``.
+        ended_by: What ended the search before its last trial: ``until``, ``stall``, ``time_budget`` or ``errors``.
         importances: How much each parameter mattered, most first; known once the search is over.
         baselines: What the recommended model is compared with; measured once the search is over.
     """

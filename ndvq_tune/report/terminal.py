@@ -16,6 +16,7 @@ from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
     circumstances,
     evidence_text,
+    failures,
     mattered,
     outcome,
     params_text,
@@ -41,7 +42,7 @@ def print_summary(standing: Standing, diagnosis: Diagnosis, console: Console, fo
     """
     search, names = standing.search, standing.search.goals.metrics
     _prose(console, f"{search.name}: {outcome(search)}", style="bold")
-    for line in circumstances(search):
+    for line in (*failures(search), *circumstances(search)):
         _prose(console, line)
     _rescues(console, search)
     if search.skipped_files:

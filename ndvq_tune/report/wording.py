@@ -15,10 +15,12 @@ ENDED = {
     "until": "its target was reached",
     "stall": "the front no longer moved",
     "time_budget": "its time was up",
+    "errors": "nothing but the same error came of its trials",
 }
 ACTIONS = {"restart_codes": "codes restarted", "lower_beta": "codebook_beta lowered"}
 USAGE = "codebook_usage"
 MATTERED = 3  # parameters that are named
+ERRORS = 2  # different ones that are quoted
 SHOWN = ("recon_loss", "psnr", "perplexity", "codebook_usage", "bits_per_element")
 
 
@@ -154,6 +156,12 @@ def mattered(search: SearchRecord) -> str:
     sure = [importance for importance in search.importances if importance.low > 0][:MATTERED]
     shares = [f"{short_name(i.key)} {i.share:.0%} ({i.low:.0%} to {i.high:.0%})" for i in sure]
     return f"What mattered most{at_equal_rate(search)}: {', '.join(shares)}." if shares else ""
+
+
+def failures(search: SearchRecord) -> list[str]:
+    """The most frequent errors of trials, by their first lines."""
+    errors = Counter(trial.error.partition("\n")[0] for trial in search.searched.trials if trial.error)
+    return [f"{count_text(count, 'trial')} failed: {error}" for error, count in errors.most_common(ERRORS)]
 
 
 def at_equal_rate(search: SearchRecord) -> str:

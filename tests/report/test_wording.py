@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from ndvq_tune.records import SearchRecord
-from ndvq_tune.report.wording import circumstances, mattered, metric_text, outcome, probability_text, rescues
-from tests.report.report_examples import goals
+from ndvq_tune.records import SearchRecord, TrialState
+from ndvq_tune.report.wording import circumstances, failures, mattered, metric_text, outcome, probability_text, rescues
+from tests.report.report_examples import goals, make_trial
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,14 @@ def test_circumstances_are_told_where_there_are_any(eventful: SearchRecord, sing
         "stopped early by scheduler 9, collapse 3, diverged 1",
         "31 configurations ruled out before training: 25 bits_per_element, 6 memory",
     ]
+
+
+def test_the_most_frequent_errors_come_first_and_others_are_left_to_the_report(single: SearchRecord) -> None:
+    errors = ["OSError: full\nTraceback", "ValueError: odd", "OSError: full", "KeyError: 1", "KeyError: 1"]
+    trials = tuple(make_trial(n, state=TrialState.FAILED, error=error) for n, error in enumerate(errors))
+    search = replace(single, trials=trials)
+    assert failures(search) == ["2 trials failed: OSError: full", "2 trials failed: KeyError: 1"]
+    assert failures(single) == []
 
 
 def test_a_rescue_says_what_became_of_the_codebook(eventful: SearchRecord, single: SearchRecord) -> None:

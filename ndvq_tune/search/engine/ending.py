@@ -1,13 +1,18 @@
 """Rules that end the whole search before its last trial, as functions of its trials."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 from ndvq_tune.goals import Goals
 from ndvq_tune.judgement.comparison import measured
-from ndvq_tune.records import TrialRecord
+from ndvq_tune.records import TrialRecord, TrialState
 from ndvq_tune.search.space.settings import SearchSettings
 
 Point = tuple[float, ...]
+
+SAME_ERRORS = 5
+"""Trials that fail alike before a search ends: of a space of which half fails, one search in 32 ends so by chance."""
+_NUMBER = re.compile(r"\d[\d.,]*")
 
 
 def reached(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
@@ -38,6 +43,23 @@ def stalled(trials: Sequence[TrialRecord], search: SearchSettings) -> bool:
         points = [None if point is None or any(point[1]) else point for point in points]
     earlier, latest = points[: -search.stall], points[-search.stall :]
     return all(point is None or any(_no_worse(other, point) for other in earlier) for point in latest)
+
+
+def failing(trials: Sequence[TrialRecord], new: Collection[int]) -> bool:
+    """Whether nothing has come of any trial yet, and the new ones have all failed alike: the fault is not theirs.
+
+    Errors are alike if their first lines are, but for numbers. A search that goes on once the cause is mended has only
+    its new trials to show that it is.
+
+    Args:
+        trials: All trials.
+        new: Numbers of those that this session began.
+    """
+    ended = [trial for trial in trials if trial.state.final]
+    if any(trial.state is not TrialState.FAILED for trial in ended):
+        return False
+    errors = [_NUMBER.sub("0", (trial.error or "").partition("\n")[0]) for trial in ended if trial.number in new]
+    return len(errors) >= SAME_ERRORS and len(set(errors)) == 1
 
 
 def _point(trial: TrialRecord, goals: Goals) -> tuple[Point, Point] | None:

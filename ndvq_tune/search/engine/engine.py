@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.curves.decisions import Decisions
-from ndvq_tune.search.engine.ending import reached, stalled
+from ndvq_tune.search.engine.ending import failing, reached, stalled
 from ndvq_tune.search.engine.finishing import seconds_to_end
 from ndvq_tune.search.engine.proposals import NoPreflight, Preflight, Proposals, rivals
 from ndvq_tune.search.engine.schedulers import stops_of
@@ -46,6 +46,7 @@ class Engine:
         self._busy: set[int] = set()
         self._paused: set[int] = set()
         self.ending: set[int] = set()
+        self._earlier_sessions = {record.number for record in study.records}
         self.ended_by = self._why_ended()
         self._settle()
         running = [record for record in study.records if not record.state.final]
@@ -229,6 +230,8 @@ class Engine:
         settings, trials = self._settings, self._study.records
         if settings.until and reached(trials, settings):
             return "until"
+        if failing(trials, {record.number for record in trials} - self._earlier_sessions):
+            return "errors"
         return "stall" if settings.stall and stalled(trials, settings) else None
 
     def _epoch(self, number: int) -> float:

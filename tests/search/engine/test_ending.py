@@ -7,7 +7,7 @@ import pytest
 from ndvq_tune.config import RunConfig
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Role, SearchRecord, StopReason, TrialRecord, TrialState
-from ndvq_tune.search.engine.ending import reached, stalled
+from ndvq_tune.search.engine.ending import failing, reached, stalled
 from ndvq_tune.search.space.settings import SearchSettings
 from tests.search.search_examples import TWO_OBJECTIVES, report
 
@@ -112,3 +112,31 @@ def test_the_front_of_the_report_does_not_change_while_a_search_stalls():
 def shown(trials: list[TrialRecord], search: SearchSettings) -> set[tuple[float, float]]:
     record = SearchRecord("", tuple(trials), search.goals)
     return {(found.metrics["recon_loss"], found.metrics["bits_per_element"]) for found in Standing(record).front}
+
+
+def failed(number: int, error: str = "OSError: no space left\nTraceback") -> TrialRecord:
+    return TrialRecord(number, {}, RunConfig(), TrialState.FAILED, error=error, ended=float(number))
+
+
+@pytest.mark.parametrize(
+    ("trials", "ends"),
+    [
+        ([failed(n) for n in range(5)], True),
+        ([failed(n) for n in range(4)], False),
+        ([failed(n, f"RuntimeError: tried to allocate {n}.5 GiB") for n in range(5)], True),
+        ([failed(n, "ValueError: odd" if n == 3 else "ValueError: even") for n in range(5)], False),
+    ],
+    ids=["five alike", "four", "alike but for numbers", "one is another"],
+)
+def test_a_search_ends_when_nothing_but_the_same_error_comes_of_it(trials, ends):
+    assert failing(trials, range(5)) is ends
+
+
+def test_one_trial_that_came_to_something_shows_that_the_fault_is_not_the_searchs():
+    assert not failing([trial(9, recon_loss=0.5), *(failed(n) for n in range(5))], range(10))
+
+
+def test_a_search_that_goes_on_is_judged_by_its_new_trials():
+    trials = [*(failed(n, "OSError: mended") for n in range(5)), *(failed(n) for n in range(5, 10))]
+    assert not failing(trials[:9], range(5, 9))
+    assert failing(trials, range(5, 10))

@@ -583,3 +583,15 @@ def test_repetitions_follow_when_nothing_waits_any_more(open_study):
     assert order == [(repetition.number, epoch) for epoch in range(1, 10)]
     assert repetition.state is TrialState.COMPLETED
     assert session.engine.finished
+
+
+def test_a_search_whose_trials_all_fail_alike_ends_and_tries_again_when_it_goes_on(open_study):
+    space = space_of(search={"trials": 20})
+    for begun in (5, 10):
+        session = Session(open_study(space), space)
+        while record := session.engine.next_trial():
+            session.engine.fail(record.number, "OSError: no space left on device")
+            session.engine.finish(record.number)
+        assert session.engine.finished
+        assert session.engine.ended_by == "errors"
+        assert len(session.study.records) == begun
