@@ -10,10 +10,16 @@ from plotly.offline import get_plotlyjs
 
 from ndvq_tune.atomic import replacing
 from ndvq_tune.diagnosis.finding import Diagnosis, Finding
-from ndvq_tune.judgement.front import reference
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
 from ndvq_tune.report.baselines import baseline_columns, compared
+from ndvq_tune.report.captions import (
+    curves_caption,
+    importance_caption,
+    progress_caption,
+    rate_distortion_caption,
+    trials_caption,
+)
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
@@ -23,8 +29,6 @@ from ndvq_tune.report.wording import (
     at_equal_rate,
     circumstances,
     evidence_text,
-    label,
-    metric_text,
     outcome,
     params_text,
     rescues,
@@ -71,7 +75,7 @@ def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mappi
         pictures: PNGs of reconstructions by the name of their trial.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
-    worst = (f"{label(name)} {metric_text(name, value)}" for name, value in reference(standing).items())
+    moved = _plot(progress(standing))
     return _TEMPLATES.get_template("page.html.jinja").render(
         search=search,
         outcome=outcome(search),
@@ -83,17 +87,20 @@ def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mappi
         compared=compared(standing),
         baselines=baseline_columns(standing),
         small=sum(not full_fidelity(trial.result) for trial in search.trials),
-        progress=_plot(progress(standing)),
+        rate_distortion_caption=rate_distortion_caption(search),
+        progress=moved,
+        progress_caption=moved and progress_caption(standing),
         importance=_plot(importance(search)),
+        importance_caption=importance_caption(search),
         at_equal_rate=at_equal_rate(search),
         first=search.goals.objectives[0],
-        objective=label(search.goals.metrics[0]),
-        worst=", ".join(worst),
+        trials_caption=trials and trials_caption(standing, ROWS),
         trials=trials and _columns(trials, standing),
         marked=[row for row, trial in enumerate(trials) if trial is standing.best],
         repeated=confirmed_columns(standing),
         pictures=[_picture(search, name, path) for name, path in pictures.items()],
         curves=_plot(curves(standing)),
+        curves_caption=curves_caption(search),
         dotted=any(not full_fidelity(report) for trial in search.trials for report in trial.reports),
         circumstances=circumstances(search),
         rescues=rescues(search),

@@ -38,13 +38,15 @@ def rate_distortion_front(search: SearchRecord) -> tuple[TrialRecord, ...]:
     return Standing(replace(search, goals=replace(search.goals, objectives=objectives))).front
 
 
-def rate_distortion(standing: Standing) -> go.Figure:
-    """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked.
+def measured_in_full(search: SearchRecord) -> list[TrialRecord]:
+    """Trials with a rate and a loss on samples of full size; that of smaller ones is of another task."""
+    return [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.result)]
 
-    Trials last measured on smaller samples are left out: their loss is of another task.
-    """
+
+def rate_distortion(standing: Standing) -> go.Figure:
+    """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked."""
     figure, search = go.Figure(), standing.search
-    measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.result)]
+    measured = measured_in_full(search)
     front = rate_distortion_front(search)
     if len(front) > 1:
         line = {"color": _ACCENT, "width": 2}
