@@ -23,6 +23,7 @@ from ndvq_tune.report.captions import (
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
+from ndvq_tune.report.provenance import line_that_loads, made_with, trained_on
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
     as_typed,
@@ -61,11 +62,18 @@ def write_html(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures:
     """
     path = folder / "report.html"
     with replacing(path) as draft:
-        draft.write_text(page(standing, diagnosis, as_typed(folder), pictures), encoding="utf-8")
+        content = page(standing, diagnosis, as_typed(folder), pictures, trained_on(standing.best, folder))
+        draft.write_text(content, encoding="utf-8")
     return path
 
 
-def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path]) -> str:
+def page(
+    standing: Standing,
+    diagnosis: Diagnosis,
+    folder: Path,
+    pictures: Mapping[str, Path],
+    data: Mapping[str, str] | None = None,
+) -> str:
     """The whole report as HTML.
 
     Args:
@@ -73,6 +81,7 @@ def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mappi
         diagnosis: What is to be thought of it.
         folder: The results folder, as one types it; commands name it.
         pictures: PNGs of reconstructions by the name of their trial.
+        data: What the recommended model was trained on, see ``trained_on``.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
     moved = _plot(progress(standing))
@@ -80,6 +89,10 @@ def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mappi
         search=search,
         outcome=outcome(search),
         finding=finding(standing),
+        loads=line_that_loads(standing.best, folder),
+        weights=standing.best and standing.best.weights and folder / standing.best.weights,
+        data=data or {},
+        made_with=made_with(),
         verdict=diagnosis.verdict,
         why=sentence(diagnosis.why),
         findings=[_finding(found, diagnosis, folder) for found in diagnosis.findings],

@@ -134,3 +134,22 @@ def test_verdict_and_what_to_do_next_stand_above_the_charts(example: SearchRecor
     assert "trial-0003: fall of recon_<wbr>loss 0.151, threshold 0.1; confidence medium" in verdict
     assert "--config runs/video3d/best.yaml --output runs/video3d-trained --set training.max_epochs=48" in verdict
     assert "<h3>&lt;few&gt; trials.</h3>" in verdict
+
+
+@pytest.mark.usefixtures("without_library")
+def test_the_folder_the_line_that_loads_it_and_what_it_was_trained_on_are_on_the_page(example: SearchRecord) -> None:
+    page = text_of(html.page(Standing(example), READY, FOLDER, {}, {"sample rate": "16,000 Hz"}))
+    winner = Standing(example).best
+    assert winner is not None
+    assert f"<code>runs/video3d/{winner.weights}</code>" in page
+    assert f"load_model(&#34;runs/video3d/{winner.weights}&#34;)" in page
+    assert "<dt>sample rate</dt><dd>16,000 Hz</dd>" in page
+    assert page.index("What it was trained on") < page.index("broken.mp4")
+    assert "Made with python" in page
+
+
+@pytest.mark.usefixtures("without_library")
+def test_a_page_without_a_model_loads_none(empty: SearchRecord) -> None:
+    page = html.page(Standing(empty), READY, FOLDER, {})
+    assert "load_model" not in page
+    assert "trained on" not in page
