@@ -1,5 +1,7 @@
 """What a figure shows, in a sentence or two above it: made from the records, so that it cannot say anything else."""
 
+import math
+
 from ndvq_tune.diagnosis.case import curve
 from ndvq_tune.diagnosis.convergence import STILL_FALLING
 from ndvq_tune.diagnosis.trend import last, trend
@@ -8,7 +10,7 @@ from ndvq_tune.judgement.lineage import whole
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
-from ndvq_tune.report.plots import DISTORTION, RATE, measured_in_full, rate_distortion_front
+from ndvq_tune.report.plots import DISTORTION, LOSSES, RATE, measured_in_full, rate_distortion_front
 from ndvq_tune.report.wording import label, mattered, metric_text
 
 LATE = 4  # of the trials, the last one in so many
@@ -68,6 +70,24 @@ def curves_caption(search: SearchRecord) -> str:
         f"Of {count_text(len(trends), 'trial')} that came to {'its' if len(trends) == 1 else 'their'} end, "
         f"{falling or 'none'} still got better there, {shown}."
     )
+
+
+def fit_caption(standing: Standing) -> str:
+    """How far the recommended trial's validation loss is from its training loss, and whether it has risen again."""
+    best = standing.best
+    validation, training = (best.metrics.get(name, math.nan) if best else math.nan for name in LOSSES)
+    if best is None or not (validation > 0 and training > 0):  # NaN is not, either
+        return ""
+    apart = abs(validation / training - 1)
+    how_far = f"{_percent(apart)} {'above' if validation > training else 'below'}" if apart else "as is"
+    text = (
+        f"At the last epoch of {best.name} ({best.metrics['epoch']:.0f}) the validation loss is "
+        f"{metric_text(DISTORTION, validation)}, {how_far} the training loss of {metric_text(DISTORTION, training)}."
+    )
+    if best.result.get(DISTORTION, math.nan) < validation:
+        lowest = metric_text(DISTORTION, best.result[DISTORTION])
+        text += f" The weights that are kept are of epoch {best.result['epoch']:.0f}, where it was {lowest}."
+    return text
 
 
 def trials_caption(standing: Standing, rows: int) -> str:

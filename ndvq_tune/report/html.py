@@ -15,6 +15,7 @@ from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
 from ndvq_tune.report.baselines import baseline_columns, compared
 from ndvq_tune.report.captions import (
     curves_caption,
+    fit_caption,
     importance_caption,
     progress_caption,
     rate_distortion_caption,
@@ -22,7 +23,7 @@ from ndvq_tune.report.captions import (
 )
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
-from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
+from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
 from ndvq_tune.report.provenance import line_that_loads, made_with, trained_on
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
@@ -112,6 +113,8 @@ def page(
         marked=[row for row, trial in enumerate(trials) if trial is standing.best],
         repeated=confirmed_columns(standing),
         pictures=[_picture(search, name, path) for name, path in pictures.items()],
+        fit=_plot(fit(standing)),
+        fit_caption=fit_caption(standing),
         curves=_plot(curves(standing)),
         curves_caption=curves_caption(search),
         dotted=any(not full_fidelity(report) for trial in search.trials for report in trial.reports),

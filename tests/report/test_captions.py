@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
 from ndvq_tune.report.captions import (
     curves_caption,
+    fit_caption,
     importance_caption,
     progress_caption,
     rate_distortion_caption,
@@ -90,3 +92,29 @@ def test_the_recommended_trial_is_only_called_marked_where_it_is_in_the_table() 
     assert standing.best is standing.search.trials[1]
     assert trials_caption(standing, 2) == "By recon_loss, the lowest first. The recommended one, trial-0001, is marked."
     assert trials_caption(standing, 1).endswith("trial-0001, comes as number 2, below these.")
+
+
+def recommended(validation: Sequence[float], training: Sequence[float], **changes: Any) -> Standing:
+    reports = tuple(
+        {"epoch": epoch, "seconds": epoch, "recon_loss": own, "train_recon_loss": other}
+        for epoch, (own, other) in enumerate(zip(validation, training, strict=True), start=1)
+    )
+    trial = make_trial(reports=reports, **changes)
+    return Standing(SearchRecord("made-up", (trial,), goals("recon_loss")))
+
+
+def test_the_gap_between_training_and_validation_is_told() -> None:
+    """0.3 is 50% above 0.2."""
+    text = "At the last epoch of trial-0000 (2) the validation loss is 0.300, 50% above the training loss of 0.200."
+    assert fit_caption(recommended([0.5, 0.3], [0.4, 0.2])) == text
+    assert "20% below the training loss" in fit_caption(recommended([0.5, 0.4], [0.6, 0.5]))
+
+
+def test_a_validation_loss_that_rose_again_is_said_to_and_of_which_epoch_the_weights_are() -> None:
+    kept = {"best_epoch": 2, "best_checkpoint": "checkpoints/trial-0000"}
+    text = fit_caption(recommended([0.5, 0.3, 0.4], [0.5, 0.2, 0.1], **kept))
+    assert text.endswith("The weights that are kept are of epoch 2, where it was 0.300.")
+
+
+def test_without_a_training_loss_nothing_is_compared(example: SearchRecord, empty: SearchRecord) -> None:
+    assert fit_caption(Standing(example)) == fit_caption(Standing(empty)) == ""
