@@ -26,6 +26,7 @@ from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
 from ndvq_tune.report.provenance import line_that_loads, made_with, trained_on
 from ndvq_tune.report.skipped import SKIPPED
+from ndvq_tune.report.timeline import timeline, timeline_caption
 from ndvq_tune.report.wording import (
     as_typed,
     at_equal_rate,
@@ -118,6 +119,8 @@ def page(
         curves=_plot(curves(standing)),
         curves_caption=curves_caption(search),
         dotted=any(not full_fidelity(report) for trial in search.trials for report in trial.reports),
+        timeline=_plot(timeline(search)),
+        timeline_caption=timeline_caption(search),
         circumstances=circumstances(search),
         rescues=rescues(search),
         skipped_shown=SKIPPED_SHOWN,

@@ -19,7 +19,7 @@ RATE, DISTORTION = "bits_per_element", "recon_loss"
 LOSSES = {"recon_loss": "validation", "train_recon_loss": "training"}
 CURVES = ("recon_loss", "perplexity", "codebook_usage")
 _ACCENT, _GREY, _INK = "#d1495b", "#b8bec6", "#30343f"
-_EDGE = {"color": "white", "width": 1}
+EDGE = {"color": "white", "width": 1}
 COLOURS = {
     TrialState.COMPLETED: "#2e6f95",
     TrialState.PRUNED: _GREY,
@@ -27,7 +27,7 @@ COLOURS = {
     TrialState.RUNNING: "#6ba292",
 }
 _ORIGINS = {Role.EXPLOIT: "goes on from", Role.FINISH: "trains to its end", Role.CONFIRM: "repeats"}
-TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
+_TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
 _CLOSE = 4  # largest over smallest value
 STATES = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 # Distinct on white, and for readers who do not tell red from green.
@@ -56,7 +56,7 @@ def rate_distortion(standing: Standing) -> go.Figure:
         figure.add_scatter(**_points(front), mode="lines", line=line, name=name, hoverinfo="skip")
     for state, colour in COLOURS.items():
         some = [trial for trial in measured if trial.state is state and trial.role is not Role.CONFIRM]
-        _scatter(figure, some, STATES.get(state, str(state)), color=colour, size=10, line=_EDGE)
+        _scatter(figure, some, STATES.get(state, str(state)), color=colour, size=10, line=EDGE)
     repetitions = [trial for trial in measured if trial.role is Role.CONFIRM]
     _scatter(figure, repetitions, "repetition", color=COLOURS[TrialState.COMPLETED], size=7, symbol="circle-open")
     recommended = [trial for trial in (standing.best,) if trial is not None and trial.finite(RATE, DISTORTION)]
@@ -74,7 +74,7 @@ def progress(standing: Standing) -> go.Figure:
     moments = history(standing)
     if len(moments) < 2:
         return figure
-    size, unit = next((size, unit) for least, size, unit in TIMES if moments[-1].seconds >= least)
+    size, unit = time_unit(moments[-1].seconds)
     first, *others = standing.search.goals.metrics
     figure.add_scatter(
         x=[moment.seconds / size for moment in moments],
@@ -192,7 +192,7 @@ def _rescues(search: SearchRecord, metric: str) -> list[go.Scatter]:
     if not marks:
         return []
     epochs, values, texts = zip(*marks, strict=True)
-    marker = {"symbol": "star", "size": 10, "color": _INK, "line": _EDGE}
+    marker = {"symbol": "star", "size": 10, "color": _INK, "line": EDGE}
     return [
         go.Scatter(
             x=epochs, y=values, mode="markers", marker=marker, name="rescue", legendgroup="rescue",
@@ -245,6 +245,11 @@ def _log_axis(values: Sequence[float]) -> dict[str, object]:
 def _axis(metric: str) -> str:
     unit = METRICS[metric].unit
     return metric if unit == "1" else f"{metric} ({unit})"
+
+
+def time_unit(seconds: float) -> tuple[int, str]:
+    """The unit for an axis that is so long: its seconds, and its name."""
+    return next((size, unit) for least, size, unit in _TIMES if seconds >= least)
 
 
 def styled(figure: go.Figure, height: int, top: int = 10) -> go.Figure:
