@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -24,7 +25,7 @@ from ndvq_tune.report.captions import (
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
-from ndvq_tune.report.provenance import line_that_loads, made_with, trained_on
+from ndvq_tune.report.provenance import Origin, as_of, line_that_loads, made_with, trained_on
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.timeline import timeline, timeline_caption
 from ndvq_tune.report.wording import (
@@ -50,7 +51,9 @@ _TEMPLATES = Environment(
 )
 
 
-def write_html(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path]) -> Path:
+def write_html(
+    standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path], *, running: bool = False
+) -> Path:
     """Writes ``report.html``.
 
     Args:
@@ -58,13 +61,19 @@ def write_html(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures:
         diagnosis: What is to be thought of it.
         folder: The results folder.
         pictures: PNGs of reconstructions by the name of their trial; they are embedded.
+        running: Whether the search is at work; its checkpoints then come and go, and none is named.
 
     Returns:
         Its path.
     """
-    path = folder / "report.html"
+    path, typed, best = folder / "report.html", as_typed(folder), None if running else standing.best
+    origin = Origin(
+        as_of(standing.search, typed, datetime.now().astimezone(), running=running),
+        line_that_loads(best, typed),
+        trained_on(best, folder),
+    )
+    content = page(standing, diagnosis, typed, pictures, origin)
     with replacing(path) as draft:
-        content = page(standing, diagnosis, as_typed(folder), pictures, trained_on(standing.best, folder))
         draft.write_text(content, encoding="utf-8")
     return path
 
@@ -74,7 +83,7 @@ def page(
     diagnosis: Diagnosis,
     folder: Path,
     pictures: Mapping[str, Path],
-    data: Mapping[str, str] | None = None,
+    origin: Origin,
 ) -> str:
     """The whole report as HTML.
 
@@ -83,7 +92,7 @@ def page(
         diagnosis: What is to be thought of it.
         folder: The results folder, as one types it; commands name it.
         pictures: PNGs of reconstructions by the name of their trial.
-        data: What the recommended model was trained on, see ``trained_on``.
+        origin: What is known beside the records.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
     moved = _plot(progress(standing))
@@ -91,9 +100,7 @@ def page(
         search=search,
         outcome=outcome(search),
         finding=finding(standing),
-        loads=line_that_loads(standing.best, folder),
-        weights=standing.best and standing.best.weights and folder / standing.best.weights,
-        data=data or {},
+        origin=origin,
         made_with=made_with(),
         verdict=diagnosis.verdict,
         why=sentence(diagnosis.why),

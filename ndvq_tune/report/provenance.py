@@ -1,17 +1,55 @@
-"""Where the recommended model is and how to load it, what it was trained on, and what the page was made with."""
+"""What a page says beside the records: of what moment it is, how its model is loaded, and what that was trained on."""
 
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from ndvq_tune.config.card import Cut, DataCard
 from ndvq_tune.quantities import count_text
-from ndvq_tune.records import TrialRecord
+from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
 from ndvq_tune.report.summary import versions
 from ndvq_tune.report.wording import listed
 from ndvq_tune.training.files import CONFIG, describe, read_file
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a page says that the records of a search do not.
+
+    Attributes:
+        as_of: Of what moment the page is, see ``as_of``.
+        loads: Python that loads the recommended model; empty where none is kept.
+        data: What that model was trained on; empty where it is not known.
+    """
+
+    as_of: str = ""
+    loads: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+def as_of(search: SearchRecord, folder: Path, now: datetime, *, running: bool) -> str:
+    """Of what moment a page is, and whether the search goes on.
+
+    Args:
+        search: The search.
+        folder: Its results folder, as one types it.
+        now: The moment, with a time zone.
+        running: Whether the search itself makes the page.
+    """
+    moment = f"As of {now:%Y-%m-%d %H:%M %Z}"
+    unfinished = search.count(TrialState.RUNNING)
+    if running:
+        return f"{moment}, while the search runs. It makes this page anew about once a minute: reload it."
+    if unfinished:
+        command = f"python -m ndvq_tune.search --resume --output {folder.as_posix()}"
+        return (
+            f"{moment}. {count_text(unfinished, 'trial')} not ended: where the search does not run, {command} goes on."
+        )
+    return f"{moment}."
 
 
 def line_that_loads(trial: TrialRecord | None, folder: Path) -> str:

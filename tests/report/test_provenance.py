@@ -1,13 +1,16 @@
 """Where a model is and what it was trained on, as the page says it."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from ndvq_tune.config.card import Cut, DataCard
 from ndvq_tune.errors import CheckpointError
-from ndvq_tune.report.provenance import facts, line_that_loads, made_with, trained_on
+from ndvq_tune.records import SearchRecord, TrialState
+from ndvq_tune.report.provenance import as_of, facts, line_that_loads, made_with, trained_on
 from tests.report.report_examples import make_trial
 
 CLIPS = Cut(length=8, stride=4, step=2, crop=None)
@@ -62,6 +65,20 @@ def test_the_line_that_loads_is_python_that_names_the_folder() -> None:
     assert line == 'from ndvq_tune import load_model; model = load_model("runs/video/checkpoints/trial-0007")'
     compile(line, "report", "exec")
     assert line_that_loads(make_trial(7, checkpoint=None), Path("runs/video")) == ""
+
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def test_a_page_says_of_what_moment_it_is_and_whether_the_search_goes_on(example: SearchRecord) -> None:
+    folder = Path("runs/video")
+    ended = as_of(example, folder, NOON, running=False)
+    assert ended == "As of 2026-03-01 12:00 UTC."
+    assert as_of(example, folder, NOON, running=True).startswith("As of 2026-03-01 12:00 UTC, while the search runs.")
+    unfinished = replace(example, trials=(*example.trials, make_trial(24, state=TrialState.RUNNING)))
+    text = as_of(unfinished, folder, NOON, running=False)
+    assert "1 trial not ended" in text
+    assert "python -m ndvq_tune.search --resume --output runs/video goes on" in text
 
 
 def test_versions_and_machine_fit_a_line() -> None:
