@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -10,21 +11,28 @@ from plotly.offline import get_plotlyjs
 
 from ndvq_tune.atomic import replacing
 from ndvq_tune.diagnosis.finding import Diagnosis, Finding
-from ndvq_tune.judgement.front import reference
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
 from ndvq_tune.report.baselines import baseline_columns, compared
+from ndvq_tune.report.captions import (
+    curves_caption,
+    fit_caption,
+    importance_caption,
+    progress_caption,
+    rate_distortion_caption,
+    trials_caption,
+)
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
-from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
+from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
+from ndvq_tune.report.provenance import Origin, as_of, line_that_loads, made_with, trained_on
 from ndvq_tune.report.skipped import SKIPPED
+from ndvq_tune.report.timeline import timeline, timeline_caption
 from ndvq_tune.report.wording import (
     as_typed,
     at_equal_rate,
     circumstances,
     evidence_text,
-    label,
-    metric_text,
     outcome,
     params_text,
     rescues,
@@ -43,7 +51,9 @@ _TEMPLATES = Environment(
 )
 
 
-def write_html(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path]) -> Path:
+def write_html(
+    standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path], *, running: bool = False
+) -> Path:
     """Writes ``report.html``.
 
     Args:
@@ -51,17 +61,30 @@ def write_html(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures:
         diagnosis: What is to be thought of it.
         folder: The results folder.
         pictures: PNGs of reconstructions by the name of their trial; they are embedded.
+        running: Whether the search is at work; its checkpoints then come and go, and none is named.
 
     Returns:
         Its path.
     """
-    path = folder / "report.html"
+    path, typed, best = folder / "report.html", as_typed(folder), None if running else standing.best
+    origin = Origin(
+        as_of(standing.search, typed, datetime.now().astimezone(), running=running),
+        line_that_loads(best, typed),
+        trained_on(best, folder),
+    )
+    content = page(standing, diagnosis, typed, pictures, origin)
     with replacing(path) as draft:
-        draft.write_text(page(standing, diagnosis, as_typed(folder), pictures), encoding="utf-8")
+        draft.write_text(content, encoding="utf-8")
     return path
 
 
-def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path]) -> str:
+def page(
+    standing: Standing,
+    diagnosis: Diagnosis,
+    folder: Path,
+    pictures: Mapping[str, Path],
+    origin: Origin,
+) -> str:
     """The whole report as HTML.
 
     Args:
@@ -69,13 +92,16 @@ def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mappi
         diagnosis: What is to be thought of it.
         folder: The results folder, as one types it; commands name it.
         pictures: PNGs of reconstructions by the name of their trial.
+        origin: What is known beside the records.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
-    worst = (f"{label(name)} {metric_text(name, value)}" for name, value in reference(standing).items())
+    moved = _plot(progress(standing))
     return _TEMPLATES.get_template("page.html.jinja").render(
         search=search,
         outcome=outcome(search),
         finding=finding(standing),
+        origin=origin,
+        made_with=made_with(),
         verdict=diagnosis.verdict,
         why=sentence(diagnosis.why),
         findings=[_finding(found, diagnosis, folder) for found in diagnosis.findings],
@@ -83,18 +109,25 @@ def page(standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mappi
         compared=compared(standing),
         baselines=baseline_columns(standing),
         small=sum(not full_fidelity(trial.result) for trial in search.trials),
-        progress=_plot(progress(standing)),
+        rate_distortion_caption=rate_distortion_caption(search),
+        progress=moved,
+        progress_caption=moved and progress_caption(standing),
         importance=_plot(importance(search)),
+        importance_caption=importance_caption(search),
         at_equal_rate=at_equal_rate(search),
         first=search.goals.objectives[0],
-        objective=label(search.goals.metrics[0]),
-        worst=", ".join(worst),
+        trials_caption=trials and trials_caption(standing, ROWS),
         trials=trials and _columns(trials, standing),
         marked=[row for row, trial in enumerate(trials) if trial is standing.best],
         repeated=confirmed_columns(standing),
         pictures=[_picture(search, name, path) for name, path in pictures.items()],
+        fit=_plot(fit(standing)),
+        fit_caption=fit_caption(standing),
         curves=_plot(curves(standing)),
+        curves_caption=curves_caption(search),
         dotted=any(not full_fidelity(report) for trial in search.trials for report in trial.reports),
+        timeline=_plot(timeline(search)),
+        timeline_caption=timeline_caption(search),
         circumstances=circumstances(search),
         rescues=rescues(search),
         skipped_shown=SKIPPED_SHOWN,

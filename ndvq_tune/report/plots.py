@@ -9,16 +9,18 @@ from plotly.subplots import make_subplots
 
 from ndvq_tune.goals import Objective
 from ndvq_tune.judgement.front import history
+from ndvq_tune.judgement.lineage import whole
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState, full_fidelity, short_name, short_value
 from ndvq_tune.report.wording import label, metric_text, rescue_text
 
 RATE, DISTORTION = "bits_per_element", "recon_loss"
+LOSSES = {"recon_loss": "validation", "train_recon_loss": "training"}
 CURVES = ("recon_loss", "perplexity", "codebook_usage")
 _ACCENT, _GREY, _INK = "#d1495b", "#b8bec6", "#30343f"
-_EDGE = {"color": "white", "width": 1}
-_COLOURS = {
+EDGE = {"color": "white", "width": 1}
+COLOURS = {
     TrialState.COMPLETED: "#2e6f95",
     TrialState.PRUNED: _GREY,
     TrialState.FAILED: "#8d5a97",
@@ -27,7 +29,7 @@ _COLOURS = {
 _ORIGINS = {Role.EXPLOIT: "goes on from", Role.FINISH: "trains to its end", Role.CONFIRM: "repeats"}
 _TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
 _CLOSE = 4  # largest over smallest value
-_WORDS = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
+STATES = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 # Distinct on white, and for readers who do not tell red from green.
 _FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
 
@@ -38,30 +40,32 @@ def rate_distortion_front(search: SearchRecord) -> tuple[TrialRecord, ...]:
     return Standing(replace(search, goals=replace(search.goals, objectives=objectives))).front
 
 
-def rate_distortion(standing: Standing) -> go.Figure:
-    """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked.
+def measured_in_full(search: SearchRecord) -> list[TrialRecord]:
+    """Trials with a rate and a loss on samples of full size; that of smaller ones is of another task."""
+    return [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.result)]
 
-    Trials last measured on smaller samples are left out: their loss is of another task.
-    """
+
+def rate_distortion(standing: Standing) -> go.Figure:
+    """Bits against reconstruction loss: all trials by state, the front as a line, the recommended one marked."""
     figure, search = go.Figure(), standing.search
-    measured = [trial for trial in search.trials if trial.finite(RATE, DISTORTION) and full_fidelity(trial.result)]
+    measured = measured_in_full(search)
     front = rate_distortion_front(search)
     if len(front) > 1:
         line = {"color": _ACCENT, "width": 2}
         name = "front" if set(search.goals.metrics) == {RATE, DISTORTION} else "best at each rate"
         figure.add_scatter(**_points(front), mode="lines", line=line, name=name, hoverinfo="skip")
-    for state, colour in _COLOURS.items():
+    for state, colour in COLOURS.items():
         some = [trial for trial in measured if trial.state is state and trial.role is not Role.CONFIRM]
-        _scatter(figure, some, _WORDS.get(state, str(state)), color=colour, size=10, line=_EDGE)
+        _scatter(figure, some, STATES.get(state, str(state)), color=colour, size=10, line=EDGE)
     repetitions = [trial for trial in measured if trial.role is Role.CONFIRM]
-    _scatter(figure, repetitions, "repetition", color=_COLOURS[TrialState.COMPLETED], size=7, symbol="circle-open")
+    _scatter(figure, repetitions, "repetition", color=COLOURS[TrialState.COMPLETED], size=7, symbol="circle-open")
     recommended = [trial for trial in (standing.best,) if trial is not None and trial.finite(RATE, DISTORTION)]
     if recommended:
         ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": _ACCENT, "width": 3}}
         figure.add_scatter(**_points(recommended), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
     figure.update_xaxes(title=_axis(RATE), **_log_axis([trial.result[RATE] for trial in measured]))
     figure.update_yaxes(title=_axis(DISTORTION), **_log_axis([trial.result[DISTORTION] for trial in measured]))
-    return _styled(figure, height=410)
+    return styled(figure, height=410)
 
 
 def progress(standing: Standing) -> go.Figure:
@@ -70,13 +74,13 @@ def progress(standing: Standing) -> go.Figure:
     moments = history(standing)
     if len(moments) < 2:
         return figure
-    size, unit = next((size, unit) for least, size, unit in _TIMES if moments[-1].seconds >= least)
+    size, unit = time_unit(moments[-1].seconds)
     first, *others = standing.search.goals.metrics
     figure.add_scatter(
         x=[moment.seconds / size for moment in moments],
         y=[moment.value for moment in moments],
         mode="lines+markers",
-        line={"color": _COLOURS[TrialState.COMPLETED], "width": 2, "shape": "hv"},
+        line={"color": COLOURS[TrialState.COMPLETED], "width": 2, "shape": "hv"},
         hovertext=[moment.trial for moment in moments],
         hovertemplate="%{hovertext}<br>%{y:.4g}<extra></extra>",
     )
@@ -84,7 +88,7 @@ def progress(standing: Standing) -> go.Figure:
     figure.update_yaxes(title="hypervolume" if others else f"best {_axis(first)}")
     if first == DISTORTION and not others:
         figure.update_yaxes(**_log_axis([moment.value for moment in moments]))
-    return _styled(figure, height=270)
+    return styled(figure, height=270)
 
 
 def importance(search: SearchRecord) -> go.Figure:
@@ -96,7 +100,7 @@ def importance(search: SearchRecord) -> go.Figure:
         x=[item.share for item in found],
         y=[short_name(item.key) for item in found],
         orientation="h",
-        marker={"color": _COLOURS[TrialState.COMPLETED], "opacity": 0.6},  # so that intervals show
+        marker={"color": COLOURS[TrialState.COMPLETED], "opacity": 0.6},  # so that intervals show
         error_x={
             "array": [item.high - item.share for item in found],
             "arrayminus": [item.share - item.low for item in found],
@@ -109,7 +113,7 @@ def importance(search: SearchRecord) -> go.Figure:
     )
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
     figure.update_yaxes(automargin=True)
-    return _styled(figure, height=70 + 26 * len(found))
+    return styled(figure, height=70 + 26 * len(found))
 
 
 def curves(standing: Standing) -> go.Figure:
@@ -123,7 +127,7 @@ def curves(standing: Standing) -> go.Figure:
     grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
     for column, metric in enumerate(CURVES, start=1):
         for trial in grey_last:
-            for trace in _curve(trial, metric, colours.get(trial.number)):
+            for trace in _curve(trial, metric, trial.name, colours.get(trial.number)):
                 trace.showlegend = trace.showlegend and column == 1
                 figure.add_trace(trace, row=1, col=column)
         for trace in _rescues(search, metric):
@@ -132,17 +136,34 @@ def curves(standing: Standing) -> go.Figure:
     losses = [report[CURVES[0]] for trial in search.trials for report in trial.reports if CURVES[0] in report]
     figure.update_yaxes(**_log_axis(losses), row=1, col=1)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=1, col=3)
-    return _styled(figure, height=380, top=40)
+    return styled(figure, height=380, top=40)
 
 
-def _curve(trial: TrialRecord, metric: str, colour: str | None) -> list[go.Scatter]:
+def fit(standing: Standing) -> go.Figure:
+    """Training beside validation loss of the recommended trial by epoch, from its first one; empty without both.
+
+    Dotted lines are of smaller samples.
+    """
+    figure, best = go.Figure(), standing.best
+    if best is None or not best.finite(*LOSSES):
+        return figure
+    trial = whole(best, standing.search.trials)
+    for (metric, name), colour in zip(LOSSES.items(), _FRONT_COLOURS, strict=False):
+        figure.add_traces(_curve(trial, metric, name, colour))
+    figure.update_xaxes(title="epoch", rangemode="tozero")
+    values = [report[metric] for report in trial.reports for metric in LOSSES if metric in report]
+    figure.update_yaxes(title=DISTORTION, **_log_axis(values))
+    return styled(figure, height=300)
+
+
+def _curve(trial: TrialRecord, metric: str, name: str, colour: str | None) -> list[go.Scatter]:
     """A trial's line: a dotted part as long as samples were small, then a solid one, which is the one in the legend."""
     reports = [report for report in trial.reports if math.isfinite(report.get(metric, math.nan))]
     small = [report for report in reports if not full_fidelity(report)]
     full = [report for report in reports if full_fidelity(report)]
     parts = [("dot", [*small, *full[:1]] if small else []), ("solid", full)]
     lines = [(dash, part) for dash, part in parts if part]
-    state = _WORDS.get(trial.state, str(trial.state))
+    state = STATES.get(trial.state, str(trial.state))
     return [
         go.Scatter(
             x=[report["epoch"] for report in part],
@@ -150,8 +171,8 @@ def _curve(trial: TrialRecord, metric: str, colour: str | None) -> list[go.Scatt
             mode="lines+markers" if len(part) == 1 else "lines",
             line={"color": colour or _GREY, "width": 2.5 if colour else 1, "dash": dash},
             opacity=1 if colour else 0.9 if trial.state is TrialState.COMPLETED else 0.6,
-            name=trial.name,
-            legendgroup=trial.name,
+            name=name,
+            legendgroup=name,
             showlegend=colour is not None and part is lines[-1][1],
             hovertemplate=f"{trial.name} ({trial.stop_reason or state})<br>epoch %{{x}}: %{{y:.4g}}<extra></extra>",
         )
@@ -171,7 +192,7 @@ def _rescues(search: SearchRecord, metric: str) -> list[go.Scatter]:
     if not marks:
         return []
     epochs, values, texts = zip(*marks, strict=True)
-    marker = {"symbol": "star", "size": 10, "color": _INK, "line": _EDGE}
+    marker = {"symbol": "star", "size": 10, "color": _INK, "line": EDGE}
     return [
         go.Scatter(
             x=epochs, y=values, mode="markers", marker=marker, name="rescue", legendgroup="rescue",
@@ -196,7 +217,7 @@ def _hover(trials: Sequence[TrialRecord]) -> dict[str, object]:
 
 def _card(trial: TrialRecord) -> str:
     """A trial in a few lines: what became of it, how good it is, and what was chosen."""
-    state = _WORDS.get(trial.state, str(trial.state))
+    state = STATES.get(trial.state, str(trial.state))
     head = f"<b>{trial.name}</b> {state}" + (f": {trial.stop_reason}" if trial.stop_reason else "")
     metrics = [
         f"{label(name)} {metric_text(name, trial.result[name])}"
@@ -226,7 +247,19 @@ def _axis(metric: str) -> str:
     return metric if unit == "1" else f"{metric} ({unit})"
 
 
-def _styled(figure: go.Figure, height: int, top: int = 10) -> go.Figure:
+def time_unit(seconds: float) -> tuple[int, str]:
+    """The unit for an axis that is so long: its seconds, and its name."""
+    return next((size, unit) for least, size, unit in _TIMES if seconds >= least)
+
+
+def styled(figure: go.Figure, height: int, top: int = 10) -> go.Figure:
+    """A figure in the report's style.
+
+    Args:
+        figure: It is changed.
+        height: Pixels.
+        top: Pixels above the axes.
+    """
     grid = {"gridcolor": "#e8ebef", "linecolor": "#c9ced6", "zeroline": False, "minor": {"ticks": ""}}
     figure.update_xaxes(**grid)
     figure.update_yaxes(**grid)

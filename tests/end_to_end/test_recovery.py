@@ -84,6 +84,7 @@ def test_a_search_that_is_interrupted_and_then_killed_loses_nothing(workplace: W
     search.send_signal(signal.SIGINT)
     assert search.wait(timeout=60) == 130
     assert "--resume --output runs/tiny" in workplace.log
+    assert "--resume --output runs/tiny goes on" in (workplace.results / "report.html").read_text()
     before = reported(workplace)
     parent, runs = states.mlflow_runs(workplace.folder)
     assert "RUNNING" not in {run.info.status for run in (parent, *runs.values())}

@@ -8,6 +8,7 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import Baseline, SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.baselines import baseline_columns, compared
+from ndvq_tune.report.provenance import Origin
 from ndvq_tune.report.summary import summary
 from tests.report.report_examples import READY, make_trial
 
@@ -57,11 +58,12 @@ def test_without_baselines_or_on_smaller_samples_nothing_is_compared(single, emp
 
 def test_the_page_has_both_and_marks_the_model(beside, single, monkeypatch):
     monkeypatch.setattr(html, "get_plotlyjs", lambda: "")
-    section = html.page(beside, READY, FOLDER, {}).split("<h2>Beside plain methods</h2>")[1].split("</section>")[0]
+    page = html.page(beside, READY, FOLDER, {}, Origin())
+    section = page.split("<h2>Beside plain methods</h2>")[1].split("</section>")[0]
     assert compared(beside) in section
     marked = re.findall(r'<tr class="best">\s*<td>(.*?)</td>', section)
     assert marked == ["trial-0000"]
-    assert "Beside plain methods" not in html.page(Standing(single), READY, FOLDER, {})
+    assert "Beside plain methods" not in html.page(Standing(single), READY, FOLDER, {}, Origin())
 
 
 def test_the_summary_has_them_for_programs(beside):

@@ -10,6 +10,7 @@ from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.html import write_html
+from ndvq_tune.report.provenance import Origin
 from tests.report.report_examples import READY, UNFINISHED, goals
 
 FOLDER = Path("runs/video3d")
@@ -33,7 +34,7 @@ def without_library(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_library")
 def test_page_says_what_was_found(example: SearchRecord) -> None:
-    page = html.page(Standing(example), READY, FOLDER, {})
+    page = html.page(Standing(example), READY, FOLDER, {}, Origin())
     winner = Standing(example).best
     assert winner is not None
     assert f"{winner.name} is the one to take" in page
@@ -48,7 +49,9 @@ def test_page_says_what_was_found(example: SearchRecord) -> None:
 def test_nothing_that_a_search_is_named_becomes_part_of_the_page(single: SearchRecord) -> None:
     bad = "<script>alert('&')</script>"
     trial = replace(single.trials[0], params={f"model.{bad}": bad}, error=bad)
-    page = html.page(Standing(replace(single, name=bad, trials=(trial,), skipped_files={bad: bad})), READY, FOLDER, {})
+    page = html.page(
+        Standing(replace(single, name=bad, trials=(trial,), skipped_files={bad: bad})), READY, FOLDER, {}, Origin()
+    )
     assert "<script>alert" not in page
     places = ("title", "heading", "parameter", "value", "error", "file", "reason")
     assert page.count("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;") == len(places)
@@ -56,7 +59,7 @@ def test_nothing_that_a_search_is_named_becomes_part_of_the_page(single: SearchR
 
 @pytest.mark.usefixtures("without_library")
 def test_page_without_trials_says_so(empty: SearchRecord) -> None:
-    page = html.page(Standing(empty), READY, FOLDER, {})
+    page = html.page(Standing(empty), READY, FOLDER, {}, Origin())
     assert "No trial has led to a model yet." in page
     assert "0 trials" in page
 
@@ -75,7 +78,7 @@ def text_of(page: str) -> str:
 
 @pytest.mark.usefixtures("without_library")
 def test_page_tells_what_happened_beside_training(eventful: SearchRecord) -> None:
-    page = text_of(html.page(Standing(eventful), READY, FOLDER, {}))
+    page = text_of(html.page(Standing(eventful), READY, FOLDER, {}, Origin()))
     assert "1 failed; 9 repetitions." in page
     assert "<p>Ended early: its target was reached.</p>" in page
     assert "<p>31 configurations ruled out before training: 25 bits_per_element, 6 memory.</p>" in page
@@ -89,7 +92,7 @@ def test_page_tells_what_happened_beside_training(eventful: SearchRecord) -> Non
 
 @pytest.mark.usefixtures("without_library")
 def test_page_of_a_plain_search_does_not_speak_of_what_did_not_happen(example: SearchRecord) -> None:
-    page = html.page(Standing(example), READY, FOLDER, {})
+    page = html.page(Standing(example), READY, FOLDER, {}, Origin())
     for word in (
         "Repeated",
         "Rescued",
@@ -107,7 +110,7 @@ def test_page_of_a_plain_search_does_not_speak_of_what_did_not_happen(example: S
 
 @pytest.mark.usefixtures("without_library")
 def test_repetitions_and_parents_are_in_tables(eventful: SearchRecord) -> None:
-    page = html.page(Standing(eventful), READY, FOLDER, {})
+    page = html.page(Standing(eventful), READY, FOLDER, {}, Origin())
     head, *rows = rows_of(page, "Repeated with other seeds")
     assert head == ["trial", "recon_loss", "spread", "P(lowest)", "bits", "seeds", "lost"]
     assert [row[0] for row in rows] == ["trial-0006", "trial-0016", "trial-0020"]
@@ -118,19 +121,48 @@ def test_repetitions_and_parents_are_in_tables(eventful: SearchRecord) -> None:
 
 @pytest.mark.usefixtures("without_library")
 def test_progress_is_shown_from_two_trials_on(example: SearchRecord, single: SearchRecord) -> None:
-    page = html.page(Standing(example), READY, FOLDER, {})
+    page = html.page(Standing(example), READY, FOLDER, {}, Origin())
     assert page.index("Rate and distortion") < page.index("Progress of the front") < page.index("Best trials")
     worst = max(trial.metrics["bits_per_element"] for trial in Standing(example).eligible)
     assert f"bits {worst:.3g})" in page
-    assert "<h2>Progress</h2>" in html.page(Standing(replace(example, goals=goals("recon_loss"))), READY, FOLDER, {})
-    assert "Progress" not in html.page(Standing(single), READY, FOLDER, {})
+    assert "<h2>Progress</h2>" in html.page(
+        Standing(replace(example, goals=goals("recon_loss"))), READY, FOLDER, {}, Origin()
+    )
+    assert "Progress" not in html.page(Standing(single), READY, FOLDER, {}, Origin())
 
 
 @pytest.mark.usefixtures("without_library")
 def test_verdict_and_what_to_do_next_stand_above_the_charts(example: SearchRecord) -> None:
-    page = text_of(html.page(Standing(example), UNFINISHED, FOLDER, {}))
+    page = text_of(html.page(Standing(example), UNFINISHED, FOLDER, {}, Origin()))
     verdict = page[page.index("<h2>Verdict: unfinished</h2>") : page.index("<h2>Rate and distortion</h2>")]
     assert verdict.count("Its loss still fell.") == 1
     assert "trial-0003: fall of recon_<wbr>loss 0.151, threshold 0.1; confidence medium" in verdict
     assert "--config runs/video3d/best.yaml --output runs/video3d-trained --set training.max_epochs=48" in verdict
     assert "<h3>&lt;few&gt; trials.</h3>" in verdict
+
+
+@pytest.mark.usefixtures("without_library")
+def test_the_moment_the_line_that_loads_the_model_and_what_it_was_trained_on_are_on_the_page(
+    example: SearchRecord,
+) -> None:
+    origin = Origin("As of noon.", "model = load_model('here')", {"sample rate": "16,000 Hz"})
+    page = text_of(html.page(Standing(example), READY, FOLDER, {}, origin))
+    assert "1 failed. As of noon.</p>" in page
+    assert "<code>model = load_model(&#39;here&#39;)</code>" in page
+    assert "<dt>sample rate</dt><dd>16,000 Hz</dd>" in page
+    assert page.index("What it was trained on") < page.index("broken.mp4")
+    assert "Made with python" in page
+
+
+@pytest.mark.usefixtures("without_library")
+def test_a_page_without_a_model_loads_none(empty: SearchRecord) -> None:
+    page = html.page(Standing(empty), READY, FOLDER, {}, Origin())
+    assert "load_model" not in page
+    assert "trained on" not in page
+
+
+def test_a_page_of_a_running_search_names_no_checkpoint(example: SearchRecord, tmp_path: Path) -> None:
+    page = write_html(Standing(example), READY, tmp_path, {}, running=True).read_text()
+    assert "while the search runs" in page
+    assert "load_model" not in page
+    assert "load_model" in write_html(Standing(example), READY, tmp_path, {}).read_text()

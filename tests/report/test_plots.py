@@ -4,8 +4,8 @@ import pytest
 
 from ndvq_tune.judgement.front import history
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.records import SearchRecord, TrialState
-from ndvq_tune.report.plots import curves, importance, progress, rate_distortion
+from ndvq_tune.records import Role, SearchRecord, TrialState
+from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
 from tests.report.report_examples import goals, make_trial
 
 
@@ -103,3 +103,23 @@ def test_importances_are_bars_with_intervals_the_largest_on_top(eventful: Search
     assert list(bars.error_x.array) == pytest.approx([0.13, 0.15, 0.13])
     assert list(bars.error_x.arrayminus) == pytest.approx([0.06, 0.15, 0.13])
     assert not importance(example).data
+
+
+def test_training_is_beside_validation_from_the_first_epoch_of_what_was_trained_to_its_end() -> None:
+    reports = [
+        {"epoch": epoch, "seconds": epoch, "recon_loss": 1 / epoch, "train_recon_loss": 0.9 / epoch}
+        for epoch in (1.0, 2.0, 3.0, 4.0)
+    ]
+    first = make_trial(0, reports=tuple(reports[:2]), state=TrialState.PRUNED)
+    end = make_trial(1, reports=tuple(reports[2:]), role=Role.FINISH, parent=0)
+    validation, training = fit(Standing(SearchRecord("two", (first, end), goals("recon_loss")))).data
+    assert (validation.name, training.name) == ("validation", "training")
+    assert list(validation.x) == list(training.x) == [1, 2, 3, 4]
+    assert list(training.y) == [report["train_recon_loss"] for report in reports]
+
+
+def test_without_a_model_or_a_training_loss_there_is_nothing_to_compare(
+    empty: SearchRecord, example: SearchRecord
+) -> None:
+    assert not fit(Standing(empty)).data
+    assert not fit(Standing(example)).data

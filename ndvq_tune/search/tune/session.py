@@ -18,13 +18,14 @@ from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
-from ndvq_tune.records import Importance, StopReason, TrialState
+from ndvq_tune.records import Importance, SearchRecord, StopReason, TrialState
 from ndvq_tune.report.finding import description
+from ndvq_tune.report.html import write_html
 from ndvq_tune.search.checkpoints import keep_checkpoints
 from ndvq_tune.search.engine.curves.importance import importances
 from ndvq_tune.search.engine.engine import Engine
 from ndvq_tune.search.engine.study import Study
-from ndvq_tune.search.folder import RAY
+from ndvq_tune.search.folder import RAY, pictures_in
 from ndvq_tune.search.outcome import SearchResult, diagnosed
 from ndvq_tune.search.progress import Progress, search_progress
 from ndvq_tune.search.resources.lanes import LanePlan, Node
@@ -33,6 +34,7 @@ from ndvq_tune.search.resources.preflight import Preflight
 from ndvq_tune.search.results import write_outcome, write_tables_and_summary
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.tune.callback import SearchCallback
+from ndvq_tune.search.tune.live_page import LivePage
 from ndvq_tune.search.tune.scheduler import EngineScheduler
 from ndvq_tune.search.tune.searcher import EngineSearch
 from ndvq_tune.search.tune.trial import TrialActor
@@ -126,6 +128,8 @@ class Session:
             write_tables_and_summary(standing, diagnosis, self.space, self.folder, self.tracker)
         if finished:
             write_outcome(standing, diagnosis, self.dataset, self.folder, self.tracker, self.console)
+        elif record.trials:
+            write_html(standing, diagnosis, self.folder, pictures_in(self.folder, standing.recommended))
         try:
             self.tracker.finish(standing, "completed" if finished else "interrupted", description(standing, diagnosis))
         except TrackingError as error:
@@ -150,9 +154,10 @@ class Session:
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
         for stale in (self.folder / RAY).glob("experiment_state-*.json"):
             stale.unlink()  # of an earlier session; this one's trial table holds those trials, too
-        scheduler, check = EngineScheduler(engine, plan.lanes), self._end_in_time()
+        scheduler, page = EngineScheduler(engine, plan.lanes), LivePage(self._write_page, progress.note)
+        check = self._at_each_step(page)
         callback = SearchCallback(self.study, scheduler, self.tracker, progress, self.folder, check)
-        with closing(callback):
+        with closing(page), closing(callback):
             # Not Tuner: that pickles all of this for a restore of its own, which the study makes needless.
             tune.run(
                 TrialActor,
@@ -169,12 +174,18 @@ class Session:
                 verbose=0,
             )
 
-    def _end_in_time(self) -> Callable[[], None]:
-        """What is called at every safe point, and ends the search there."""
+    def _write_page(self, record: SearchRecord) -> None:
+        standing = Standing(record)
+        pictures = pictures_in(self.folder, standing.recommended)
+        write_html(standing, diagnosed(standing, self.space), self.folder, pictures, running=True)
+
+    def _at_each_step(self, page: LivePage) -> Callable[[], None]:
+        """What is called at every safe point: it keeps the page up to date, and ends the search there."""
         budget = self.space.search.time_budget
         deadline = None if budget is None else time.monotonic() + budget
 
         def check() -> None:
+            page.refresh(lambda: self.study.to_record(self.dataset.skipped))
             if self.interrupted.is_set():
                 raise Interrupted
             if deadline is not None and time.monotonic() > deadline:
