@@ -19,7 +19,7 @@ ENDED = {
 }
 ACTIONS = {"restart_codes": "codes restarted", "lower_beta": "codebook_beta lowered"}
 USAGE = "codebook_usage"
-MATTERED = 3  # parameters that are named
+MATTERED, LEAST = 3, 0.05  # parameters that are named, and what they surely explain
 ERRORS = 2  # different ones that are quoted
 SHOWN = ("recon_loss", "psnr", "perplexity", "codebook_usage", "bits_per_element")
 
@@ -152,8 +152,11 @@ def circumstances(search: SearchRecord) -> list[str]:
 
 
 def mattered(search: SearchRecord) -> str:
-    """The parameters that mattered most, with intervals, in a sentence; empty where none surely did."""
-    sure = [importance for importance in search.importances if importance.low > 0][:MATTERED]
+    """The parameters that mattered most, with intervals, in a sentence; empty where none surely did.
+
+    One that surely explains a few percent is no news while another may explain half.
+    """
+    sure = [importance for importance in search.importances if importance.low >= LEAST][:MATTERED]
     shares = [f"{short_name(i.key)} {i.share:.0%} ({i.low:.0%} to {i.high:.0%})" for i in sure]
     return f"What mattered most{at_equal_rate(search)}: {', '.join(shares)}." if shares else ""
 
