@@ -18,7 +18,7 @@ from ndvq_tune.report.wording import label, metric_text, rescue_text
 RATE, DISTORTION = "bits_per_element", "recon_loss"
 LOSSES = {"recon_loss": "validation", "train_recon_loss": "training"}
 CURVES = ("recon_loss", "perplexity", "codebook_usage")
-_ACCENT, _GREY, _INK = "#d1495b", "#b8bec6", "#30343f"
+_ACCENT, _GREY, _INK = "#d1495b", "#8b929c", "#30343f"
 EDGE = {"color": "white", "width": 1}
 COLOURS = {
     TrialState.COMPLETED: "#2e6f95",

@@ -61,7 +61,7 @@ def test_the_page_has_both_and_marks_the_model(beside, single, monkeypatch):
     page = html.page(beside, READY, FOLDER, {}, Origin())
     section = page.split("<h2>Beside plain methods</h2>")[1].split("</section>")[0]
     assert compared(beside) in section
-    marked = re.findall(r'<tr class="best">\s*<td>(.*?)</td>', section)
+    marked = re.findall(r'<tr class="best">\s*<th scope="row">(.*?)</th>', section)
     assert marked == ["trial-0000"]
     assert "Beside plain methods" not in html.page(Standing(single), READY, FOLDER, {}, Origin())
 

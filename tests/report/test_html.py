@@ -1,9 +1,12 @@
+import base64
+import gzip
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from plotly.offline import get_plotlyjs
 
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
@@ -20,11 +23,41 @@ def test_report_is_one_file_that_loads_nothing(example: SearchRecord, tmp_path: 
     clips = torch.rand(1, 3, 2, 8, 8)
     reconstructions(clips, clips, tmp_path / "picture.png")
     page = write_html(Standing(example), READY, tmp_path, {"trial-0006": tmp_path / "picture.png"}).read_text()
-    assert len(page) > 3_000_000  # plotly.js is in it, once
-    own = page[: page.index("<script>")] + page[page.index("</script>") :]
-    assert len(own) < 1_000_000
-    assert not re.search(r'(src|href)="(?!data:)', own)
-    assert "data:image/png;base64," in own
+    assert len(page) < 3_000_000
+    before, library, after = re.split(r'(?<=id="plotly">)(.*?)(?=</script>)', page)
+    assert gzip.decompress(base64.b64decode(library)).decode() == get_plotlyjs()
+    assert not re.search(r'(src|href)="(?!data:|#)', before + after)
+    assert "data:image/png;base64," in before
+
+
+@pytest.mark.usefixtures("without_library")
+def test_charts_and_pictures_say_what_they_are_to_who_cannot_see_them(eventful: SearchRecord, tmp_path: Path) -> None:
+    clips = torch.rand(1, 3, 2, 8, 8)
+    reconstructions(clips, clips, tmp_path / "picture.png")
+    pictures = {"trial-0006": tmp_path / "picture.png"}
+    page = html.page(Standing(eventful), READY, FOLDER, pictures, Origin())
+    charts = re.findall(r'<div class="chart.*?" role="img" aria-label="(.*?)">', page)
+    assert [chart.partition(". ")[0] for chart in charts] == [
+        *("Rate and distortion", "Progress", "What mattered", "Learning curves", "Where the time went"),
+    ]
+    assert all(len(chart.partition(". ")[2]) > 30 for chart in charts)  # its caption
+    assert '<img alt="Inputs above reconstructions of trial-0006"' in page
+    assert page.count("<h1>") == 1
+    assert page.count("<th>") == 0  # each has a scope
+    assert page.count('<th scope="row">') == sum(
+        len(rows_of(page, t)) - 1 for t in ("Best trials", "Repeated with other seeds")
+    )
+
+
+@pytest.mark.usefixtures("without_library")
+def test_a_picture_is_enlarged_by_a_link_to_itself_and_closed_by_one_to_its_place(
+    example: SearchRecord, tmp_path: Path
+) -> None:
+    (tmp_path / "picture.png").write_bytes(b"")
+    page = html.page(Standing(example), READY, FOLDER, {"trial-0006": tmp_path / "picture.png"}, Origin())
+    links = re.findall(r'href="#(.*?)"', page)
+    assert links == ["at-trial-0006", "trial-0006"]
+    assert all(page.count(f'id="{link}"') == 1 for link in links)
 
 
 @pytest.fixture
@@ -68,7 +101,7 @@ def rows_of(page: str, title: str) -> list[list[str]]:
     """The cells of the table in a section."""
     section = page.split(f"<h2>{title}</h2>")[1].split("</section>")[0]
     rows = re.findall("<tr.*?</tr>", section, re.DOTALL)
-    return [[re.sub("<.*?>", "", cell) for cell in re.findall("<t[hd]>.*?</t[hd]>", row)] for row in rows]
+    return [[re.sub("<.*?>", "", cell) for cell in re.findall("<t[hd](?: [^>]*)?>.*?</t[hd]>", row)] for row in rows]
 
 
 def text_of(page: str) -> str:
