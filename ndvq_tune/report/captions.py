@@ -78,8 +78,7 @@ def fit_caption(standing: Standing) -> str:
     validation, training = (best.metrics.get(name, math.nan) if best else math.nan for name in LOSSES)
     if best is None or not (validation > 0 and training > 0):  # NaN is not, either
         return ""
-    apart = abs(validation / training - 1)
-    how_far = f"{_percent(apart)} {'above' if validation > training else 'below'}" if apart else "as is"
+    how_far = _how_far(validation / training)
     text = (
         f"At the last epoch of {best.name} ({best.metrics['epoch']:.0f}) the validation loss is "
         f"{metric_text(DISTORTION, validation)}, {how_far} the training loss of {metric_text(DISTORTION, training)}."
@@ -110,6 +109,12 @@ def trials_caption(standing: Standing, rows: int) -> str:
 def _place(trial: TrialRecord) -> str:
     rate, loss = (f"{label(name)} {metric_text(name, trial.result[name])}" for name in (RATE, DISTORTION))
     return f"{trial.name} ({rate}, {loss})"
+
+
+def _how_far(ratio: float) -> str:
+    if ratio == 1:
+        return "as is"
+    return f"{ratio:.2g} times" if ratio >= 2 else f"{_percent(abs(ratio - 1))} {'above' if ratio > 1 else 'below'}"
 
 
 def _percent(share: float) -> str:

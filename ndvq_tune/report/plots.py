@@ -13,7 +13,7 @@ from ndvq_tune.judgement.lineage import whole
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import Role, SearchRecord, TrialRecord, TrialState, full_fidelity, short_name, short_value
-from ndvq_tune.report.wording import label, metric_text, rescue_text
+from ndvq_tune.report.wording import label, metric_text, origin_text, rescue_text
 
 RATE, DISTORTION = "bits_per_element", "recon_loss"
 LOSSES = {"recon_loss": "validation", "train_recon_loss": "training"}
@@ -26,7 +26,6 @@ COLOURS = {
     TrialState.FAILED: "#8d5a97",
     TrialState.RUNNING: "#6ba292",
 }
-_ORIGINS = {Role.EXPLOIT: "goes on from", Role.FINISH: "trains to its end", Role.CONFIRM: "repeats"}
 _TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "minutes"), (0, 1, "seconds"))
 _CLOSE = 4  # largest over smallest value
 STATES = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
@@ -224,9 +223,8 @@ def _card(trial: TrialRecord) -> str:
         for name in (DISTORTION, "psnr", "perplexity", "codebook_usage", RATE)
         if name in trial.result
     ]
-    origin = [f"{_ORIGINS[trial.role]} {trial.parent_name}"] if trial.role in _ORIGINS else []
     params = [f"{short_name(key)} = {short_value(value)}" for key, value in trial.params.items()]
-    return "<br>".join([head, *origin, ", ".join(metrics), *params])
+    return "<br>".join([head, *filter(None, [origin_text(trial)]), ", ".join(metrics), *params])
 
 
 def _log_axis(values: Sequence[float]) -> dict[str, object]:

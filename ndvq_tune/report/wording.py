@@ -18,6 +18,7 @@ ENDED = {
     "errors": "nothing but the same error came of its trials",
 }
 ACTIONS = {"restart_codes": "codes restarted", "lower_beta": "codebook_beta lowered"}
+ORIGINS = {Role.EXPLOIT: "goes on from", Role.FINISH: "goes on to the end of", Role.CONFIRM: "repeats"}
 USAGE = "codebook_usage"
 MATTERED, LEAST = 3, 0.05  # parameters that are named, and what they surely explain
 ERRORS = 2  # different ones that are quoted
@@ -113,6 +114,11 @@ def evidence_text(finding: Finding) -> str:
 def params_text(trial: TrialRecord) -> str:
     """What the search chose for a trial, in one line."""
     return ", ".join(f"{short_name(key)} {short_value(value)}" for key, value in trial.params.items())
+
+
+def origin_text(trial: TrialRecord) -> str:
+    """What a trial has to do with the one that it comes from; nothing where it comes from none."""
+    return f"{ORIGINS[trial.role]} {trial.parent_name}" if trial.role in ORIGINS else ""
 
 
 def outcome(search: SearchRecord) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ndvq_tune.records import TrialRecord, TrialState
+from ndvq_tune.report.wording import origin_text
 
 STYLES = {
     TrialState.RUNNING: "cyan",
@@ -89,7 +90,8 @@ class Lines:
 
     def _position(self, record: TrialRecord) -> str:
         if not record.reports:
-            return f"starts ({len(self._shown)} of {self._trials()})"
+            begins = origin_text(record) or "starts"
+            return f"{begins} ({len(self._shown)} of {self._trials()})"
         values = " ".join(f"{name} {cell}" for name, cell in _cells(record.metrics).items() if cell)
         return f"epoch {int(record.metrics['epoch'])}/{record.config.training.max_epochs} {values}"
 

@@ -107,6 +107,7 @@ def test_the_gap_between_training_and_validation_is_told() -> None:
     """0.3 is 50% above 0.2."""
     text = "At the last epoch of trial-0000 (2) the validation loss is 0.300, 50% above the training loss of 0.200."
     assert fit_caption(recommended([0.5, 0.3], [0.4, 0.2])) == text
+    assert "0.300, 12 times the training loss" in fit_caption(recommended([0.5, 0.3], [0.4, 0.025]))
     assert "20% below the training loss" in fit_caption(recommended([0.5, 0.4], [0.6, 0.5]))
 
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ndvq_tune.config import RunConfig
-from ndvq_tune.records import StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.progress import SHOWN, Lines, LiveTable, clock, search_progress, seconds_left
 from tests.search.search_examples import report
 
@@ -54,6 +54,14 @@ def lines_of(pipe: Console, *records: TrialRecord, notes: tuple[str, ...] = ()) 
         for note in notes:
             progress.note(note)
     return pipe.file.getvalue().splitlines()  # type: ignore[attr-defined]
+
+
+def test_what_follows_a_search_says_what_it_comes_from(pipe):
+    ends, again = (replace(trial(n), role=role, parent=3) for n, role in ((5, Role.FINISH), (6, Role.CONFIRM)))
+    assert lines_of(pipe, ends, again) == [
+        "trial-0005 goes on to the end of trial-0003 (1 of 8)",
+        "trial-0006 repeats trial-0003 (2 of 8)",
+    ]
 
 
 def test_a_pipe_gets_one_line_a_report(pipe):
