@@ -41,14 +41,11 @@ def as_of(search: SearchRecord, folder: Path, now: datetime, *, running: bool) -
         running: Whether the search itself makes the page.
     """
     moment = f"As of {now:%Y-%m-%d %H:%M %Z}"
-    unfinished = search.count(TrialState.RUNNING)
     if running:
         return f"{moment}, while the search runs. It makes this page anew about once a minute: reload it."
-    if unfinished:
+    if search.count(TrialState.RUNNING):
         command = f"python -m ndvq_tune.search --resume --output {folder.as_posix()}"
-        return (
-            f"{moment}. {count_text(unfinished, 'trial')} not ended: where the search does not run, {command} goes on."
-        )
+        return f"{moment}. Not all trials have ended; if the search does not run, {command} goes on."
     return f"{moment}."
 
 

@@ -40,7 +40,9 @@ def timeline(search: SearchRecord) -> go.Figure:
     figure.update_xaxes(title=unit, rangemode="tozero")
     names = [trial.name for trial in search.trials if trial.number in ended]
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
-    return styled(figure, height=110 + _ROW * min(len(names), _MOST_ROWS))
+    styled(figure, height=130 + _ROW * min(len(names), _MOST_ROWS))
+    legend = {"yref": "container", "y": 0, "yanchor": "bottom"}  # below the axis, however few rows there are
+    return figure.update_layout(legend=legend, margin={"b": 80})
 
 
 def timeline_caption(search: SearchRecord) -> str:

@@ -77,7 +77,7 @@ def test_a_page_says_of_what_moment_it_is_and_whether_the_search_goes_on(example
     assert as_of(example, folder, NOON, running=True).startswith("As of 2026-03-01 12:00 UTC, while the search runs.")
     unfinished = replace(example, trials=(*example.trials, make_trial(24, state=TrialState.RUNNING)))
     text = as_of(unfinished, folder, NOON, running=False)
-    assert "1 trial not ended" in text
+    assert "Not all trials have ended" in text
     assert "python -m ndvq_tune.search --resume --output runs/video goes on" in text
 
 

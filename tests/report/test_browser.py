@@ -1,0 +1,83 @@
+"""The report in a browser: on a screen, on a phone, on paper; any error on its console fails."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.pictures.reconstructions import reconstructions
+from ndvq_tune.records import SearchRecord
+from ndvq_tune.report.html import write_html
+from tests.report.report_examples import READY
+from tests.tracking.chromium import Page, chromium
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM, reason="there is no chromium"),
+]
+
+CHARTS = 5
+DRAWN = "[...document.querySelectorAll('.chart')].map(chart => chart.querySelector('.main-svg')?.clientWidth ?? 0)"
+INSIDE = "[...document.querySelectorAll('.chart')].map(chart => chart.parentElement.clientWidth)"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture
+def report(eventful: SearchRecord, tmp_path: Path) -> str:
+    """The address of a page with everything that one can have."""
+    clips = torch.rand(4, 3, 8, 64, 64)
+    reconstructions(clips, clips, tmp_path / "picture.png")
+    return write_html(Standing(eventful), READY, tmp_path, {"trial-0006": tmp_path / "picture.png"}).as_uri()
+
+
+async def drawn(page: Page) -> list[int]:
+    """Widths of the charts, once all are drawn."""
+    for _ in range(60):
+        widths: list[int] = await page._value(DRAWN)
+        if len(widths) == CHARTS and all(widths):
+            return widths
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"charts of widths {widths}: not all are drawn")
+
+
+def look(report: str, width: int, tmp_path: Path) -> dict[str, Any]:
+    """What the page is on a screen of that width, and on paper."""
+
+    async def seen() -> dict[str, Any]:
+        async with chromium(CHROMIUM, tmp_path / "profile", 1280, 900) as page:
+            screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+            await page._call("Emulation.setDeviceMetricsOverride", **screen)
+            await page.open(report, shows="Made with")
+            found = {"charts": await drawn(page), "inside": await page._value(INSIDE)}
+            found["overflow"] = await page._value(OVERFLOW)
+            await page._value("document.querySelector('.enlarge').click()")
+            found["enlarged"] = await page._value("document.querySelector('figure:target img').clientWidth")
+            await page._value("document.querySelector('.close').click()")
+            found["closed"] = await page._value("document.querySelector('figure img').clientWidth")
+            await page._value("dispatchEvent(new Event('beforeprint'))")
+            found["printed"] = await drawn(page)
+            await page._value("dispatchEvent(new Event('afterprint'))")
+            found["after"] = await drawn(page)
+            found["errors"] = page.errors
+            return found
+
+    return asyncio.run(seen())
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_fits_its_screen_and_paper_and_raises_no_error(report: str, width: int, tmp_path: Path) -> None:
+    page = look(report, width, tmp_path)
+    assert page["errors"] == []
+    assert page["overflow"] == 0
+    *others, curves, timeline = zip(page["charts"], page["inside"], strict=True)
+    assert all(chart <= inside for chart, inside in (*others, timeline))
+    assert curves[0] >= 720  # scrolls by itself where the screen is narrower
+    assert page["enlarged"] >= 1400 > page["inside"][0] >= page["closed"]
+    assert set(page["printed"]) == {1020}  # of the 1047 pixels that A4 has between its margins
+    assert page["after"] == page["charts"]
