@@ -166,7 +166,9 @@ def _step(engine: Engine, study: Study, callback: SearchCallback, trial: SimpleN
     report = made_up(study.record(number))
     decision = engine.report(number, report)
     callback.on_trial_result(0, [], trial, LaneReport(report).to_result())
-    checkpoint = SimpleNamespace(path=str(folder / "ray" / trial.trial_id / f"checkpoint_{report['epoch']:06d}"))
+    path = folder / "ray" / trial.trial_id / f"checkpoint_{report['epoch']:06d}"
+    path.mkdir(parents=True)
+    checkpoint = SimpleNamespace(path=str(path))
     callback.on_checkpoint(0, [], trial, checkpoint)
     return decision
 
@@ -181,7 +183,7 @@ def in_mlflow(database: Path) -> tuple[int, int]:
                 "SELECT COUNT(*) FROM metrics WHERE key = 'epoch'",
             )
         ]
-    return counts[0] - 1, counts[1]  # one run is the search's own
+    return counts[0] - 1, counts[1] - 1  # one run, with the recommended trial's last report, is the search's own
 
 
 def resident_bytes() -> int:

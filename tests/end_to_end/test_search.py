@@ -51,7 +51,7 @@ def test_the_recommended_model_is_set_beside_plain_methods(finished: Finished) -
     assert all(0 < item["recon_loss"] < 2 for item in summary["baselines"])
     page = (workplace.results / "report.html").read_text()
     section = page.split("<h2>Beside plain methods</h2>")[1].split("</section>")[0]
-    assert f"<td>{summary['best']['trial']}</td>" in section
+    assert f'<th scope="row">{summary["best"]["trial"]}</th>' in section
 
 
 def test_pruned_trials_keep_their_intermediate_values_in_optuna(finished: Finished) -> None:
