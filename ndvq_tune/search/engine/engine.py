@@ -196,8 +196,9 @@ class Engine:
 
     def _waits(self, record: TrialRecord) -> bool:
         """Whether a trial of an earlier session was paused at a rung, and is not between two."""
-        at_rung = self._promotion and record.reports and record.metrics["epoch"] in self._promotion.rungs
-        return bool(at_rung) and record.metrics["epoch"] == record.checkpoint_epoch
+        if not (self._promotion and record.role.searches and record.reports):
+            return False
+        return record.metrics["epoch"] in self._promotion.rungs and record.metrics["epoch"] == record.checkpoint_epoch
 
     def _end_paused(self) -> None:
         """Let all paused trials end; at once those that no lane of this session knows."""

@@ -595,3 +595,19 @@ def test_a_search_whose_trials_all_fail_alike_ends_and_tries_again_when_it_goes_
         assert session.engine.finished
         assert session.engine.ended_by == "errors"
         assert len(session.study.records) == begun
+
+
+def test_a_repetition_that_was_stopped_after_the_epoch_of_a_rung_goes_on_under_promotion(open_study, tmp_path):
+    """Only trials that promotion compares wait at rungs; what follows the search would have waited for ever."""
+    space = space_of(search={**PROMOTION, "confirm": {"top": 1, "seeds": 1}})
+    session = Session(open_study(space), space)
+    train_by_promotion(session)
+    repetition = session.engine.next_trial()
+    assert repetition.role is Role.CONFIRM
+    for epoch in (1, 2, 3):
+        session.engine.report(repetition.number, report(epoch))
+        session.study.checkpoint(repetition.number, "ray/last")
+    for record in session.study.records:  # as Tune has written them
+        (tmp_path / str(record.checkpoint)).mkdir(parents=True, exist_ok=True)
+    resumed = Session(open_study(space), space)
+    assert resumed.engine.next_trial().number == repetition.number
