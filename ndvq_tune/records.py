@@ -150,6 +150,11 @@ class TrialRecord:
         return self.best_checkpoint if self.best_epoch else self.checkpoint
 
     @property
+    def weights_epoch(self) -> int:
+        """The epoch of these weights; 0 if there never were any."""
+        return self.best_epoch or self.checkpoint_epoch
+
+    @property
     def has_model(self) -> bool:
         """Whether there was ever a model of it; ``weights`` says where that is, if it is kept."""
         return self.checkpoint is not None or self.checkpoint_epoch > 0
@@ -157,8 +162,8 @@ class TrialRecord:
     @property
     def result(self) -> Mapping[str, float]:
         """The report that its weights reached, by which it is judged; the last one of a trial without weights."""
-        epoch = self.best_epoch or self.checkpoint_epoch
-        return next((report for report in self.reports if report.get("epoch") == epoch), self.metrics)
+        reports = (report for report in self.reports if report.get("epoch") == self.weights_epoch)
+        return next(reports, self.metrics)
 
     @property
     def sound(self) -> bool:
@@ -280,3 +285,7 @@ class SearchRecord:
     def count(self, state: TrialState) -> int:
         """Trials in a state."""
         return sum(trial.state is state for trial in self.trials)
+
+    def count_role(self, role: Role) -> int:
+        """Trials of a role."""
+        return sum(trial.role is role for trial in self.trials)

@@ -11,7 +11,7 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
 from ndvq_tune.report.plots import DISTORTION, LOSSES, RATE, measured_in_full, rate_distortion_front
-from ndvq_tune.report.wording import label, mattered, metric_text
+from ndvq_tune.report.wording import LEAST, label, mattered, metric_text
 
 LATE = 4  # of the trials, the last one in so many
 FEW = 5  # trials: that none of fewer was better says little
@@ -54,7 +54,7 @@ def progress_caption(standing: Standing) -> str:
 
 def importance_caption(search: SearchRecord) -> str:
     """Which parameters surely mattered."""
-    return mattered(search) or "No parameter surely mattered: each interval reaches zero."
+    return mattered(search) or f"No parameter surely explains as much as {LEAST:.0%}."
 
 
 def curves_caption(search: SearchRecord) -> str:

@@ -3,7 +3,6 @@
 import json
 import math
 import platform
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -122,12 +121,12 @@ def _version(package: str) -> str | None:
 
 
 def _counts(search: SearchRecord) -> dict[str, int]:
-    trials, roles = search.searched, Counter(trial.role for trial in search.trials)
+    trials = search.searched
     return {
         "total": len(trials.trials),
         **{str(state): trials.count(state) for state in TrialState},
-        "finished": roles[Role.FINISH],
-        "repetitions": roles[Role.CONFIRM],
+        "finished": search.count_role(Role.FINISH),
+        "repetitions": search.count_role(Role.CONFIRM),
         "rejected": sum(search.rejected.values()),
     }
 

@@ -83,7 +83,7 @@ def _field(trial: TrialRecord, name: str) -> Any:
         case "checkpoint":
             return trial.weights
         case "checkpoint_epoch":
-            return trial.best_epoch or trial.checkpoint_epoch or None
+            return trial.weights_epoch or None
         case "rescues":
             return ", ".join(f"{rescue.action}@{rescue.epoch}" for rescue in trial.rescues) or None
         case "state" | "stop_reason" | "role":

@@ -125,9 +125,9 @@ def outcome(search: SearchRecord) -> str:
     """How many trials there were and what became of them, in one sentence without its full stop."""
     words = {TrialState.COMPLETED: "completed", TrialState.PRUNED: "stopped early", TrialState.FAILED: "failed"}
     words[TrialState.RUNNING] = "unfinished"
-    trials, following = search.searched, Counter(trial.role for trial in search.trials)
+    trials = search.searched
     parts = [f"{trials.count(state)} {word}" for state, word in words.items() if trials.count(state)]
-    finished, repetitions = following[Role.FINISH], following[Role.CONFIRM]
+    finished, repetitions = (search.count_role(role) for role in (Role.FINISH, Role.CONFIRM))
     return (
         f"{count_text(len(trials.trials), 'trial')} in {duration(search.wall_seconds)}"
         + (f": {', '.join(parts)}" if parts else "")

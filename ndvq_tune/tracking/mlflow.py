@@ -138,7 +138,7 @@ class MlflowTracker:
         Raises:
             TrackingError: MLflow failed, or keeps no models.
         """
-        tags = {SEARCH_TAG: self._search_id, TRIAL_TAG: str(trial.number), "epoch": str(trial.checkpoint_epoch)}
+        tags = {SEARCH_TAG: self._search_id, TRIAL_TAG: str(trial.number), "epoch": str(trial.weights_epoch)}
         with self._speaking() as runs, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # MLflow warns of its own hints for types
             from ndvq_tune.tracking.champion import crown  # which a search does not need before its end

@@ -12,6 +12,7 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.records import (
     Rescue,
+    Role,
     TrialRecord,
     TrialState,
     short_name,
@@ -122,16 +123,17 @@ def milliseconds(seconds: float) -> int:
 
 
 def summary_of(standing: Standing) -> dict[str, float]:
-    """What the recommended trial last measured, then counts by state, time and the hypervolume.
+    """What the recommended trial's weights reached, then counts by state, time and the hypervolume.
 
-    Repetitions with other seeds are counted apart. No name has a prefix, as MLflow's charts open with those that do.
+    What followed the search, repetitions and trials on their way to the end, is no part of its trials. No name has a
+    prefix, as MLflow's charts open with those that do.
     """
-    search, trials = standing.search, standing.search.without_repetitions.trials
+    search, trials = standing.search, standing.search.searched
     summary: dict[str, float] = {
-        "trials": len(trials),
-        **{f"trials_{state}": sum(trial.state is state for trial in trials) for state in TrialState if state.final},
+        "trials": len(trials.trials),
+        **{f"trials_{state}": trials.count(state) for state in TrialState if state.final},
         "trials_rejected": sum(search.rejected.values()),
-        "repetitions": len(search.trials) - len(trials),
+        "repetitions": search.count_role(Role.CONFIRM),
         "wall_seconds": search.wall_seconds,
     }
     hypervolume = front_hypervolume(standing)

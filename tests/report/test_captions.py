@@ -69,7 +69,7 @@ def test_the_front_is_told_from_one_end_to_the_other() -> None:
 def test_parameters_are_named_only_where_the_interval_leaves_zero_out(eventful: SearchRecord) -> None:
     assert importance_caption(eventful).startswith("What mattered most at equal bits: learning_rate 41% (28% to 54%)")
     unsure = replace(eventful, importances=tuple(replace(item, low=0.0) for item in eventful.importances))
-    assert importance_caption(unsure) == "No parameter surely mattered: each interval reaches zero."
+    assert importance_caption(unsure) == "No parameter surely explains as much as 5%."
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The recommended model as others load it: through MLflow alone, from a store that is not the default one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,12 @@ def test_it_is_registered_with_the_run_of_its_trial(tracker: MlflowTracker, chec
     (output,) = run.outputs.model_outputs
     logged = client.get_logged_model(output.model_id)
     assert (logged.status, logged.artifact_location) == ("READY", version.source)
+
+
+def test_its_epoch_is_that_of_the_weights_that_it_has(tracker: MlflowTracker, checkpoint: Path, x: np.ndarray) -> None:
+    """Not that of the last report: a trial offers its best weights."""
+    tracker.register(replace(trial(epoch=9), best_checkpoint="best", best_epoch=7), checkpoint, x)
+    assert MlflowClient(tracker.uri).get_model_version_by_alias("video", "champion").tags["epoch"] == "7"
 
 
 def test_only_another_model_makes_another_version(tracker: MlflowTracker, checkpoint: Path, x: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.curves.decisions import Decisions
 from ndvq_tune.search.engine.ending import failing, reached, stalled
-from ndvq_tune.search.engine.finishing import seconds_to_end
+from ndvq_tune.search.engine.finishing import MOST, seconds_to_end
 from ndvq_tune.search.engine.proposals import NoPreflight, Preflight, Proposals, rivals
 from ndvq_tune.search.engine.schedulers import stops_of
 from ndvq_tune.search.engine.schedulers.pbt import source_of
@@ -143,17 +143,18 @@ class Engine:
             return self._unfinished.popleft()
         if (number := self._promoted(self._paused)) is not None:
             return self._study.record(number) if number in self._earlier else None
-        begins = self.ended_by is None and not self._closing
+        closing = self._closing
+        begins = self.ended_by is None and not closing
         if begins and (record := self._proposals.heir() or self._proposals.searched()):
             return record
         if self._promotion and not self._busy and not self.ending:
             self._end_paused()
-        return self._following()
+        return self._following(closing)
 
-    def _following(self) -> TrialRecord | None:
+    def _following(self, closing: bool) -> TrialRecord | None:
         """What follows when the search has chosen: recommended trials to their end, then repetitions."""
         roles = {self._study.record(number).role for number in self._busy | self._paused}
-        chosen = self._closing or not any(role.searches for role in roles)
+        chosen = closing or not any(role.searches for role in roles)
         if chosen and (record := self._proposals.finish()):
             return record
         return None if roles - {Role.CONFIRM} else self._proposals.repetition()
@@ -191,6 +192,8 @@ class Engine:
         left = budget - (self._study.seconds - self._opened)
         if self._promotion:
             return left <= FINISHING * budget
+        if left > MOST * budget:  # as nothing keeps more; what waits need not be asked for then
+            return False
         waits = self._proposals.to_finish()
         return waits is not None and left <= seconds_to_end(waits, budget)
 
