@@ -40,7 +40,8 @@ def test_a_tile_at_an_end_is_as_large_as_the_others_where_there_is_room():
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"n_res_layers": 3}, {"n_res_layers": 2, "downsample": (8, 8)}, {"n_res_layers": 2, "stem": "patch"}]
+    "changes",
+    [{}, {"n_res_layers": 3}, {"n_res_layers": 2, "downsample": (8, 8)}, {"n_res_layers": 2, "stem": "patch"}],
 )
 def test_the_margins_are_as_wide_as_gradients_say(changes):
     model = model_of(**changes)
