@@ -96,7 +96,14 @@ def tiles(length: int, size: int, margin: int) -> list[Tile]:
 
 
 def tile(start: int, length: int, size: int, margin: int) -> Tile:
-    """The tile that begins at a code; see ``tiles``."""
+    """The tile that begins at a code; see ``tiles``.
+
+    Args:
+        start: The code.
+        length: Codes along the dimension.
+        size: Codes that it gives, at most.
+        margin: Codes on either side that it is made from beside those.
+    """
     seen = size + 2 * margin
     low = max(0, min(start - margin, length - seen))
     return Tile(start, min(start + size, length), low, min(low + seen, length))
