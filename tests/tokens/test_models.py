@@ -44,7 +44,7 @@ def test_a_damaged_summary_is_an_error(tmp_path):
 
 
 def test_any_other_folder_is_an_error(tmp_path):
-    with pytest.raises(CheckpointError, match="is no checkpoint .* and no results folder"):
+    with pytest.raises(CheckpointError, match=r"is no checkpoint .* and no results folder"):
         model_folder(tmp_path)
 
 
