@@ -1,6 +1,7 @@
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,7 +14,7 @@ from ndvq_tune.training.checkpoint import pack
 from ndvq_tune.training.files import write
 from ndvq_tune.training.loop import Training
 
-DATA = {
+DATA: dict[str, dict[str, Any]] = {
     "video": {"clip_length": 4, "resolution": 16},
     "image": {"resolution": 16},
     "signal": {"window": 64},

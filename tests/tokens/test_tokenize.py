@@ -6,10 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
+from ndvq_tune.data.cache.source import Item
 from ndvq_tune.data.folder.source import KINDS
 from ndvq_tune.errors import CheckpointError, DataError, ResultsError
 from ndvq_tune.tokens import tokenize as module
-from ndvq_tune.tokens.store import CODES, manifest_of, shards_of
+from ndvq_tune.tokens.store import CODES, manifest_of, shards_of, write_shard
 from ndvq_tune.tokens.tokenize import as_trained, tokenize
 from ndvq_tune.training.checkpoint import load_config, load_model
 from tests.tokens.conftest import SUFFIX, write_file, write_sound
@@ -71,7 +72,7 @@ def test_the_same_command_again_encodes_only_what_is_new(trained, files, tmp_pat
 def test_what_was_interrupted_goes_on_and_has_each_file_once(trained, files, tmp_path, monkeypatch):
     model, folder, tokens = trained("signal"), files("signal"), tmp_path / "tokens"
     monkeypatch.setattr(module, "SHARD_FILES", 1)
-    given = module.write_shard
+    given = write_shard
     calls = []
 
     def dies(*arguments):
@@ -179,6 +180,6 @@ def test_every_so_many_frames_are_counted_over_all_blocks(stride):
 
 
 def test_files_share_shards_up_to_a_size():
-    items = [module.Item(str(number), size, "") for number, size in enumerate([200, 60, 20, 300, 1, 1])]
-    groups = list(module._shared_out([module.Item(i.name, i.size * 2**20, "") for i in items]))
+    items = [Item(str(number), size * 2**20, "") for number, size in enumerate([200, 60, 20, 300, 1, 1])]
+    groups = list(module._shared_out(items))
     assert [[item.name for item in group] for group in groups] == [["0"], ["1", "2"], ["3"], ["4", "5"]]
