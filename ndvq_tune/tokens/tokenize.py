@@ -91,36 +91,41 @@ def tokenize(
 
 def write(job: Job) -> int:
     """Encode the files of a shard; how many they are."""
-    return write_shard(job.folder, job.dtype, (File(job, item) for item in job.items))
+    stream, card = _stream(job.model)
+    return write_shard(job.folder, job.dtype, (File(stream, card, job.source, item) for item in job.items))
 
 
 class File:
     """A file as ``write_shard`` asks for it.
 
     Args:
-        job: The shard that it belongs to.
+        stream: The model.
+        card: What it was trained on.
+        source: Where the file is.
         item: The file.
     """
 
-    def __init__(self, job: Job, item: Item) -> None:
+    def __init__(self, stream: Stream, card: DataCard, source: FolderSource, item: Item) -> None:
         self.name = item.name
         self.size: tuple[int, ...] = ()
         self.rate: float | None = None
-        self._job, self._item, self._length = job, item, 0
+        self._stream, self._card, self._source, self._item, self._length = stream, card, source, item, 0
+
+    def rows(self) -> Iterator[Rows]:
+        """Its rows along the first axis of samples: frames, steps, the lines of an image; of an array the samples."""
+        config = self._source.config
+        with self._source.read(self._item) as content:
+            self.rate = _rate(config, self._card, content)
+            if isinstance(config, ImageData):
+                yield from (block[0] for block in content.blocks)
+            else:
+                yield from _every(content.blocks, self._card.train_cut.step)
 
     def codes(self) -> Iterator[Codes]:
         """Its codes, in order."""
-        stream, card = _stream(self._job.model)
-        config = self._job.source.config
-        with self._job.source.read(self._item) as content:
-            self.rate = _rate(config, card, content)
-            match config:
-                case ArrayData():
-                    yield from stream.encode_samples(self._measured(content.blocks, first_is_sample=True))
-                case ImageData():
-                    yield from stream.encode(self._measured(block[0] for block in content.blocks))
-                case _:
-                    yield from stream.encode(self._measured(_every(content.blocks, card.train_cut.step)))
+        samples = isinstance(self._source.config, ArrayData)
+        encode = self._stream.encode_samples if samples else self._stream.encode
+        return encode(self._measured(self.rows(), first_is_sample=samples))
 
     def _measured(self, blocks: Iterable[Rows], *, first_is_sample: bool = False) -> Iterator[Rows]:
         for block in blocks:
