@@ -28,7 +28,7 @@ from ndvq_tune.training.image_quality import frame_similarities
 PROTOCOL = (
     "whole files, read as the training data was, encoded, decoded and rounded as they would be written; errors over "
     "all elements of all files, recon_loss over the variance of the model's training data; SSIM and MS-SSIM are means "
-    "over frames, SI-SDR over sounds; coded bits are those of LZMA, file by file; speed is of this machine, and that of "
+    "over frames, SI-SDR over sounds; coded bits are those of LZMA, file by file; speed is of this machine, and of "
     "encoding with reading"
 )
 _FRAMES = ("ssim", "ms_ssim")
