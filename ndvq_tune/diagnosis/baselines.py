@@ -25,7 +25,7 @@ def loses_to_baseline(trial: TrialRecord, case: Case) -> Iterator[Finding]:
             f"its reconstruction loss is {loss:.3g}, that of {best.name} {best.recon_loss:.3g}",
             Evidence("recon_loss", loss, best.recon_loss, trial.name),
             Confidence.HIGH,
-            f"do not use it yet: {best.name} does as well without a model",
+            f"do not use it yet: {best.name} does as well or better without a model",
             verdict=Verdict.NOT_BETTER,
         )
 

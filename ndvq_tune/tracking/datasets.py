@@ -28,7 +28,7 @@ def dataset_input(config: DataConfig, dataset: Dataset) -> DatasetInput:
     samples = {"train_samples": len(dataset.train), "test_samples": len(dataset.test), "files": dataset.files}
     card, settings = dataset.card, config.model_dump(mode="json", exclude={"path", "max_bad"})
     fingerprints = {"fingerprint": card.fingerprint, "test_fingerprint": card.test_fingerprint} if card else {}
-    content = fingerprints or {"mean": dataset.mean, "variance": dataset.variance}
+    content = fingerprints or (dataset.mean, dataset.variance)
     known = json.dumps([settings, samples, content], sort_keys=True)
     remote = "://" in config.path
     spec = {"dtype": "float32", "shape": [-1, *dataset.train.shape]}  # as a model gets them

@@ -14,6 +14,7 @@ from ndvq_tune.report.provenance import as_of, line_that_loads, made_with, train
 from tests.report.card_examples import VIDEOS
 from tests.report.report_examples import make_trial
 
+
 def checkpoint(folder: Path, **description: object) -> None:
     (folder / "checkpoints/trial-0000").mkdir(parents=True)
     (folder / "checkpoints/trial-0000/config.json").write_text(json.dumps({"format": 1, **description}))

@@ -29,9 +29,10 @@ def digest(config: VideoData, **changes: object) -> str:
 def test_the_digest_is_of_the_files_and_of_how_they_are_cut_and_not_of_their_place() -> None:
     here, others = VideoData(path="here"), VIDEOS.model_copy(update={"test_fingerprint": "beef"})
     assert digest(here, card=VIDEOS) == digest(VideoData(path="there/here"), card=VIDEOS, mean=0.25)
-    assert len({digest(here, card=VIDEOS), digest(here, card=others), digest(VideoData(clip_length=4), card=VIDEOS)}) == 3
+    different = (digest(here, card=VIDEOS), digest(here, card=others), digest(VideoData(clip_length=4), card=VIDEOS))
+    assert len(set(different)) == 3
     profile = json.loads(dataset_input(here, replace(dataset(), card=VIDEOS)).dataset.profile)
-    assert (profile["fingerprint"], profile["test_fingerprint"]) == ("f00d", "cafe")  # as the report and config.json say
+    assert (profile["fingerprint"], profile["test_fingerprint"]) == ("f00d", "cafe")  # as in the report
 
 
 def test_the_digest_of_data_without_files_is_of_its_statistics() -> None:
