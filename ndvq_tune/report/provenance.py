@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ndvq_tune.config.card import DataCard
+from ndvq_tune.errors import CheckpointError
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
 from ndvq_tune.report.card import facts
@@ -65,13 +66,15 @@ def line_that_loads(trial: TrialRecord | None, folder: Path) -> str:
 def trained_on(trial: TrialRecord | None, folder: Path) -> dict[str, str]:
     """What a trial's model was trained on, by its checkpoint; empty where there is none, or one of an earlier release.
 
-    Raises:
-        CheckpointError: If the checkpoint is damaged.
+    Of a damaged checkpoint that is said: the rest of the page is as good without it.
     """
     path = None if trial is None or trial.weights is None else folder / trial.weights / CONFIG
     if path is None or not path.is_file():
         return {}
-    description = describe({CONFIG: read_file(path)})
+    try:
+        description = describe({CONFIG: read_file(path)})
+    except CheckpointError as error:
+        return {"data": f"not known: {error}"}
     card = description.get("data")
     return facts(DataCard.model_validate(card), description["input_shape"]) if card else {}
 
