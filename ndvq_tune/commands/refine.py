@@ -15,6 +15,8 @@ from ndvq_tune.records import short_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
     from ndvq_tune.diagnosis.finding import Finding
     from ndvq_tune.search.earlier.narrowing import Change
     from ndvq_tune.search.space import SearchSpace
@@ -41,7 +43,7 @@ def refine(
     with plain_errors():
         if output.exists():
             raise ResultsError(f"{output}: is already there; give another --output")
-        space, changes, findings = _narrowed(results, keep)
+        space, changes, findings = _narrowed(results, keep, console)
         if changes:
             _write(output, space, changes, _head(results, changes))
     for change in changes:
@@ -56,14 +58,19 @@ def refine(
     console.print(f"{output}: {command}", markup=False, highlight=False)
 
 
-def _narrowed(results: Path, keep: float) -> "tuple[SearchSpace, Sequence[Change], Sequence[Finding]]":
+def _narrowed(
+    results: Path, keep: float, console: "Console"
+) -> "tuple[SearchSpace, Sequence[Change], Sequence[Finding]]":
     """The space of a search, what would make it narrower or follows its diagnosis, and all that was found."""
     from ndvq_tune.judgement.standing import Standing
+    from ndvq_tune.report.wording import left_out
     from ndvq_tune.search.earlier.narrowing import FEWEST_TRIALS, narrowed
     from ndvq_tune.search.earlier.reading import read_search
     from ndvq_tune.search.outcome import diagnosed
 
     space, search = read_search(results)
+    for line in left_out(search):
+        console.print(line, markup=False, highlight=False)
     findings = diagnosed(Standing(search), space).findings
     try:
         return space, narrowed(space, search.trials, keep, findings), findings
