@@ -82,8 +82,8 @@ def narrowed(
         trials: Its finished trials.
         keep: Share of the trials that are the best, at least 4. With several objectives these are whole fronts of
             non-dominated trials, so there may be more.
-        findings: What was found in the search, the most important first. Of those that no change of this space
-            follows, no change is made.
+        findings: What was found in the search, the most important first. One that the space cannot follow, or follows
+            already, changes nothing.
 
     Raises:
         ValueError: If fewer than 8 trials have numbers that can be compared.
@@ -91,10 +91,11 @@ def narrowed(
     tried = [t for t in trials if t.state in (TrialState.COMPLETED, TrialState.PRUNED) and t.role is not Role.CONFIRM]
     best, asked = _best(tried, space, keep), asked_of(findings)
     changes = _of_searched(space, tried, best, asked)
-    searched = {parameter.key for parameter in space.searched}
+    searched, fixed = {parameter.key for parameter in space.searched}, flatten(space.source)
     for key, finding in asked.items():
         change = Change(key, value_asked(finding, key), reason_of(finding), (finding,))
-        if key not in searched and _loaded(space, [*changes, change]):
+        new = key not in searched and fixed.get(key) != change.leaf
+        if new and _loaded(space, [*changes, change]):
             changes.append(change)
     return changes + _first_points(space, trials, asked, changes)
 

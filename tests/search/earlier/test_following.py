@@ -107,6 +107,7 @@ def test_the_most_important_finding_has_the_say() -> None:
         found({"model.embedding_dim": 0}),  # no such value
         found({"model.codebook_beta": -1.0}),
         found({"search.scheduler.type": "nothing"}),
+        found({"training.max_epochs": 9}),  # it has as many
         Finding("sign", "it was seen", Evidence("figure", 2, 1), Confidence.HIGH, "more data"),
     ],
 )
