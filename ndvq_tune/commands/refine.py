@@ -113,7 +113,8 @@ def _command(*arguments: object) -> str:
 
 
 def _line(change: "Change") -> str:
-    leaf = "" if change.leaf is None else f" {yaml.safe_dump(change.leaf, default_flow_style=True).splitlines()[0]}"
+    text = yaml.safe_dump(change.leaf, default_flow_style=True, sort_keys=False, width=10**6).splitlines()[0]
+    leaf = "" if change.leaf is None else f" {text}"
     return f"{change.key}:{leaf}  # {change.reason}"
 
 

@@ -68,7 +68,10 @@ def test_what_the_diagnosis_asks_of_the_space_is_in_it(results: Path) -> None:
 def test_what_no_space_can_do_is_printed_as_advice(results: Path) -> None:
     write_results(Path("runs/poor"), space_of(), POINTS, LOSSES, LEVEL)
     Path("runs/poor/summary.json").write_text('{"baselines": [{"name": "bicubic", "recon_loss": 0.05}]}')
-    *_, advice, command = refine("runs/poor").output.splitlines()
+    *_, beta, first, advice, command = refine("runs/poor").output.splitlines()
+    assert beta.startswith("model.codebook_beta: {log_uniform: [0.06")
+    assert first.startswith("search.first: [{model.n_codes: 64, model.downsample: [2, 2, 2], model.codebook_beta: 0.06")
+    assert "}]  # commitment_high (trial-0000, medium confidence): its commitment loss is" in first
     assert advice.startswith("advice: do not use it yet: bicubic does as well or better without a model  # loses_to")
     assert command.startswith("runs/poor/refined.yaml: ")
 
