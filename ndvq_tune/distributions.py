@@ -23,6 +23,19 @@ class Choice:
         """Each value by its label, as Optuna keeps it."""
         return {label(value): value for value in self.values}
 
+    def including(self, value: Any) -> "Choice":
+        """The same with one more value; numbers stay in order.
+
+        Example:
+            >>> Choice((16, 64)).including(32).values
+            (16, 32, 64)
+        """
+        if value in self:
+            return self
+        values = (*self.values, value)
+        numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in values)
+        return Choice(tuple(sorted(values)) if numbers else values)
+
     def __contains__(self, value: Any) -> bool:
         return any(type(value) is type(other) and value == other for other in self.values)
 
@@ -73,6 +86,10 @@ class Range:
         place = min(max(place, 0.0), 1.0)
         value = self.low * (self.high / self.low) ** place if self.log else self.low + place * (self.high - self.low)
         return round(value) if self.integer else min(max(value, self.low), self.high)
+
+    def including(self, value: float) -> "Range":
+        """The same, as far as a value."""
+        return replace(self, low=min(self.low, value), high=max(self.high, value))
 
     def __contains__(self, value: Any) -> bool:
         kinds = (int,) if self.integer else (int, float)

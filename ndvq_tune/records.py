@@ -259,6 +259,7 @@ class SearchRecord:
         ended_by: What ended the search before its last trial: ``until``, ``stall``, ``time_budget`` or ``errors``.
         importances: How much each parameter mattered, most first; known once the search is over.
         baselines: What the recommended model is compared with; measured once the search is over.
+        unreadable: How many more trials it has that this version cannot read, by why.
     """
 
     name: str
@@ -271,6 +272,7 @@ class SearchRecord:
     ended_by: str | None = None
     importances: tuple[Importance, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def without_repetitions(self) -> "SearchRecord":

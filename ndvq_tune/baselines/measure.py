@@ -19,8 +19,6 @@ from ndvq_tune.baselines.videos import H264
 from ndvq_tune.config import DataConfig, ImageData, RunConfig, SignalData, TorchvisionData, VideoData
 from ndvq_tune.data.batches.loader import batches
 from ndvq_tune.data.dataset import Dataset
-from ndvq_tune.data.folder.source import FolderSource
-from ndvq_tune.errors import DataError
 from ndvq_tune.model import latent_shape
 from ndvq_tune.model.statistics import broadcast
 from ndvq_tune.records import Baseline
@@ -49,23 +47,24 @@ def baselines(dataset: Dataset, config: RunConfig) -> tuple[Baseline, ...]:
         Baseline(RESAMPLING[len(grid)], _loss(lambda x: resampled(x, grid), dataset, batch_size)),
     )
     bits = rate(config.model, shape)
-    found = (at_rate(codec, dataset, bits) for codec in codecs_for(config.data, shape))
+    sample_rate = dataset.card.sample_rate if dataset.card else None
+    found = (at_rate(codec, dataset, bits) for codec in codecs_for(config.data, shape, sample_rate))
     return plain + tuple(baseline for baseline in found if baseline is not None)
 
 
-def codecs_for(data: DataConfig, shape: tuple[int, ...]) -> tuple[Codec, ...]:
+def codecs_for(data: DataConfig, shape: tuple[int, ...], sample_rate: float | None = None) -> tuple[Codec, ...]:
     """The codecs that are made for such data: grey and colour pictures, and sounds of one or two channels.
 
     Args:
-        data: Where it is from. Signals have a sample rate if they are sounds.
+        data: Where it is from.
         shape: Shape ``(C, *S)`` of a sample.
+        sample_rate: Steps a second, in Hz, where samples are of sounds.
     """
     match data:
         case ImageData() | VideoData() | TorchvisionData() if data.channels in (1, 3):
             return image_codecs() if len(shape) == 3 else (H264,)
-        case SignalData(columns=None) if shape[0] in LAYOUTS:
-            sample_rate = _sample_rate(data)
-            return () if sample_rate is None else (opus(sample_rate),)
+        case SignalData(columns=None) if sample_rate and shape[0] in LAYOUTS:
+            return (opus(round(sample_rate)),)
         case _:
             return ()
 
@@ -127,12 +126,3 @@ def _loss(reconstruct: Callable[[torch.Tensor], torch.Tensor], dataset: Dataset,
         x = samples.scale.to_unit(batch, _CPU)
         mse += squared_errors(reconstruct(x), x).sum(0)
     return over_variance(mse / len(samples), broadcast(dataset.variance, samples.shape)).mean().item()
-
-
-def _sample_rate(data: SignalData) -> int | None:
-    """In Hz, as the sounds were decoded; None where none is known, or can be asked any more."""
-    try:
-        config = FolderSource.of(data, None).config
-    except DataError:
-        return None
-    return config.sample_rate if isinstance(config, SignalData) else None

@@ -15,6 +15,9 @@ from ndvq_tune.records import short_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import Console
+
+    from ndvq_tune.diagnosis.finding import Finding
     from ndvq_tune.search.earlier.narrowing import Change
     from ndvq_tune.search.space import SearchSpace
 
@@ -32,7 +35,7 @@ def refine(
         float, typer.Option(help="Share of the trials that count as the best, above 0 and up to 1.")
     ] = 0.25,
 ) -> None:
-    """Write a narrower search space around what worked, with the reason for each change as a comment."""
+    """Write a narrower search space around what worked, with what its diagnosis asks for, and why as comments."""
     console = output_console()
     output = output or results / "refined.yaml"
     if not 0 < keep <= 1:
@@ -40,30 +43,45 @@ def refine(
     with plain_errors():
         if output.exists():
             raise ResultsError(f"{output}: is already there; give another --output")
-        space, changes = _narrowed(results, keep)
-        if not changes:
-            console.print(
-                f"{results}: nothing to narrow; the best trials are spread over the whole space", markup=False
-            )
-            raise typer.Exit(NOTHING_TO_NARROW)
-        _write(output, space, changes, f"The space of {results}, narrowed to where its best trials lie.")
+        space, changes, findings = _narrowed(results, keep, console)
+        if changes:
+            _write(output, space, changes, _head(results, changes))
     for change in changes:
         console.print(_line(change), markup=False, highlight=False)
+    for finding in findings:
+        if not any(finding in change.findings for change in changes):
+            console.print(_advice(finding), markup=False, highlight=False)
+    if not changes:
+        console.print(f"{results}: nothing to narrow; the best trials are spread over the whole space", markup=False)
+        raise typer.Exit(NOTHING_TO_NARROW)
     command = _command("--space", output, "--warm-start", results)
     console.print(f"{output}: {command}", markup=False, highlight=False)
 
 
-def _narrowed(results: Path, keep: float) -> "tuple[SearchSpace, Sequence[Change]]":
-    """The space of a search, and what would make it narrower."""
+def _narrowed(
+    results: Path, keep: float, console: "Console"
+) -> "tuple[SearchSpace, Sequence[Change], Sequence[Finding]]":
+    """The space of a search, what would make it narrower or follows its diagnosis, and all that was found."""
+    from ndvq_tune.judgement.standing import Standing
+    from ndvq_tune.report.wording import left_out
     from ndvq_tune.search.earlier.narrowing import FEWEST_TRIALS, narrowed
-    from ndvq_tune.search.earlier.reading import read_folder
+    from ndvq_tune.search.earlier.reading import read_search
+    from ndvq_tune.search.outcome import diagnosed
 
-    space, earlier = read_folder(results)
+    space, search = read_search(results)
+    for line in left_out(search):
+        console.print(line, markup=False, highlight=False)
+    findings = diagnosed(Standing(search), space).findings
     try:
-        return space, narrowed(space, earlier.trials, keep)
+        return space, narrowed(space, search.trials, keep, findings), findings
     except ValueError as error:
         more = _command("--resume", "--output", results, "--trials", space.search.trials + FEWEST_TRIALS)
         raise ResultsError(f"{results}: {error}; let the search go on first: {more}") from None
+
+
+def _head(results: Path, changes: "Sequence[Change]") -> str:
+    follows = ", and as its diagnosis asks" if any(change.findings for change in changes) else ""
+    return f"The space of {results}, narrowed to where its best trials lie{follows}."
 
 
 def _write(path: Path, space: "SearchSpace", changes: "Sequence[Change]", head: str) -> None:
@@ -95,5 +113,13 @@ def _command(*arguments: object) -> str:
 
 
 def _line(change: "Change") -> str:
-    leaf = "" if change.leaf is None else f" {yaml.safe_dump(change.leaf, default_flow_style=True).splitlines()[0]}"
+    text = yaml.safe_dump(change.leaf, default_flow_style=True, sort_keys=False, width=10**6).splitlines()[0]
+    leaf = "" if change.leaf is None else f" {text}"
     return f"{change.key}:{leaf}  # {change.reason}"
+
+
+def _advice(finding: "Finding") -> str:
+    """What a finding says that no space can do; the diagnosis has the command, where there is one."""
+    from ndvq_tune.search.earlier.following import reason_of
+
+    return f"advice: {finding.advice}  # {reason_of(finding)}"

@@ -30,7 +30,10 @@ def report(
         diagnosis = diagnosed(standing, space)
         if diagnose:
             from ndvq_tune.report.terminal import print_diagnosis
+            from ndvq_tune.report.wording import left_out
 
+            for line in left_out(search):
+                console.print(line, markup=False, highlight=False)
             print_diagnosis(diagnosis, console, results)
         else:
             from ndvq_tune.report.html import write_html

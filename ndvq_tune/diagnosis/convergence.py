@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ndvq_tune.diagnosis.case import Case, curve
 from ndvq_tune.diagnosis.finding import Change, Confidence, Evidence, Finding, Start, Verdict
 from ndvq_tune.diagnosis.trend import FEWEST, last, trend
+from ndvq_tune.quantities import count_text
 from ndvq_tune.records import StopReason, TrialRecord, TrialState
 
 STILL_FALLING = 0.1
@@ -12,6 +13,8 @@ STILL_FALLING = 0.1
 
 Of 216 recorded trainings on videos with a cosine schedule none falls so much (the median is 0.04).
 """
+SHOWS = 3 * (FEWEST + 1)
+"""Epochs of which the last third shows where a loss goes."""
 
 
 def stopped_early(trial: TrialRecord, case: Case) -> Iterator[Finding]:
@@ -41,12 +44,13 @@ def still_falling(trial: TrialRecord, case: Case) -> Iterator[Finding]:
     losses = curve(trial, "recon_loss")
     if not losses or trial.state is not TrialState.COMPLETED:
         return
-    late, longer = last(losses, 1 / 3), Change({"training.max_epochs": 2 * len(trial.reports)}, Start.TRAIN)
+    late, epochs = last(losses, 1 / 3), max(2 * len(trial.reports), SHOWS)
+    longer = Change({"training.max_epochs": epochs}, Start.TRAIN)
     found = trend(late)
     if found is None:
         yield Finding(
             "still_falling",
-            f"it has been trained for {len(losses)} epochs, too few to see where its loss goes",
+            f"it has been trained for {count_text(len(losses), 'epoch')}, too few to see where its loss goes",
             Evidence("epochs", len(losses), FEWEST, trial.name),
             Confidence.LOW,
             "train it for longer",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from ndvq_tune.diagnosis.attention import attention_idle
-from ndvq_tune.diagnosis.baselines import loses_to_baseline, next_to_nothing
+from ndvq_tune.diagnosis.baselines import beside, loses_to_baseline, next_to_nothing
 from ndvq_tune.diagnosis.capacity import high_and_flat
 from ndvq_tune.diagnosis.case import Asked, Case
 from ndvq_tune.diagnosis.codebook import perplexity_at_ceiling, perplexity_low
@@ -55,7 +55,8 @@ _NO_MODEL = "no trial has led to a model yet"
 def diagnose(standing: Standing, asked: Asked) -> Diagnosis:
     """What is to be thought of the recommended model, and what to do next.
 
-    Findings that make the verdict come first, in the order of the verdicts; then the surest.
+    Findings that make the verdict come first, in the order of the verdicts; then the surest. Where none does, the model
+    is ready, be it good or not: the reason says how it compares with plain methods.
 
     Args:
         standing: The search.
@@ -67,10 +68,11 @@ def diagnose(standing: Standing, asked: Asked) -> Diagnosis:
     findings = tuple(sorted(found, key=_weight))
     if winner is None:
         return Diagnosis(None, _NO_MODEL, findings)
-    grave = findings[0] if findings and findings[0].verdict is not None else None
-    return Diagnosis(
-        grave.verdict if grave else Verdict.READY, grave.sign if grave else _BETTER if findings else _READY, findings
-    )
+    if findings and findings[0].verdict is not None:
+        return Diagnosis(findings[0].verdict, findings[0].sign, findings)
+    level = beside(winner, case)
+    why = (_BETTER if findings else _READY) + (f"; it is {level}" if level else "")
+    return Diagnosis(Verdict.READY, why, findings)
 
 
 def _weight(finding: Finding) -> tuple[int, int]:

@@ -3,10 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ndvq_tune.diagnosis.case import Case
 from ndvq_tune.diagnosis.finding import Change, Confidence, Evidence, Finding, Start
-from ndvq_tune.distributions import Choice
+from ndvq_tune.distributions import Choice, Range
 from ndvq_tune.records import StopReason, TrialRecord, TrialState
 
 ONE_CAUSE = 0.75
@@ -51,7 +52,7 @@ def one_cause(case: Case) -> Iterator[Finding]:
                 Evidence(f"share of trials that ended by {cause}", share, ONE_CAUSE),
                 Confidence.HIGH,
                 advice,
-                change(ended[-1]),
+                change(ended[-1], case),
             )
 
 
@@ -76,31 +77,41 @@ def _cause(trial: TrialRecord) -> str:
     return "error" if trial.state is TrialState.FAILED else str(trial.stop_reason)
 
 
-def _slower(trial: TrialRecord) -> Change:
-    return Change({"training.learning_rate": float(f"{trial.config.training.learning_rate / 4:.2g}")})
+def _slower(trial: TrialRecord, case: Case) -> Change:
+    """A quarter of the learning rate, or of all that it was drawn from."""
+    key = "training.learning_rate"
+    for parameter in case.asked.searched:
+        if parameter.key == key and isinstance(old := parameter.distribution, Range):
+            lower = replace(old, low=_quarter(old.low), high=_quarter(old.high))
+            return Change({key: replace(parameter, distribution=lower).leaf})
+    return Change({key: _quarter(trial.config.training.learning_rate)})
 
 
-def _revived(trial: TrialRecord) -> Change:
+def _quarter(rate: float) -> float:
+    return float(f"{rate / 4:.2g}")
+
+
+def _revived(trial: TrialRecord, case: Case) -> Change:
     return Change({"search.stop.collapse.on_collapse": "restart_codes"})
 
 
-def _shorter(trial: TrialRecord) -> Change:
+def _shorter(trial: TrialRecord, case: Case) -> Change:
     return Change({"training.max_epochs": max(1, trial.config.training.max_epochs // 2)})
 
 
-_ADVICE: dict[str, tuple[str, Callable[[TrialRecord], Change | None]]] = {
+_ADVICE: dict[str, tuple[str, Callable[[TrialRecord, Case], Change | None]]] = {
     StopReason.DIVERGED: ("lower the learning rates", _slower),
     StopReason.COLLAPSE: ("rescue codebooks, and lower the largest codebook_beta and learning rate", _revived),
     StopReason.PLATEAU: ("models are done early: lower max_epochs, or raise stop.plateau.patience", _shorter),
     StopReason.TIME_BUDGET: (
         "let the search go on: each session has the time budget anew",
-        lambda _: Change(start=Start.RESUME),
+        lambda *_: Change(start=Start.RESUME),
     ),
-    StopReason.TRIAL_TIME: ("raise stop.trial_time, or search smaller models", lambda _: None),
-    StopReason.COST: ("raise stop.cost, or search smaller models", lambda _: None),
+    StopReason.TRIAL_TIME: ("raise stop.trial_time, or search smaller models", lambda *_: None),
+    StopReason.COST: ("raise stop.cost, or search smaller models", lambda *_: None),
     "error": (
         "see the error of the last one in the report; most often a setting that this data cannot have",
-        lambda _: None,
+        lambda *_: None,
     ),
 }
 """What to do where it ended most trials; other causes belong to a search that goes well."""

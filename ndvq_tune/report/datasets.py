@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ndvq_tune.quantities import bytes_text, count_text, duration
+from ndvq_tune.report.card import facts
 
 if TYPE_CHECKING:  # the cache can be shown without torch
     from ndvq_tune.config import DataConfig
@@ -75,21 +76,16 @@ def print_dataset(console: Console, config: "DataConfig", dataset: "Dataset", wh
         dataset: The data set.
         where: Whether it was in the cache.
     """
-    low, high = dataset.train.scale.low, dataset.train.scale.high
-    facts = {
-        config.type: config.path,
+    of_card = facts(dataset.card, dataset.train.shape) if dataset.card else {}
+    shown = of_card | {
+        "data": f"{config.type}, {config.path}",
         "files": f"{dataset.files:,}, of which {len(dataset.skipped):,} are skipped",
-        "samples": f"{len(dataset.train):,} for training, {len(dataset.test):,} for testing",
-        "shape": f"{' x '.join(map(str, dataset.train.shape))}, channels first",
-        "dtype": str(dataset.train[:1].dtype).removeprefix("torch."),
-        **_rate(dataset),
-        "range": f"{low:g} to {high:g}, which a model sees as 0 to 1",
         "mean": f"{_numbers(dataset.mean)}, of what a model sees",
         "variance": f"{_numbers(dataset.variance)}, of what a model sees",
         "augment": ", ".join(config.augment) or "nothing",
         "cache": where,
     }
-    for name, text in facts.items():
+    for name, text in shown.items():
         print_line(console, f"{name:12}{text}")
 
 
@@ -104,14 +100,6 @@ def print_skipped_files(console: Console, skipped: Mapping[str, str]) -> None:
 def print_line(console: Console, text: str) -> None:
     """Prints a line as it is: no markup, and no break in a path that someone will copy."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _rate(dataset: "Dataset") -> dict[str, str]:
-    """Steps or frames a second of a sample, where it has a rate."""
-    card = dataset.card
-    if card and card.sample_rate:
-        return {"rate": f"{card.sample_rate:,g} Hz"}
-    return {"rate": f"{card.frame_rate:.4g} frames a second"} if card and card.frame_rate else {}
 
 
 def _numbers(statistic: "Statistic") -> str:

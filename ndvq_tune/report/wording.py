@@ -154,7 +154,13 @@ def circumstances(search: SearchRecord) -> list[str]:
         reasons = _most_frequent_first(search.rejected)
         parts = ", ".join(f"{count} {name}" for name, count in reasons.items())
         lines.append(f"{ruled_out} ruled out before training: {parts}")
-    return lines
+    return lines + left_out(search)
+
+
+def left_out(search: SearchRecord) -> list[str]:
+    """How many trials could not be read, and what this version does not know of them; a line for each reason."""
+    reasons = _most_frequent_first(search.unreadable)
+    return [f"left out {count_text(count, 'trial')} that cannot be read: {why}" for why, count in reasons.items()]
 
 
 def mattered(search: SearchRecord) -> str:

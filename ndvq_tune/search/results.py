@@ -1,5 +1,6 @@
 """What a search leaves behind in its folder."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from ndvq_tune.records import TrialRecord
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
+from ndvq_tune.search.attempt import attempt
 from ndvq_tune.search.folder import PICTURES
 from ndvq_tune.search.handover import hand_over
 from ndvq_tune.search.space import SearchSpace
@@ -61,17 +63,20 @@ def write_outcome(
         dataset: Its data, of which test samples are pictured.
         folder: The results folder.
         tracker: Gets the pictures, too; a store that fails is only told of.
-        console: Where that is told.
+        console: Where that is told, and what else could not be made.
     """
     pictures: dict[str, Path] = {}
     shown = [trial for trial in standing.recommended if (folder / str(trial.weights)).exists()]
     for trial in shown[:PICTURED_TRIALS]:
-        pictures[trial.name] = _picture(trial, dataset, folder)
+        picture = attempt(console, f"pictures of {trial.name}", partial(_picture, trial, dataset, folder), None)
+        if picture is None:
+            continue
+        pictures[trial.name] = picture
         try:
             tracker.attach(pictures[trial.name], trial)
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
-    write_html(standing, diagnosis, folder, pictures)
+    attempt(console, "report.html", partial(write_html, standing, diagnosis, folder, pictures), None)
     hand_over(standing, dataset, folder, tracker, console)
 
 

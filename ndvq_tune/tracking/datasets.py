@@ -15,17 +15,21 @@ _DIGITS = 16
 
 
 def dataset_input(config: DataConfig, dataset: Dataset) -> DatasetInput:
-    """A data set as the input of a run: its place, the shape of its samples, how many there are, and a fingerprint.
+    """A data set as the input of a run: its place, the shape of its samples, how many there are, and a digest.
 
-    Data of the same fingerprint is cut in the same way and has the same mean and variance, wherever it lies.
+    Data of the same digest has the same files and is cut in the same way, wherever it lies: MLflow keeps one entry of
+    it, with the shape and the counts of the first. Of data without a card, which has no files, it has the same mean
+    and variance.
 
     Args:
         config: Where the data is, and how samples are cut from it.
         dataset: The data.
     """
     samples = {"train_samples": len(dataset.train), "test_samples": len(dataset.test), "files": dataset.files}
-    settings = config.model_dump(mode="json", exclude={"path", "max_bad"})
-    known = json.dumps([settings, samples, dataset.mean, dataset.variance], sort_keys=True)
+    card, settings = dataset.card, config.model_dump(mode="json", exclude={"path", "max_bad"})
+    fingerprints = {"fingerprint": card.fingerprint, "test_fingerprint": card.test_fingerprint} if card else {}
+    content = fingerprints or (dataset.mean, dataset.variance)
+    known = json.dumps([settings, samples, content], sort_keys=True)
     remote = "://" in config.path
     spec = {"dtype": "float32", "shape": [-1, *dataset.train.shape]}  # as a model gets them
     found = StoredDataset(
@@ -34,6 +38,6 @@ def dataset_input(config: DataConfig, dataset: Dataset) -> DatasetInput:
         source_type=config.path.partition("://")[0] if remote else "local",
         source=json.dumps({"uri": config.path}),
         schema=json.dumps({"mlflow_tensorspec": {"features": [{"type": "tensor", "tensor-spec": spec}]}}),
-        profile=json.dumps(samples),
+        profile=json.dumps(samples | fingerprints),
     )
     return DatasetInput(found, [_CONTEXT])

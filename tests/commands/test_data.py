@@ -120,7 +120,7 @@ def test_sounds_of_different_rates_are_told_with_the_one_that_was_chosen(tmp_pat
     assert output("build", *asked, "--output", tmp_path / "out").splitlines()[-1] == line
     shown = output("info", *asked).splitlines()
     assert shown[-1] == line
-    assert "rate        8,000 Hz" in shown
+    assert "sample rate 8,000 Hz; 2 files resampled" in shown
     same = output("info", *asked, "--set", "data.sample_rate=16000")
     assert "resampled 2 of 3 sounds to 16,000 Hz (1 of 8,000 Hz, 1 of 44,100 Hz)" in same
 
@@ -130,17 +130,19 @@ def test_a_data_set_is_shown_as_a_model_sees_it(arrays: Path, cache: Path):
     unit = (values - values.min()) / np.ptp(values)
     shown = dict(line.split(None, 1) for line in output("info", "--data", arrays, "--type", "array").splitlines())
     assert shown == {
-        "array": str(arrays),
+        "data": f"array, {arrays}",
         "files": "2, of which 0 are skipped",
         "samples": "10 for training, 4 for testing",
         "shape": "2 x 6, channels first",
-        "dtype": "float32",
         "range": "0 to 7, which a model sees as 0 to 1",
+        "values": f"float32, for training from {values.min():g} to {values.max():g}",
+        "fingerprint": shown["fingerprint"],
         "mean": " ".join(f"{mean:.4g}" for mean in unit.mean((0, 2))) + ", of what a model sees",
         "variance": " ".join(f"{variance:.4g}" for variance in unit.var((0, 2))) + ", of what a model sees",
         "augment": "nothing",
         "cache": shown["cache"],
     }
+    assert set(shown["fingerprint"].split("; test files ")) == {folder.name for folder in folders(cache)}
     assert shown["cache"].startswith(f"decoded into {cache}: 2 entries, ")
     assert f"in the cache already, {cache}" in output("info", "--data", arrays, "--type", "array")
 

@@ -14,18 +14,21 @@ from tests.search.earlier.earlier_examples import POINT, write_results
 from tests.search.search_examples import space_of
 
 CODES = [64] * 4 + [32] * 6 + [16] * 6
+BETAS = [0.25, 0.3, 0.35, 0.4, *[0.06, 0.15, 0.9, 1.8] * 3]
+POINTS = [
+    POINT | {"model.n_codes": codes, "model.codebook_beta": beta} for codes, beta in zip(CODES, BETAS, strict=True)
+]
+LOSSES = [0.1 + 0.01 * number for number in range(16)]
+LEVEL = [3.0, 2.0, 1.5, 1.1, 1.02, 1.01, 1.01, 1.0, 1.0]
+FALLING = [1.3 ** (9 - epoch) for epoch in range(1, 10)]
 
 
 @pytest.fixture
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A search of 16 trials whose best 4 have 64 codes and a beta about 0.3."""
     monkeypatch.chdir(tmp_path)
-    betas = [0.25, 0.3, 0.35, 0.4, *[0.06, 0.15, 0.9, 1.8] * 3]
-    points = [
-        POINT | {"model.n_codes": codes, "model.codebook_beta": beta} for codes, beta in zip(CODES, betas, strict=True)
-    ]
     folder = Path("runs/small")
-    write_results(folder, space_of(), points, [0.1 + 0.01 * number for number in range(16)])
+    write_results(folder, space_of(), POINTS, LOSSES)
     return folder
 
 
@@ -45,6 +48,32 @@ def test_the_written_space_loads_and_says_why_it_changed(results: Path) -> None:
     assert before.startswith("  # fixed: all of the best 4 of 16 trials use 64")
     beta = next(n for n, line in enumerate(lines) if line.startswith("  codebook_beta: {log_uniform: ["))
     assert lines[beta - 1] == "  # was 0.05 to 2: the best 4 of 16 trials lie between 0.25 and 0.4"
+
+
+def test_what_the_diagnosis_asks_of_the_space_is_in_it(results: Path) -> None:
+    write_results(Path("runs/falling"), space_of(), POINTS, LOSSES, FALLING)
+    done = refine("runs/falling")
+    assert done.exit_code == 0, done.output
+    space = SearchSpace.load(Path("runs/falling/refined.yaml"))
+    assert space.max_epochs == 18
+    assert space.source["model"]["n_codes"] == {"choice": [64, 128]}  # the best have the most that there were
+    text = Path("runs/falling/refined.yaml").read_text()
+    assert "narrowed to where its best trials lie, and as its diagnosis asks." in text
+    assert "  # still_falling (trial-0000, low confidence): its loss still fell by 41% over the last 3 epochs" in text
+    lines = done.output.splitlines()
+    assert "training.max_epochs: 18  # still_falling (trial-0000, low confidence): its loss still fell by" in lines[2]
+    assert not any(line.startswith("advice:") for line in lines)
+
+
+def test_what_no_space_can_do_is_printed_as_advice(results: Path) -> None:
+    write_results(Path("runs/poor"), space_of(), POINTS, LOSSES, LEVEL)
+    Path("runs/poor/summary.json").write_text('{"baselines": [{"name": "bicubic", "recon_loss": 0.05}]}')
+    *_, beta, first, advice, command = refine("runs/poor").output.splitlines()
+    assert beta.startswith("model.codebook_beta: {log_uniform: [0.06")
+    assert first.startswith("search.first: [{model.n_codes: 64, model.downsample: [2, 2, 2], model.codebook_beta: 0.06")
+    assert "}]  # commitment_high (trial-0000, medium confidence): its commitment loss is" in first
+    assert advice.startswith("advice: do not use it yet: bicubic does as well or better without a model  # loses_to")
+    assert command.startswith("runs/poor/refined.yaml: ")
 
 
 def test_a_line_for_each_change_and_the_command_that_runs_it(results: Path) -> None:

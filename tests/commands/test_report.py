@@ -41,6 +41,15 @@ def test_the_diagnosis_is_printed_and_nothing_is_written(results: Path) -> None:
     assert sorted(results.iterdir()) == before
 
 
+def test_trials_that_cannot_be_read_are_counted_with_the_reason(results: Path) -> None:
+    journal = results / "optuna.journal"
+    journal.write_text(journal.read_text().replace('"n_codes":16', '"n_coads":16'))
+    said = "left out 1 trial that cannot be read: model.n_coads: unknown key"
+    assert report(results, "--diagnose").output.startswith(said)
+    report(results)
+    assert said.replace("l", "L", 1) in (results / "report.html").read_text()
+
+
 def test_what_only_the_summary_knows_is_taken_from_there(results: Path) -> None:
     (results / "summary.json").write_text(
         '{"ended_by": "stall", "skipped_files": {"a.wav": "empty"}, "baselines": '

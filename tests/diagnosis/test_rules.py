@@ -26,6 +26,19 @@ def test_of_a_healthy_search_nothing_is_said_but_ready() -> None:
     assert diagnosis.why == "its loss has levelled off, and nothing speaks against it"
 
 
+def test_a_model_that_is_ready_is_said_to_be_as_good_as_it_is_beside_plain_methods() -> None:
+    plain = (Baseline("mean", 1.0), Baseline("bicubic", 0.1), Baseline("JPEG", 0.02, 0.24), Baseline("WebP", 0.01, 0.3))
+    (trial, *others) = spread()
+    diagnosis = diagnose(Standing(search_of(trial, *others, baselines=plain)), ASKED)  # 0.05 at 0.25 bits an element
+    assert diagnosis.verdict is Verdict.READY
+    assert diagnosis.why == (
+        "its loss has levelled off, and nothing speaks against it; "
+        "it is 50% below that of bicubic and 2.5 times that of JPEG at as many bits"
+    )
+    without = diagnose(Standing(search_of(trial, *others, baselines=plain[:2])), ASKED)
+    assert without.why.endswith("; it is 50% below that of bicubic")
+
+
 def test_without_a_model_there_is_no_verdict_but_what_ended_the_trials_is_said() -> None:
     diverged = [replace(t, state=TrialState.PRUNED, stop_reason=StopReason.DIVERGED) for t in spread()]
     diagnosis = diagnose(Standing(search_of(*diverged)), ASKED)

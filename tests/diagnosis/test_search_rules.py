@@ -233,6 +233,13 @@ def test_one_cause_that_ended_most_trials_has_advice_of_its_own(reason: StopReas
     assert not list(one_cause(case_of(*ended_by(reason, 11))))
 
 
+def test_a_learning_rate_that_is_searched_is_lowered_as_a_whole() -> None:
+    searched = Searched("training.learning_rate", Range(0.01, 0.2, log=True))
+    found = only(one_cause(case_of(*ended_by(StopReason.DIVERGED, 13), asked=Asked((searched,), 16, 8))))
+    assert found.change is not None
+    assert found.change.settings == {"training.learning_rate": {"log_uniform": [0.0025, 0.05]}}
+
+
 def test_errors_count_and_what_a_scheduler_stops_does_not() -> None:
     failed = [replace(trial, state=TrialState.FAILED, error="boom") for trial in spread()]
     assert only(one_cause(case_of(*failed))).sign == "16 of 16 trials ended by error"

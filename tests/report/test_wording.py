@@ -39,6 +39,8 @@ def test_repetitions_are_counted_apart(example: SearchRecord, eventful: SearchRe
 
 def test_circumstances_are_told_where_there_are_any(eventful: SearchRecord, single: SearchRecord) -> None:
     assert circumstances(single) == []
+    later = replace(single, unreadable={"model.new: unknown key": 2})
+    assert circumstances(later) == ["left out 2 trials that cannot be read: model.new: unknown key"]
     assert circumstances(eventful) == [
         "ended early: its target was reached",
         "stopped early by scheduler 9, collapse 3, diverged 1",

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 from ndvq_tune.config import TorchvisionData, VideoData
 from ndvq_tune.tracking.datasets import dataset_input
+from tests.report.card_examples import VIDEOS
 from tests.training.training_examples import dataset
 
 
@@ -21,10 +22,20 @@ def test_data_behind_a_uri_and_of_torchvision() -> None:
     assert dataset_input(TorchvisionData(name="CIFAR10"), dataset()).dataset.name == "CIFAR10"
 
 
-def test_the_fingerprint_is_of_the_data_and_not_of_its_place() -> None:
-    def digest(config: VideoData, **changes: object) -> str:
-        return dataset_input(config, replace(dataset(), **changes)).dataset.digest
+def digest(config: VideoData, **changes: object) -> str:
+    return dataset_input(config, replace(dataset(), **changes)).dataset.digest
 
+
+def test_the_digest_is_of_the_files_and_of_how_they_are_cut_and_not_of_their_place() -> None:
+    here, others = VideoData(path="here"), VIDEOS.model_copy(update={"test_fingerprint": "beef"})
+    assert digest(here, card=VIDEOS) == digest(VideoData(path="there/here"), card=VIDEOS, mean=0.25)
+    different = (digest(here, card=VIDEOS), digest(here, card=others), digest(VideoData(clip_length=4), card=VIDEOS))
+    assert len(set(different)) == 3
+    profile = json.loads(dataset_input(here, replace(dataset(), card=VIDEOS)).dataset.profile)
+    assert (profile["fingerprint"], profile["test_fingerprint"]) == ("f00d", "cafe")  # as in the report
+
+
+def test_the_digest_of_data_without_files_is_of_its_statistics() -> None:
     here = VideoData(path="here")
     assert digest(here) == digest(VideoData(path="there/here"))
     assert (

@@ -12,13 +12,16 @@ from functools import partial
 from typing import Any
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.diagnosis.finding import Finding
 from ndvq_tune.distributions import Choice, Distribution, Range, Searched
+from ndvq_tune.errors import ConfigError
 from ndvq_tune.judgement.comparison import best_share, measured
 from ndvq_tune.judgement.ranges import around
 from ndvq_tune.problems import validate
 from ndvq_tune.records import Role, TrialRecord, TrialState, short_name, short_value
+from ndvq_tune.search.earlier.following import asked_of, followed, reason_of, to_try_first, value_asked
 from ndvq_tune.search.space import SearchSpace
-from ndvq_tune.yaml_file import flatten, with_values
+from ndvq_tune.yaml_file import Document, flatten, with_values
 
 FEWEST_TRIALS = 8
 _FEWEST_VALUES = 3  # of a parameter among the best; and tries of a choice before it may go
@@ -33,11 +36,13 @@ class Change:
         key: The parameter's full key path.
         leaf: What the YAML says of it from now on: a value or a distribution; None if it goes.
         reason: Why, with the evidence.
+        findings: The findings of the diagnosis that ask for it, if any.
     """
 
     key: str
     leaf: Any
     reason: str
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,20 +72,50 @@ class _Evidence:
         return math.comb(others, len(self.best)) / math.comb(len(self.tried), len(self.best))
 
 
-def narrowed(space: SearchSpace, trials: Sequence[TrialRecord], keep: float = 0.25) -> list[Change]:
-    """Changes that make a space narrower around its best trials.
+def narrowed(
+    space: SearchSpace, trials: Sequence[TrialRecord], keep: float = 0.25, findings: Sequence[Finding] = ()
+) -> list[Change]:
+    """Changes that make a space narrower around its best trials, and those that findings ask for.
 
     Args:
         space: The space.
         trials: Its finished trials.
         keep: Share of the trials that are the best, at least 4. With several objectives these are whole fronts of
             non-dominated trials, so there may be more.
+        findings: What was found in the search, the most important first. One that the space cannot follow, or follows
+            already, changes nothing.
 
     Raises:
         ValueError: If fewer than 8 trials have numbers that can be compared.
     """
     tried = [t for t in trials if t.state in (TrialState.COMPLETED, TrialState.PRUNED) and t.role is not Role.CONFIRM]
-    best = _best(tried, space, keep)
+    best, asked = _best(tried, space, keep), asked_of(findings)
+    changes = _of_searched(space, tried, best, asked)
+    searched, fixed = {parameter.key for parameter in space.searched}, flatten(space.source)
+    for key, finding in asked.items():
+        change = Change(key, value_asked(finding, key), reason_of(finding), (finding,))
+        new = key not in searched and fixed.get(key) != change.leaf
+        if new and _loaded(space, [*changes, change]):
+            changes.append(change)
+    return changes + _first_points(space, trials, asked, changes)
+
+
+def refined(space: SearchSpace, changes: Sequence[Change]) -> dict[str, Any]:
+    """The content of the file of the narrower space; without its first points, since they have been tried."""
+    content = with_values(space.source, {})
+    if space.search.first:
+        _drop(content, ["search", "first"])
+    content = with_values(content, {change.key: change.leaf for change in changes if change.leaf is not None})
+    for change in changes:
+        if change.leaf is None:
+            _drop(content, change.key.split("."))
+    return content | {"name": f"{space.name}-refined"}
+
+
+def _of_searched(
+    space: SearchSpace, tried: Sequence[TrialRecord], best: Sequence[TrialRecord], asked: Mapping[str, Finding]
+) -> list[Change]:
+    """Changes of what is searched."""
     defaults = flatten(space.complete({}).to_dict())
     left: dict[str, tuple[Any, ...]] = {}  # what a parameter of few values can still be
     changes: list[Change] = []
@@ -93,24 +128,39 @@ def narrowed(space: SearchSpace, trials: Sequence[TrialRecord], keep: float = 0.
             continue
         evidence = _Evidence(_values(tried, key), _values(best, key))
         distribution, reason = _narrower(parameter, evidence, space)
+        wider = followed(asked[key], parameter, distribution) if key in asked else None
+        follows = wider is not None and all(_valid(space, key, value) for value in wider.probes)
+        if wider is not None and follows:
+            distribution, reason = wider, "; ".join(filter(None, [reason, reason_of(asked[key])]))
         if isinstance(distribution, Choice):
             left[key] = (*distribution.values, default) if when else distribution.values
         if when != parameter.when:
             reason = "; ".join(filter(None, [reason, "the condition follows what it depends on"]))
         if reason:
-            changes.append(Change(key, replace(parameter.over(distribution), when=when).leaf, reason))
+            leaf = replace(parameter.over(distribution), when=when).leaf
+            changes.append(Change(key, leaf, reason, (asked[key],) if follows else ()))
     return changes
 
 
-def refined(space: SearchSpace, changes: Sequence[Change]) -> dict[str, Any]:
-    """The content of the file of the narrower space; without first points, since they have been tried."""
-    content = with_values(space.source, {change.key: change.leaf for change in changes if change.leaf is not None})
-    if space.search.first:
-        _drop(content, ["search", "first"])
-    for change in changes:
-        if change.leaf is None:
-            _drop(content, change.key.split("."))
-    return content | {"name": f"{space.name}-refined"}
+def _first_points(
+    space: SearchSpace, trials: Sequence[TrialRecord], asked: Mapping[str, Finding], changes: Sequence[Change]
+) -> list[Change]:
+    """What findings ask for in the trial that they are of, to be tried before all else."""
+    new = _loaded(space, changes)
+    points = [(to_try_first(new, trials, finding, key), finding) for key, finding in asked.items()] if new else []
+    worth = [(point, finding) for point, finding in points if point]
+    if not worth:
+        return []
+    reasons = "; ".join(reason_of(finding) for _, finding in worth)
+    return [Change("search.first", [point for point, _ in worth], reasons, tuple(finding for _, finding in worth))]
+
+
+def _loaded(space: SearchSpace, changes: Sequence[Change]) -> SearchSpace | None:
+    """The space with changes; None where it cannot have them all."""
+    try:
+        return SearchSpace.from_document(Document(space.name, refined(space, changes), {}))
+    except ConfigError:
+        return None
 
 
 def _best(tried: Sequence[TrialRecord], space: SearchSpace, keep: float) -> list[TrialRecord]:

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from optuna.trial import FrozenTrial
 
 from ndvq_tune.errors import ConfigError, ResultsError, message_of
 from ndvq_tune.problems import validate
+from ndvq_tune.quantities import count_text
 from ndvq_tune.records import Baseline, Importance, SearchRecord, TrialRecord
 from ndvq_tune.search.checkpoints import located, with_losses
 from ndvq_tune.search.engine.codec import REJECTED, has_begun, record_of
@@ -69,8 +69,8 @@ def read_folder(folder: Path) -> tuple[SearchSpace, Earlier]:
     """
     space, _, frozen = _kept(folder)
     begun = [trial for trial in frozen if trial.state.is_finished() and has_begun(trial)]
-    trials = _readable(begun)
-    return space, Earlier(space.name, space.search, trials, len(begun) - len(trials))
+    trials, unreadable = _readable(begun)
+    return space, Earlier(space.name, space.search, trials, sum(unreadable.values()))
 
 
 def read_search(folder: Path) -> tuple[SearchSpace, SearchRecord]:
@@ -81,9 +81,10 @@ def read_search(folder: Path) -> tuple[SearchSpace, SearchRecord]:
         ConfigError: Its space is not one that this version can read.
     """
     space, attributes, frozen = _kept(folder)
-    trials = _readable([trial for trial in frozen if has_begun(trial)])
+    trials, unreadable = _readable([trial for trial in frozen if has_begun(trial)])
     if not trials:
-        raise ResultsError(f"{folder}: has no trials that this version can read")
+        why = "".join(f"; {count_text(count, 'trial')}: {reason}" for reason, count in unreadable.items())
+        raise ResultsError(f"{folder}: has no trials that this version can read{why}")
     summary = _summary(folder)
     latest = max((report["seconds"] for trial in trials for report in trial.reports), default=0.0)
     return space, SearchRecord(
@@ -97,6 +98,7 @@ def read_search(folder: Path) -> tuple[SearchSpace, SearchRecord]:
         ended_by=summary.get("ended_by"),
         importances=tuple(Importance(**importance) for importance in summary.get("importance", ())),
         baselines=tuple(Baseline(**baseline) for baseline in summary.get("baselines", ())),
+        unreadable=unreadable,
     )
 
 
@@ -117,13 +119,15 @@ def _kept(folder: Path) -> tuple[SearchSpace, Mapping[str, Any], list[FrozenTria
         raise ResultsError(f"{journal}: cannot be read: {message_of(error)}") from None
 
 
-def _readable(frozen: Sequence[FrozenTrial]) -> tuple[TrialRecord, ...]:
-    """Records of trials, without those whose configuration is lost, or not one of this version."""
-    trials = []
+def _readable(frozen: Sequence[FrozenTrial]) -> tuple[tuple[TrialRecord, ...], Counter[str]]:
+    """Records of trials; and how many have a configuration that is not one of this version, by what is wrong first."""
+    trials, unreadable = [], Counter[str]()
     for trial in frozen:
-        with suppress(ConfigError):
+        try:
             trials.append(record_of(trial))
-    return tuple(trials)
+        except ConfigError as error:
+            unreadable[f"{error.problems[0].key}: {error.problems[0].message}"] += 1
+    return tuple(trials), unreadable
 
 
 def _summary(folder: Path) -> dict[str, Any]:

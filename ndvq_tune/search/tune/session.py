@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -18,9 +19,10 @@ from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
-from ndvq_tune.records import Importance, SearchRecord, StopReason, TrialState
+from ndvq_tune.records import Baseline, Importance, SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.report.finding import description
 from ndvq_tune.report.html import write_html
+from ndvq_tune.search.attempt import T, attempt
 from ndvq_tune.search.checkpoints import keep_checkpoints
 from ndvq_tune.search.engine.curves.importance import importances
 from ndvq_tune.search.engine.engine import Engine
@@ -110,7 +112,7 @@ class Session:
         return engine.ended_by
 
     def outcome(self, ended_by: str | None) -> SearchResult:
-        """Write what the search leaves behind, as far as it has come.
+        """Write what the search leaves behind, as far as it has come; what fails is told, and the rest is written.
 
         Args:
             ended_by: Why it ended before its last trial.
@@ -118,18 +120,23 @@ class Session:
         finished = not self.interrupted.is_set()
         record = self.study.to_record(self.dataset.skipped, ended_by)
         if finished:
-            best = Standing(record).best
-            plain = () if best is None else baselines(self.dataset, best.config)
-            record = replace(record, importances=self._importances(), baselines=plain)
-        record = keep_checkpoints(record, self.folder, final=finished)
-        standing = Standing(record)
+            record = replace(
+                record,
+                importances=self._attempt("what mattered", self._importances, ()),
+                baselines=self._attempt("plain methods", partial(self._baselines, Standing(record).best), ()),
+            )
+        keep = partial(keep_checkpoints, record, self.folder, final=finished)
+        standing = Standing(self._attempt("checkpoints", keep, record))
         diagnosis = diagnosed(standing, self.space)
         if finished or record.trials:  # nothing begun leaves nothing, and the folder's name is free again
-            write_tables_and_summary(standing, diagnosis, self.space, self.folder, self.tracker)
+            given = (standing, diagnosis, self.space, self.folder, self.tracker)
+            self._attempt("tables and summary.json", partial(write_tables_and_summary, *given), None)
         if finished:
             write_outcome(standing, diagnosis, self.dataset, self.folder, self.tracker, self.console)
         elif record.trials:
-            write_html(standing, diagnosis, self.folder, pictures_in(self.folder, standing.recommended))
+            pictures = pictures_in(self.folder, standing.recommended)
+            page = partial(write_html, standing, diagnosis, self.folder, pictures)
+            self._attempt("report.html", page, None)
         try:
             self.tracker.finish(standing, "completed" if finished else "interrupted", description(standing, diagnosis))
         except TrackingError as error:
@@ -139,6 +146,12 @@ class Session:
     @property
     def _shown_at(self) -> tuple[str, ...]:
         return self.tracker.shown_at(self.space.search.goals.objectives[0])
+
+    def _attempt(self, what: str, step: Callable[[], T], otherwise: T) -> T:
+        return attempt(self.console, what, step, otherwise)
+
+    def _baselines(self, best: TrialRecord | None) -> tuple[Baseline, ...]:
+        return () if best is None else baselines(self.dataset, best.config)
 
     def _importances(self) -> tuple[Importance, ...]:
         preflight = Preflight(self.space, self.dataset.train.shape)

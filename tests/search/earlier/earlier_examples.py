@@ -41,14 +41,33 @@ def trial_of(
 
 
 def write_results(
-    folder: Path, space: SearchSpace, points: Sequence[Mapping[str, Any]], losses: Sequence[float]
+    folder: Path,
+    space: SearchSpace,
+    points: Sequence[Mapping[str, Any]],
+    losses: Sequence[float],
+    curve: Sequence[float] = (),
 ) -> None:
-    """The folder of a search whose trials are all done."""
+    """The folder of a search whose trials are all done.
+
+    Args:
+        folder: Where.
+        space: What it searched.
+        points: Parameters of the trials.
+        losses: Their last loss.
+        curve: How many times that their loss was after each epoch, down to 1; their weights are kept then. A report,
+            and no weights, if not given.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_space(folder, space)
     study = Study.open(folder, space)
     for params, loss in zip(points, losses, strict=True):
         record = study.begin(study.propose(params))
-        study.report(record.number, report(1, loss))
+        for epoch, share in enumerate(curve or (1.0,), start=1):
+            study.report(record.number, report(epoch, loss * share, fidelity=1.0))
+        if curve:
+            kept = folder / "checkpoints" / record.name
+            kept.mkdir(parents=True)
+            (kept / "config.json").write_text('{"format": 1}')
+            study.checkpoint(record.number, f"checkpoints/{record.name}")
         study.finish(record.number, TrialState.COMPLETED)
     study.close()

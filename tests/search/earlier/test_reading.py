@@ -1,4 +1,5 @@
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 
 from ndvq_tune.errors import ConfigError, ResultsError
 from ndvq_tune.records import TrialState
-from ndvq_tune.search.earlier.reading import read, read_folder
+from ndvq_tune.search.earlier.reading import read, read_folder, read_search
 from ndvq_tune.search.engine.study import Study
 from ndvq_tune.search.folder import JOURNAL
 from tests.search.earlier.earlier_examples import POINT, trial_of, write_results
@@ -105,3 +106,15 @@ def test_a_trial_with_a_setting_of_another_version_is_counted_and_the_rest_is_re
     journal.write_text(f'{begins}"n_coads":16{ends}')
     earlier = read_folder(results)[1]
     assert ([trial.number for trial in earlier.trials], earlier.unreadable) == ([1], 1)
+    search = read_search(results)[1]
+    assert [trial.number for trial in search.trials] == [1]
+    ((why, count),) = search.unreadable.items()
+    assert why.startswith("model.n_coads: unknown key; did you mean 'n_codes'?")
+    assert count == 1
+
+
+def test_a_search_of_which_nothing_can_be_read_says_why(results: Path) -> None:
+    journal = results / JOURNAL
+    journal.write_text(re.sub('"n_codes":(16|64)', '"n_coads":8', journal.read_text()))
+    with pytest.raises(ResultsError, match=r"has no trials that this version can read; 2 trials: model.n_coads: unk"):
+        read_search(results)
