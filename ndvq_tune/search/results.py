@@ -1,16 +1,15 @@
 """What a search leaves behind in its folder."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.diagnosis.finding import Diagnosis
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.pictures.reconstructions import reconstructions
-from ndvq_tune.records import TrialRecord
+from ndvq_tune.pictures.showing import show
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
@@ -20,8 +19,10 @@ from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
 
-PICTURED_TRIALS = 4
-PICTURED_SAMPLES = 4
+if TYPE_CHECKING:
+    from ndvq_tune.pictures.showcase import Showcase
+
+SHOWN_TRIALS = 4
 
 
 def write_tables_and_summary(
@@ -53,36 +54,24 @@ def write_outcome(
     tracker: MlflowTracker,
     console: Console,
 ) -> None:
-    """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report.
+    """The files that people look at and listen to, of the best trials, in the folder and in MLflow, and the report.
 
     Args:
         standing: The search, with checkpoints where they are now.
         diagnosis: What is to be thought of it.
-        dataset: Its data, of which test samples are pictured.
+        dataset: Its data, of which test samples are shown.
         folder: The results folder.
-        tracker: Gets the pictures, too; a store that fails is only told of.
+        tracker: Gets these files, too; a store that fails is only told of.
         console: Where that is told.
     """
-    pictures: dict[str, Path] = {}
+    pictures: dict[str, Showcase] = {}
     shown = [trial for trial in standing.recommended if (folder / str(trial.weights)).exists()]
-    for trial in shown[:PICTURED_TRIALS]:
-        pictures[trial.name] = _picture(trial, dataset, folder)
+    for trial in shown[:SHOWN_TRIALS]:
+        pictures[trial.name] = show(load_model(folder / str(trial.weights)), dataset, folder / PICTURES, trial.name)
         try:
-            tracker.attach(pictures[trial.name], trial)
+            for path in pictures[trial.name].files:
+                tracker.attach(path, trial)
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
     write_html(standing, diagnosis, folder, pictures)
     hand_over(standing, dataset, folder, tracker, console)
-
-
-def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
-    model = load_model(folder / str(trial.weights))
-    count = min(PICTURED_SAMPLES, len(dataset.test))
-    spread = [round(index * (len(dataset.test) - 1) / max(1, count - 1)) for index in range(count)]
-    x = dataset.test.scale.to_unit(dataset.test[spread], torch.device("cpu"))
-    with torch.no_grad():
-        x_recon = model(x)[1]
-    path = folder / PICTURES / f"{trial.name}.png"
-    path.parent.mkdir(exist_ok=True)
-    reconstructions(x, x_recon, path)
-    return path
