@@ -1,1 +1,1 @@
-"""Pictures: inputs above reconstructions, previews of data, waveforms; parts of sheets that are put together."""
+"""Pictures, clips and sounds: inputs and reconstructions, previews of data; parts of sheets that are put together."""

@@ -78,9 +78,14 @@ def grid(pictures: Sequence[Image.Image], columns: int, gap: int = GAP) -> Image
     return below([beside(row, gap) for row in rows], gap)
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    """Writes a picture as PNG, with a margin; it is there whole or not at all."""
+def framed(picture: Image.Image) -> Image.Image:
+    """A picture with a margin."""
     sheet = Image.new("RGB", (picture.width + 2 * _MARGIN, picture.height + 2 * _MARGIN), BACKGROUND)
     sheet.paste(picture, (_MARGIN, _MARGIN))
+    return sheet
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Writes a picture as PNG, with a margin; it is there whole or not at all."""
     with replacing(path) as draft:
-        sheet.save(draft, format="PNG", optimize=True)
+        framed(picture).save(draft, format="PNG", optimize=True)

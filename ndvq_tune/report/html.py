@@ -13,7 +13,8 @@ from plotly.offline import get_plotlyjs
 from ndvq_tune.atomic import replacing
 from ndvq_tune.diagnosis.finding import Diagnosis, Finding
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.records import SearchRecord, TrialRecord, full_fidelity
+from ndvq_tune.pictures.showcase import Showcase
+from ndvq_tune.records import TrialRecord, full_fidelity
 from ndvq_tune.report.baselines import baseline_columns, compared
 from ndvq_tune.report.captions import (
     curves_caption,
@@ -24,6 +25,7 @@ from ndvq_tune.report.captions import (
     trials_caption,
 )
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
+from ndvq_tune.report.embedding import embedded
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
 from ndvq_tune.report.provenance import Origin, as_of, line_that_loads, made_with, trained_on
@@ -53,7 +55,7 @@ _TEMPLATES = Environment(
 
 
 def write_html(
-    standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Path], *, running: bool = False
+    standing: Standing, diagnosis: Diagnosis, folder: Path, pictures: Mapping[str, Showcase], *, running: bool = False
 ) -> Path:
     """Writes ``report.html``.
 
@@ -61,7 +63,7 @@ def write_html(
         standing: The search.
         diagnosis: What is to be thought of it.
         folder: The results folder.
-        pictures: PNGs of reconstructions by the name of their trial; they are embedded.
+        pictures: What there is to see and hear, by the name of its trial, the recommended one first; it is embedded.
         running: Whether the search is at work; its checkpoints then come and go, and none is named.
 
     Returns:
@@ -83,7 +85,7 @@ def page(
     standing: Standing,
     diagnosis: Diagnosis,
     folder: Path,
-    pictures: Mapping[str, Path],
+    pictures: Mapping[str, Showcase],
     origin: Origin,
 ) -> str:
     """The whole report as HTML.
@@ -92,7 +94,7 @@ def page(
         standing: The search.
         diagnosis: What is to be thought of it.
         folder: The results folder, as one types it; commands name it.
-        pictures: PNGs of reconstructions by the name of their trial.
+        pictures: What there is to see and hear, by the name of its trial, the recommended one first.
         origin: What is known beside the records.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
@@ -121,7 +123,8 @@ def page(
         trials=trials and _columns(trials, standing),
         marked=[row for row, trial in enumerate(trials) if trial is standing.best],
         repeated=confirmed_columns(standing),
-        pictures=[_picture(search, name, path) for name, path in pictures.items()],
+        pictures=embedded(pictures),
+        params={trial.name: params_text(trial) for trial in search.trials if trial.name in pictures},
         fit=_plot(fit(standing)),
         fit_caption=fit_caption(standing),
         curves=_plot(curves(standing)),
@@ -155,11 +158,6 @@ def _plot(figure: go.Figure) -> str:
 def _packed(script: str) -> str:
     """A script in a third of its size; browsers unpack it."""
     return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode("ascii")
-
-
-def _picture(search: SearchRecord, name: str, path: Path) -> dict[str, str]:
-    params = next((f": {params_text(trial)}" for trial in search.trials if trial.name == name), "")
-    return {"name": name, "caption": name + params, "data": base64.b64encode(path.read_bytes()).decode("ascii")}
 
 
 def _columns(trials: Sequence[TrialRecord], standing: Standing) -> list[Column]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import ResultsError
 from ndvq_tune.locks import try_lock
+from ndvq_tune.pictures.showcase import Showcase
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.search.space import SearchSpace
@@ -16,7 +17,7 @@ from ndvq_tune.yaml_file import flatten, read, with_values
 SPACE = "space.yaml"
 JOURNAL = "optuna.journal"
 SUMMARY = "summary.json"
-PICTURES = "pictures"  # a PNG for each of them that is shown
+PICTURES = "pictures"  # what there is to see and hear of some of them
 CHECKPOINTS = "checkpoints"  # those of the best trials; Ray has all others
 RAY = "ray"  # what Ray writes
 # What may be there after a start that failed: a search without a trial has no journal. MLflow's is that of a Ray job.
@@ -94,7 +95,7 @@ def write_space(folder: Path, space: SearchSpace) -> None:
     (folder / SPACE).write_text(explicit.to_yaml(), encoding="utf-8")
 
 
-def pictures_in(folder: Path, trials: Sequence[TrialRecord]) -> dict[str, Path]:
-    """The pictures that a results folder has of some trials, by their names."""
-    paths = {trial.name: folder / PICTURES / f"{trial.name}.png" for trial in trials}
-    return {name: path for name, path in paths.items() if path.is_file()}
+def pictures_in(folder: Path, trials: Sequence[TrialRecord]) -> dict[str, Showcase]:
+    """What a results folder has to show of some trials, by their names; earlier releases left still pictures only."""
+    places = {trial.name: Showcase.places(folder / PICTURES, trial.name) for trial in trials}
+    return {name: showcase.kept() for name, showcase in places.items() if showcase.still.is_file()}

@@ -3,15 +3,14 @@
 from functools import partial
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.diagnosis.finding import Diagnosis
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
-from ndvq_tune.pictures.reconstructions import reconstructions
-from ndvq_tune.records import TrialRecord
+from ndvq_tune.pictures.showcase import Showcase
+from ndvq_tune.pictures.showing import show
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
@@ -22,8 +21,7 @@ from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.tracking.mlflow import MlflowTracker
 from ndvq_tune.training.checkpoint import load_model
 
-PICTURED_TRIALS = 4
-PICTURED_SAMPLES = 4
+SHOWN_TRIALS = 4
 
 
 def write_tables_and_summary(
@@ -55,39 +53,31 @@ def write_outcome(
     tracker: MlflowTracker,
     console: Console,
 ) -> None:
-    """The files that people look at: pictures of the best trials, in the folder and in MLflow, and the report.
+    """The files that people look at and listen to, of the best trials, in the folder and in MLflow, and the report.
 
     Args:
         standing: The search, with checkpoints where they are now.
         diagnosis: What is to be thought of it.
-        dataset: Its data, of which test samples are pictured.
+        dataset: Its data, of which test samples are shown.
         folder: The results folder.
-        tracker: Gets the pictures, too; a store that fails is only told of.
+        tracker: Gets these files, too; a store that fails is only told of.
         console: Where that is told, and what else could not be made.
     """
-    pictures: dict[str, Path] = {}
+    pictures: dict[str, Showcase] = {}
     shown = [trial for trial in standing.recommended if (folder / str(trial.weights)).exists()]
-    for trial in shown[:PICTURED_TRIALS]:
-        picture = attempt(console, f"pictures of {trial.name}", partial(_picture, trial, dataset, folder), None)
-        if picture is None:
+    for trial in shown[:SHOWN_TRIALS]:
+        showcase = attempt(console, f"pictures of {trial.name}", partial(_showcase, trial, dataset, folder), None)
+        if showcase is None:
             continue
-        pictures[trial.name] = picture
+        pictures[trial.name] = showcase
         try:
-            tracker.attach(pictures[trial.name], trial)
+            for path in showcase.files:
+                tracker.attach(path, trial)
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
     attempt(console, "report.html", partial(write_html, standing, diagnosis, folder, pictures), None)
     hand_over(standing, dataset, folder, tracker, console)
 
 
-def _picture(trial: TrialRecord, dataset: Dataset, folder: Path) -> Path:
-    model = load_model(folder / str(trial.weights))
-    count = min(PICTURED_SAMPLES, len(dataset.test))
-    spread = [round(index * (len(dataset.test) - 1) / max(1, count - 1)) for index in range(count)]
-    x = dataset.test.scale.to_unit(dataset.test[spread], torch.device("cpu"))
-    with torch.no_grad():
-        x_recon = model(x)[1]
-    path = folder / PICTURES / f"{trial.name}.png"
-    path.parent.mkdir(exist_ok=True)
-    reconstructions(x, x_recon, path)
-    return path
+def _showcase(trial: TrialRecord, dataset: Dataset, folder: Path) -> Showcase:
+    return show(load_model(folder / str(trial.weights)), dataset, folder / PICTURES, trial.name)

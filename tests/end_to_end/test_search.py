@@ -155,6 +155,8 @@ def test_pictures_and_report_are_there(finished: Finished) -> None:
     for path in pictures:
         with Image.open(path) as picture:
             assert min(picture.size) > 100
+        with Image.open(path.with_suffix(".webp")) as film:
+            film.seek(1)  # there is more than one frame
     assert "plotly" in (workplace.results / "report.html").read_text()
 
 

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.pictures.motion import motion
 from ndvq_tune.pictures.reconstructions import reconstructions
+from ndvq_tune.pictures.showcase import Showcase
+from ndvq_tune.pictures.sounds import write_sound
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report.html import write_html
 from tests.report.report_examples import READY
@@ -25,15 +28,24 @@ pytestmark = [
 CHARTS = 5
 DRAWN = "[...document.querySelectorAll('.chart')].map(chart => chart.querySelector('.main-svg')?.clientWidth ?? 0)"
 INSIDE = "[...document.querySelectorAll('.chart')].map(chart => chart.parentElement.clientWidth)"
+SOUNDS = "[...document.querySelectorAll('audio')].map(audio => [audio.readyState, audio.duration, audio.clientWidth])"
+MOTION = "(({naturalWidth, clientWidth}) => [naturalWidth, clientWidth])(document.querySelector('.motion img'))"
+STILL = {
+    "asked for no motion": {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]},
+    "on paper": {"media": "print", "features": []},
+}
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @pytest.fixture
 def report(eventful: SearchRecord, tmp_path: Path) -> str:
     """The address of a page with everything that one can have."""
-    clips = torch.rand(4, 3, 8, 64, 64)
-    reconstructions(clips, clips, tmp_path / "picture.png")
-    return write_html(Standing(eventful), READY, tmp_path, {"trial-0006": tmp_path / "picture.png"}).as_uri()
+    clips, sound = torch.rand(4, 3, 8, 64, 64), torch.rand(1, 12_000)
+    places = Showcase.places(tmp_path, "trial-0006")
+    reconstructions(clips, clips, places.still)
+    motion(clips[0], clips[1], 12.5, places.motion)
+    write_sound(sound, sound, 16_000, places.sounds[0])
+    return write_html(Standing(eventful), READY, tmp_path, {"trial-0006": places.kept()}).as_uri()
 
 
 async def drawn(page: Page) -> list[int]:
@@ -46,6 +58,16 @@ async def drawn(page: Page) -> list[int]:
     raise AssertionError(f"charts of widths {widths}: not all are drawn")
 
 
+async def loaded(page: Page) -> list[list[float]]:
+    """Of each sound, once all are loaded, how far it is, its seconds, and the width of what plays it."""
+    for _ in range(60):
+        sounds: list[list[float]] = await page._value(SOUNDS)
+        if sounds and all(state >= 1 for state, *_ in sounds):
+            return sounds
+        await asyncio.sleep(0.5)
+    raise AssertionError(f"sounds that are not loaded: {sounds}")
+
+
 def look(report: str, width: int, tmp_path: Path) -> dict[str, Any]:
     """What the page is on a screen of that width, and on paper."""
 
@@ -56,6 +78,7 @@ def look(report: str, width: int, tmp_path: Path) -> dict[str, Any]:
             await page.open(report, shows="Made with")
             found = {"charts": await drawn(page), "inside": await page._value(INSIDE)}
             found["overflow"] = await page._value(OVERFLOW)
+            found["sounds"], found["motion"] = await loaded(page), await page._value(MOTION)
             await page._value("document.querySelector('.enlarge').click()")
             found["enlarged"] = await page._value("document.querySelector('figure:target img').clientWidth")
             await page._value("document.querySelector('.close').click()")
@@ -64,6 +87,9 @@ def look(report: str, width: int, tmp_path: Path) -> dict[str, Any]:
             found["printed"] = await drawn(page)
             await page._value("dispatchEvent(new Event('afterprint'))")
             found["after"] = await drawn(page)
+            for name, asked in STILL.items():
+                await page._call("Emulation.setEmulatedMedia", **asked)
+                found[name] = await page._value(MOTION)
             found["errors"] = page.errors
             return found
 
@@ -81,3 +107,7 @@ def test_the_report_fits_its_screen_and_paper_and_raises_no_error(report: str, w
     assert page["enlarged"] >= 1400 > page["inside"][0] >= page["closed"]
     assert set(page["printed"]) == {1020}  # of the 1047 pixels that A4 has between its margins
     assert page["after"] == page["charts"]
+    assert [seconds for _, seconds, _ in page["sounds"]] == pytest.approx([0.75, 0.75])
+    assert all(250 < shown <= min(width, 560) for shown in (page["motion"][1], *(room for *_, room in page["sounds"])))
+    assert page["motion"][0] == 276  # it can be decoded
+    assert page["asked for no motion"] == page["on paper"] == [276, 0]

@@ -9,7 +9,10 @@ import torch
 from plotly.offline import get_plotlyjs
 
 from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.pictures.motion import motion
 from ndvq_tune.pictures.reconstructions import reconstructions
+from ndvq_tune.pictures.showcase import Showcase
+from ndvq_tune.pictures.sounds import write_sound
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report import html
 from ndvq_tune.report.html import write_html
@@ -19,29 +22,39 @@ from tests.report.report_examples import READY, UNFINISHED, goals
 FOLDER = Path("runs/video3d")
 
 
+def showcase(folder: Path) -> Showcase:
+    """Everything that there can be of a trial."""
+    clips, sound = torch.rand(1, 3, 2, 8, 8), torch.rand(1, 4000)
+    places = Showcase.places(folder, "trial-0006")
+    reconstructions(clips, clips, places.still)
+    motion(clips[0], clips[0], 25.0, places.motion)
+    write_sound(sound, sound, 16_000, places.sounds[0])
+    return places.kept()
+
+
 def test_report_is_one_file_that_loads_nothing(example: SearchRecord, tmp_path: Path) -> None:
-    clips = torch.rand(1, 3, 2, 8, 8)
-    reconstructions(clips, clips, tmp_path / "picture.png")
-    page = write_html(Standing(example), READY, tmp_path, {"trial-0006": tmp_path / "picture.png"}).read_text()
+    page = write_html(Standing(example), READY, tmp_path, {"trial-0006": showcase(tmp_path)}).read_text()
     assert len(page) < 3_000_000
     before, library, after = re.split(r'(?<=id="plotly">)(.*?)(?=</script>)', page)
     assert gzip.decompress(base64.b64decode(library)).decode() == get_plotlyjs()
     assert not re.search(r'(src|href)="(?!data:|#)', before + after)
-    assert "data:image/png;base64," in before
+    for kind in ("image/webp", "audio/flac"):
+        assert f'src="data:{kind};base64,' in before
 
 
 @pytest.mark.usefixtures("without_library")
 def test_charts_and_pictures_say_what_they_are_to_who_cannot_see_them(eventful: SearchRecord, tmp_path: Path) -> None:
-    clips = torch.rand(1, 3, 2, 8, 8)
-    reconstructions(clips, clips, tmp_path / "picture.png")
-    pictures = {"trial-0006": tmp_path / "picture.png"}
-    page = html.page(Standing(eventful), READY, FOLDER, pictures, Origin())
+    page = html.page(Standing(eventful), READY, FOLDER, {"trial-0006": showcase(tmp_path)}, Origin())
     charts = re.findall(r'<div class="chart.*?" role="img" aria-label="(.*?)">', page)
     assert [chart.partition(". ")[0] for chart in charts] == [
         *("Rate and distortion", "Progress", "What mattered", "Learning curves", "Where the time went"),
     ]
     assert all(len(chart.partition(". ")[2]) > 30 for chart in charts)  # its caption
     assert '<img alt="Inputs above reconstructions of trial-0006"' in page
+    assert '<img alt="An input beside its reconstruction by trial-0006, in motion"' in page
+    for part in ("input", "reconstruction"):
+        assert f'<audio controls preload="metadata" aria-label="Sound 1, {part}, trial-0006"' in page
+        assert f'<img alt="Spectrogram of sound 1, {part}, trial-0006"' in page
     assert page.count("<h1>") == 1
     assert page.count("<th>") == 0  # each has a scope
     assert page.count('<th scope="row">') == sum(
@@ -50,11 +63,21 @@ def test_charts_and_pictures_say_what_they_are_to_who_cannot_see_them(eventful: 
 
 
 @pytest.mark.usefixtures("without_library")
+def test_a_still_picture_of_an_earlier_release_is_all_that_its_folder_has(
+    example: SearchRecord, tmp_path: Path
+) -> None:
+    still = Showcase(showcase(tmp_path).still)
+    page = html.page(Standing(example), READY, FOLDER, {"trial-0006": still}, Origin())
+    assert page.count("<img ") == 1
+    for word in ("In motion", "<audio", "Spectrogram", "Too large"):
+        assert word not in page
+
+
+@pytest.mark.usefixtures("without_library")
 def test_a_picture_is_enlarged_by_a_link_to_itself_and_closed_by_one_to_its_place(
     example: SearchRecord, tmp_path: Path
 ) -> None:
-    (tmp_path / "picture.png").write_bytes(b"")
-    page = html.page(Standing(example), READY, FOLDER, {"trial-0006": tmp_path / "picture.png"}, Origin())
+    page = html.page(Standing(example), READY, FOLDER, {"trial-0006": showcase(tmp_path)}, Origin())
     links = re.findall(r'href="#(.*?)"', page)
     assert links == ["at-trial-0006", "trial-0006"]
     assert all(page.count(f'id="{link}"') == 1 for link in links)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from ndvq_tune.errors import ConfigError, ResultsError
-from ndvq_tune.search.folder import SPACE, check_new, claim, kept_space, write_space
+from ndvq_tune.pictures.showcase import Showcase
+from ndvq_tune.search.folder import PICTURES, SPACE, check_new, claim, kept_space, pictures_in, write_space
 from ndvq_tune.search.space import SearchSpace
+from tests.report.report_examples import make_trial
 from tests.search.search_examples import SMALL, begin, write_yaml
 
 HOLD = """
@@ -165,3 +167,15 @@ def test_a_value_in_place_of_the_data_is_a_problem_of_the_space(results, data):
 def test_a_folder_without_a_search_cannot_go_on(tmp_path):
     with pytest.raises(ResultsError, match="holds no search to resume"):
         kept_space(tmp_path, [])
+
+
+def test_a_folder_shows_what_it_has_of_each_trial_and_of_an_earlier_release_the_still_picture(tmp_path: Path) -> None:
+    earlier, later, none = make_trial(3), make_trial(4), make_trial(5)
+    places = Showcase.places(tmp_path / PICTURES, later.name)
+    for path in (tmp_path / PICTURES / f"{earlier.name}.png", places.still, places.motion, *places.sounds[0].files):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert pictures_in(tmp_path, [later, earlier, none]) == {
+        later.name: Showcase(places.still, places.motion, places.sounds[:1]),
+        earlier.name: Showcase(tmp_path / "pictures" / "trial-0003.png"),
+    }

@@ -127,6 +127,11 @@ class SampleSet:
         return int(self._ends[-1])
 
     @property
+    def by_recording(self) -> list[range]:
+        """The numbers of the samples of each recording, in the order of its rows."""
+        return [range(begin, end) for begin, end in zip(self._begins.tolist(), self._ends.tolist(), strict=True)]
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Shape ``(C, *S)`` of one sample."""
         *size, channels = self._layout

@@ -63,11 +63,15 @@ def read_video(path: Path, config: VideoData) -> Iterator[Frame]:
 
 
 def frame_rate_of(path: Path) -> float | None:
-    """Frames a second, on average, as a video states them; None where it states none or is not a readable video."""
+    """Frames a second, on average, as a video states them; None where it states none or is not a readable video.
+
+    The average is thousands where all time stamps are the same; what FFmpeg guesses is, where frames come unevenly, the
+    rate of the densest. So the lower of the two is meant.
+    """
     try:
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            rate = _pictures(path, container).average_rate
-            return float(rate) if rate else None
+            stream = _pictures(path, container)
+            return min((float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate), default=None)
     except (av.FFmpegError, OSError, DataError):
         return None
 

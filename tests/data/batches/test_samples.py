@@ -30,6 +30,7 @@ def test_windows_start_every_stride_within_each_recording() -> None:
     samples = SampleSet(numbered([7, 5, 4]), Window(4, stride=2), BYTES)
     assert row_numbers(samples) == [[0, 1, 2, 3], [2, 3, 4, 5], [7, 8, 9, 10], [12, 13, 14, 15]]
     assert len(samples) == 4
+    assert samples.by_recording == [range(2), range(2, 3), range(3, 4)]
 
 
 @given(lengths_of_recordings, st.integers(1, 12), st.integers(1, 12), st.integers(1, 3))

