@@ -12,6 +12,7 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.report.html import write_html
+from ndvq_tune.report.slide import write_front
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
 from ndvq_tune.search.folder import PICTURES
@@ -72,6 +73,7 @@ def write_outcome(
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
     write_html(standing, diagnosis, folder, pictures)
+    write_front(standing, folder)
     hand_over(standing, dataset, folder, tracker, console)
 
 
