@@ -1,7 +1,7 @@
 """Charts as pictures, for where nothing draws them anew: a slide, a page of MLflow."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from pathlib import Path
@@ -104,9 +104,9 @@ def chart(title: str, text: str, x: Axis, y: Axis, series: Sequence[Series], pat
         _legend(shown),
         caption(y.title, _WIDTH, _TEXT, _QUIET),
     ]
-    left = round(max(font(_TEXT).getlength(label) for label in y.ticks().values())) + _GAP
+    left, right = (_longest(axis.ticks().values()) + _GAP for axis in (y, x))
     top = sum(part.height + _GAP for part in head)
-    size = (_WIDTH - left - _GAP, _PANEL_HEIGHT)
+    size = (_WIDTH - left - right // 2, _PANEL_HEIGHT)
     picture = Image.new("RGB", (_WIDTH, top + size[1] + 2 * _GAP + 5 * _TEXT // 2), BACKGROUND)
     above = 0
     for part in head:
@@ -121,6 +121,10 @@ def chart(title: str, text: str, x: Axis, y: Axis, series: Sequence[Series], pat
         for at, label in texts.items():
             draw.text(at, label, fill=_QUIET, font=font(_TEXT), anchor=anchor)
     save(picture, path)
+
+
+def _longest(texts: Iterable[str]) -> int:
+    return round(max(font(_TEXT).getlength(text) for text in texts))
 
 
 def _panel(x: Axis, y: Axis, series: Sequence[Series], size: tuple[int, int]) -> Image.Image:

@@ -23,6 +23,7 @@ from ndvq_tune.report.captions import (
     rate_distortion_caption,
     trials_caption,
 )
+from ndvq_tune.report.code_use import code_use, code_uses
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
@@ -72,6 +73,7 @@ def write_html(
         as_of(standing.search, typed, datetime.now().astimezone(), running=running),
         line_that_loads(best, typed),
         trained_on(best, folder),
+        () if running else code_uses(standing.recommended, folder),
     )
     content = page(standing, diagnosis, typed, pictures, origin)
     with replacing(path) as draft:
@@ -122,6 +124,7 @@ def page(
         marked=[row for row, trial in enumerate(trials) if trial is standing.best],
         repeated=confirmed_columns(standing),
         pictures=[_picture(search, name, path) for name, path in pictures.items()],
+        code_use=_plot(code_use(origin.code_uses)),
         fit=_plot(fit(standing)),
         fit_caption=fit_caption(standing),
         curves=_plot(curves(standing)),

@@ -11,6 +11,7 @@ from pathlib import Path
 from ndvq_tune.config.card import Cut, DataCard
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
+from ndvq_tune.report.code_use import CodeUse
 from ndvq_tune.report.summary import versions
 from ndvq_tune.report.wording import listed
 from ndvq_tune.training.files import CONFIG, describe, read_file
@@ -24,11 +25,13 @@ class Origin:
         as_of: Of what moment the page is, see ``as_of``.
         loads: Python that loads the recommended model; empty where none is kept.
         data: What that model was trained on; empty where it is not known.
+        code_uses: How often recommended models use their codes, as far as that is known.
     """
 
     as_of: str = ""
     loads: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
+    code_uses: Sequence[CodeUse] = ()
 
 
 def as_of(search: SearchRecord, folder: Path, now: datetime, *, running: bool) -> str:

@@ -11,6 +11,7 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import TrialRecord
+from ndvq_tune.report.code_use import code_uses, write_code_use
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.slide import write_front
 from ndvq_tune.report.summary import write_summary
@@ -68,8 +69,12 @@ def write_outcome(
     shown = [trial for trial in standing.recommended if (folder / str(trial.weights)).exists()]
     for trial in shown[:PICTURED_TRIALS]:
         pictures[trial.name] = _picture(trial, dataset, folder)
+        codes = [
+            write_code_use(use, folder / PICTURES / f"{trial.name}-codes.png") for use in code_uses([trial], folder)
+        ]
         try:
-            tracker.attach(pictures[trial.name], trial)
+            for path in (pictures[trial.name], *codes):
+                tracker.attach(path, trial)
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
     write_html(standing, diagnosis, folder, pictures)

@@ -29,7 +29,8 @@ class Training:
     """A model with its data and optimiser, as far as it has been trained.
 
     ``epoch``, ``samples_seen`` and ``seconds`` say how far: epochs done, training samples of all ranks together, and
-    time in training and validation. ``sample_losses`` are those of the last ``Validation``, none before.
+    time in training and validation. ``sample_losses`` and ``code_counts`` are those of the last ``Validation``, none
+    before.
 
     Args:
         config: The complete configuration.
@@ -65,7 +66,7 @@ class Training:
         self.config, self.dataset = config, dataset
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
         self.epoch, self.samples_seen, self.seconds = 0, 0, 0.0
-        self.sample_losses = torch.zeros(0)
+        self.sample_losses, self.code_counts = torch.zeros(0), torch.zeros(0, 0, dtype=torch.int64)
         settings = config.training
         check_fit(settings.validation_metrics, dataset.test.shape)
         self._rank_batch = max(1, settings.batch_size // world_size)
@@ -132,7 +133,7 @@ class Training:
     def validate(self) -> dict[str, float]:
         """The metrics of the model as it is, see ``evaluate``; all ranks take part."""
         settings = self.config.training
-        metrics, self.sample_losses = evaluate(
+        metrics, self.sample_losses, self.code_counts = evaluate(
             self.model, self.dataset, settings.batch_size, self.rank, self.world_size, settings.validation_metrics
         )
         return metrics

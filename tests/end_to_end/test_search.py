@@ -155,7 +155,12 @@ def test_pictures_and_report_are_there(finished: Finished) -> None:
     for path in pictures:
         with Image.open(path) as picture:
             assert min(picture.size) > 100
-    assert "plotly" in (workplace.results / "report.html").read_text()
+    best = json.loads((workplace.results / "summary.json").read_text())["best"]["trial"]
+    assert {f"{best}.png", f"{best}-codes.png"} <= {path.name for path in pictures}
+    assert (workplace.results / "front.png").exists()
+    report = (workplace.results / "report.html").read_text()
+    assert "plotly" in report
+    assert "How often codes are used" in report
 
 
 def test_output_in_a_pipe_has_a_line_a_report_and_no_control_characters(finished: Finished) -> None:
