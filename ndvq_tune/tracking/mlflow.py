@@ -67,6 +67,7 @@ class MlflowTracker:
 
     def __init__(self, store: Store, search_name: str, search_id: str) -> None:
         self.uri, self.experiment_id, self._client = store.uri, store.experiment_id, store.client
+        self._server = store.server
         self._search_name, self._search_id = search_name, search_id
         self._data: DatasetInput | None = None
         self._runs: dict[int | None, Run] | None = None  # by trial number; None is the search itself
@@ -82,8 +83,8 @@ class MlflowTracker:
         Args:
             first: The objective that they are ordered by there.
         """
-        command = ui_command(self.uri)
-        return (*([command] if command else []), ui_address(self.uri, self.experiment_id, first))
+        command = None if self._server else ui_command(self.uri)
+        return (*([command] if command else []), ui_address(self._server or self.uri, self.experiment_id, first))
 
     def start(self, config_text: str, params: Mapping[str, Any], data: DatasetInput | None = None) -> None:
         """Marks the search as running, and describes it.
