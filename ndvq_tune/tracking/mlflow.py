@@ -32,6 +32,7 @@ from ndvq_tune.tracking.values import (
     settings_of,
     step_of,
     summary_of,
+    system_metrics_of,
     tags_of,
     times_of,
 )
@@ -44,7 +45,7 @@ STATUS = {
 }
 SEARCH_STATUS = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 NOTE_TAG = "mlflow.note.content"
-REPORTS_A_REQUEST = 50  # MLflow takes at most 1000 values in one
+VALUES_A_REQUEST = 800  # MLflow takes at most 1000, with parameters and tags
 PAUSE_SECONDS = 60.0
 
 
@@ -186,13 +187,13 @@ class MlflowTracker:
         self._give_data(run)
         self._withdraw(run, PASSING_TAGS - tags.keys())  # the trial was taken up again, from an earlier epoch
         news = [
-            (report, before, at)
+            metric
             for before, report, at in zip(({}, *trial.reports), trial.reports, times_of(trial), strict=False)
             if report["epoch"] > run.epoch
+            for metric in _metrics(report, before, at)
         ]
-        for start in range(0, max(len(news), 1), REPORTS_A_REQUEST):
-            some = news[start : start + REPORTS_A_REQUEST]
-            self._send(run, params_of(trial), [metric for report in some for metric in _metrics(*report)], tags)
+        for start in range(0, max(len(news), 1), VALUES_A_REQUEST):
+            self._send(run, params_of(trial), news[start : start + VALUES_A_REQUEST], tags)
         run.epoch = max([run.epoch, *(int(report["epoch"]) for report in trial.reports)])
         self._set_status(run, STATUS[trial.state], trial.ended)
         return run
@@ -262,5 +263,8 @@ class MlflowTracker:
 
 
 def _metrics(report: Mapping[str, float], before: Mapping[str, float], at: float) -> list[Metric]:
+    """A report's values, the epoch last: only then has all of the report arrived."""
     values = metrics_of(report, before)
+    epoch = values.pop("epoch")
+    values |= {**system_metrics_of(report), "epoch": epoch}
     return [Metric(name, value, milliseconds(at), step_of(name, report, before)) for name, value in values.items()]

@@ -105,7 +105,7 @@ class Training:
             that has a name; those that have to be asked for only if ``training.validation_metrics`` does.
         """
         self.model.train()
-        start = time.perf_counter()
+        start, computed = time.perf_counter(), time.process_time()
         samples, recon_loss = 0, torch.zeros((), device=self.device)
         for step, batch in enumerate(self._batches(), start=self.epoch * self._epoch_steps):
             x = self.dataset.train.scale.to_unit(batch, self.device)
@@ -116,14 +116,17 @@ class Training:
         self.epoch += 1
         self.samples_seen += samples * self.world_size
         validation = self.validate()
-        self.seconds += time.perf_counter() - start
+        whole, host = time.perf_counter() - start, peak_bytes(torch.device("cpu"))
+        self.seconds += whole
         return {
             "epoch": self.epoch,
             **validation,
             "train_recon_loss": train_recon_loss,
             "learning_rate": self.optimizers[0].param_groups[0]["lr"],
             "samples_per_second": samples * self.world_size / seconds,
-            "peak_memory_bytes": peak_bytes(self.device),
+            "peak_memory_bytes": peak_bytes(self.device) if self.device.type == "cuda" else host,
+            "host_memory_bytes": host,
+            "cpu_utilization": (time.process_time() - computed) / whole / torch.get_num_threads(),
             "samples_seen": float(self.samples_seen),
             "training_seconds": self.seconds,
             "fidelity": 1.0,

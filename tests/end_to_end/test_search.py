@@ -6,7 +6,6 @@ import re
 import signal
 from collections import Counter
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pandas as pd
@@ -20,7 +19,7 @@ from ndvq_tune import RunConfig, SearchSpace, load_model
 from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.training.evaluation import evaluate
 from tests.end_to_end import states
-from tests.end_to_end.workplace import TINY, Workplace, wait_for
+from tests.end_to_end.workplace import TINY, Workplace, answers, wait_for
 
 pytestmark = pytest.mark.ray
 
@@ -184,28 +183,20 @@ def test_the_folder_of_a_search_is_not_used_for_another(finished: Finished) -> N
 
 
 def test_mlflow_pages_are_served_until_ctrl_c(workplace: Workplace) -> None:
-    options = [
-        "--trials",
-        "1",
-        "--set",
-        "training.loss.spectral_weight=0",
-        "--set",
-        "search.resources.workers_per_trial=0",
-    ]
-    search = workplace.start("--space", str(TINY), *options, "--ui")
+    soon = ["--set", "training.loss.spectral_weight=0", "--set", "search.resources.workers_per_trial=0"]
+    search = workplace.start("--space", str(TINY), "--trials", "1", *soon, "--ui")
     try:
         wait_for(lambda: "until Ctrl-C" in workplace.log or search.poll() is not None, 300)
-        address, experiment = re.findall(r"MLflow +(http://127\.0\.0\.1:\d+)/#/experiments/(\d+)/runs", workplace.log)[
-            -1
-        ]
-        with urlopen(f"{address}/api/2.0/mlflow/experiments/get?experiment_id={experiment}", timeout=60) as answer:
+        *_, (server, experiment) = re.findall(r"MLflow +(http://127.+)/#/experiments/(\d+)/runs", workplace.log)
+        wait_for(lambda: answers(server))
+        with urlopen(f"{server}/api/2.0/mlflow/experiments/get?experiment_id={experiment}", timeout=60) as answer:
             assert json.load(answer)["experiment"]["name"] == "tiny"
         search.send_signal(signal.SIGINT)
         assert search.wait(60) == 0
     finally:
         search.kill()
-    with pytest.raises(URLError):
-        urlopen(f"{address}/health", timeout=5)
+        search.wait()
+    assert not answers(server)
 
 
 def test_a_trial_can_have_several_workers(workplace: Workplace) -> None:

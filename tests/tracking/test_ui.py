@@ -1,17 +1,17 @@
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from ndvq_tune.tracking import ui
 from ndvq_tune.tracking.client import Store, connect
 from ndvq_tune.tracking.ui import PORT, Ui, free_port
-from tests.end_to_end.workplace import wait_for
+from tests.end_to_end.workplace import answers, wait_for
 
 KEEPER = [sys.executable, "-m", "ndvq_tune.tracking.keeper"]
 
@@ -108,25 +108,14 @@ def test_a_store_is_served_until_it_is_closed(uri: str) -> None:
     told: list[str] = []
     with closing(Ui(told.append)) as pages:
         served = pages.serve(connect(uri, "c"))
-        answers(served.server)
+        wait_for(lambda: answers(served.server))
         experiments = f"{served.server}/api/2.0/mlflow/experiments/get-by-name?experiment_name=c"
-        with urllib.request.urlopen(experiments, timeout=10) as answer:
+        with urlopen(experiments, timeout=10) as answer:
             assert served.experiment_id in answer.read().decode()
         members = group_of(pages._server.pid)
         assert len(members) >= 2
     wait_for(lambda: not any(map(alive, members)), 20)
     assert told == []
-
-
-def answers(address: str) -> None:
-    def healthy() -> bool:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    wait_for(healthy)
 
 
 def group_of(keeper: int) -> list[int]:
