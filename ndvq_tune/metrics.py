@@ -56,9 +56,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "host_memory_bytes", "B", "min", "highest memory of one worker's process, also where it trains on a GPU"
         ),
-        Metric(
-            "cpu_utilization", "1", None, "share of its threads that a worker kept busy, in training and validation"
-        ),
+        Metric("worker_cpu_utilization", "1", None, "share of a worker's threads that were busy while it trained"),
         Metric("parameters", "1", "min", "trainable parameters", True),
         Metric("samples_seen", "1", None, "training samples so far, all workers together"),
         Metric("training_seconds", "s", None, "time in training and validation so far"),

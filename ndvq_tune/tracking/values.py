@@ -21,7 +21,7 @@ from ndvq_tune.records import (
 
 DIGITS = 5
 SYSTEM = "system/"  # the names that MLflow shows in a tab of their own begin with it
-_OF_WORKER = {"host_memory_bytes", "peak_memory_bytes", "cpu_utilization"}
+_OF_WORKER = {"host_memory_bytes", "peak_memory_bytes", "worker_cpu_utilization"}
 NO_MARKS = {"front": "false", "recommended": "false"}  # as long as nobody has judged
 PASSING_TAGS = {"stop_reason", "error", "rescues"}  # a trial that is taken up again may lose them
 _MAX_TAG, _MAX_PARAM = 4000, 6000
@@ -108,7 +108,10 @@ def system_metrics_of(report: Mapping[str, float]) -> dict[str, float]:
     if not report.keys() >= _OF_WORKER:
         return {}
     host, peak = report["host_memory_bytes"], report["peak_memory_bytes"]
-    found = {"cpu_utilization_percentage": 100 * report["cpu_utilization"], "system_memory_usage_megabytes": host / 1e6}
+    found = {
+        "cpu_utilization_percentage": 100 * report["worker_cpu_utilization"],
+        "system_memory_usage_megabytes": host / 1e6,
+    }
     if peak != host:  # then it is the GPU's
         found["gpu_0_memory_usage_megabytes"] = peak / 1e6
     return {f"{SYSTEM}{name}": value for name, value in found.items()}

@@ -126,7 +126,7 @@ class Training:
             "samples_per_second": samples * self.world_size / seconds,
             "peak_memory_bytes": peak_bytes(self.device) if self.device.type == "cuda" else host,
             "host_memory_bytes": host,
-            "cpu_utilization": (time.process_time() - computed) / whole / torch.get_num_threads(),
+            "worker_cpu_utilization": (time.process_time() - computed) / whole / torch.get_num_threads(),
             "samples_seen": float(self.samples_seen),
             "training_seconds": self.seconds,
             "fidelity": 1.0,

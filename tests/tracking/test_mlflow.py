@@ -469,7 +469,7 @@ def test_a_configuration_that_was_cut_off_is_sent_again(
     assert "n_codes" in artifact(stored(tracker)["trial-0000"], "config.yaml", uri, tmp_path)
 
 
-WORKER = {"peak_memory_bytes": 8e8, "host_memory_bytes": 8e8, "cpu_utilization": 0.75}
+WORKER = {"peak_memory_bytes": 8e8, "host_memory_bytes": 8e8, "worker_cpu_utilization": 0.75}
 ON_CPU = {"system/cpu_utilization_percentage": 75.0, "system/system_memory_usage_megabytes": 800.0}
 
 

@@ -57,7 +57,7 @@ def test_trials_come_back_with_their_configuration_and_curves(uri: str) -> None:
 
 
 def test_what_mlflow_calls_metrics_of_the_system_is_no_metric_of_a_trial(uri: str) -> None:
-    of_worker = {"peak_memory_bytes": 8e8, "host_memory_bytes": 8e8, "cpu_utilization": 0.75}
+    of_worker = {"peak_memory_bytes": 8e8, "host_memory_bytes": 8e8, "worker_cpu_utilization": 0.75}
     given = trial(0)
     store(uri, replace(given, reports=tuple({**report, **of_worker} for report in given.reports)))
     ((found,),) = (search.trials for search in stored_searches("ndvq", uri, CURVES))

@@ -37,7 +37,7 @@ def test_a_report_says_how_busy_the_threads_were():
     training = Training(config(), dataset())
     before = time.process_time()
     report = training.run_epoch()
-    busy = report["cpu_utilization"] * report["training_seconds"] * torch.get_num_threads()
+    busy = report["worker_cpu_utilization"] * report["training_seconds"] * torch.get_num_threads()
     assert busy == pytest.approx(time.process_time() - before, rel=0.1, abs=0.05)
 
 
