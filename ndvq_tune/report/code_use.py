@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
-from scipy.stats import entropy
+from scipy.special import entr
 
 from ndvq_tune.pictures.chart import BLUE, GREY, PALE, Axis, Colour, Point, Series, chart
 from ndvq_tune.quantities import count_text
@@ -54,7 +54,7 @@ class CodeUse:
         """The number of codes, the perplexity, and how many codes were never used; of several codebooks one by one."""
         books, codes = self.counts.shape
         positions = int(self.counts[0].sum())
-        perplexities = [metric_text("perplexity", float(np.exp(entropy(counts)))) for counts in self.counts]
+        perplexities = [metric_text("perplexity", _perplexity(counts)) for counts in self.counts]
         unused = [f"{codes - np.count_nonzero(counts):,}" for counts in self.counts]
         many = f"{books} codebooks of " if books > 1 else ""
         text = (
@@ -131,6 +131,10 @@ def _use_axis(found: Sequence[CodeUse]) -> Axis:
     """A logarithmic axis, however alike all codes are used."""
     values = [value for use in found for line in use.lines for _, value in line]
     return Axis.over("use of a code (1: even use)", [0.5, 2, *values])
+
+
+def _perplexity(counts: npt.NDArray[np.int64]) -> float:
+    return float(np.exp(entr(counts / counts.sum()).sum()))
 
 
 def _line(counts: npt.NDArray[np.int64]) -> list[Point]:

@@ -28,7 +28,8 @@ def main(command: list[str]) -> int:
 
 
 def _end_with_input(kept: "subprocess.Popen[bytes]") -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # not sys.stdin.read: it locks what Python closes when the command has ended
+        pass
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(kept.pid, number)  # what it has started, too

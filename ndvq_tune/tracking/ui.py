@@ -4,12 +4,11 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ndvq_tune.tracking.client import Store  # MLflow, which a server in its own process has for itself
@@ -28,7 +27,7 @@ class Ui:
 
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[str] | None = None
         self._closed = False
 
     @property
@@ -47,15 +46,13 @@ class Ui:
         """
         if store.uri.startswith("http"):
             return store
-        log = tempfile.TemporaryFile()  # noqa: SIM115 its reader closes it
         try:
             port = free_port()
-            self._server = _started(store.uri, port, log)
+            self._server = _started(store.uri, port)
         except OSError as error:
-            log.close()
             self._tell(f"its pages cannot be served ({error})")
             return store
-        threading.Thread(target=self._watch, args=(self._server, log), daemon=True).start()
+        threading.Thread(target=self._watch, args=(self._server,), daemon=True).start()
         return replace(store, server=f"http://{HOST}:{port}")
 
     def wait(self) -> None:
@@ -71,14 +68,14 @@ class Ui:
             with suppress(subprocess.TimeoutExpired):  # it ends without us: its keeper kills in the end
                 self._server.wait(_END_WITHIN)
 
-    def _watch(self, server: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
-        """Tell why a server has ended that nobody has closed."""
-        code = server.wait()
-        with log:
-            log.seek(0)
-            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    def _watch(self, server: "subprocess.Popen[str]") -> None:
+        """Tell the last line of a server that has ended, if nobody has closed it."""
+        last = ""
+        with server:
+            for line in server.stdout or ():
+                last = line.strip() or last
         if not self._closed:
-            self._tell(f"its pages are no longer served ({lines[-1] if lines else f'exit code {code}'})")
+            self._tell(f"its pages are no longer served ({last or f'exit code {server.returncode}'})")
 
 
 def free_port() -> int:
@@ -94,7 +91,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _started(uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _started(uri: str, port: int) -> "subprocess.Popen[str]":
     """A server, kept until its input is closed; Ctrl-C does not reach it."""
     server = ["mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
     settings = {
@@ -104,8 +101,10 @@ def _started(uri: str, port: int, log: IO[bytes]) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "ndvq_tune.tracking.keeper", sys.executable, "-m", *server],
         stdin=subprocess.PIPE,
-        stdout=log,
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
         env=os.environ | settings,
         start_new_session=True,
     )

@@ -60,12 +60,11 @@ def code_counts_of(folder: Path) -> "npt.NDArray[np.int64]":
     path = folder / TRAINING
     try:
         with safe_open(path, "np") as tensors:
-            found: npt.NDArray[np.int64] | None = None
-            if CODE_COUNTS in tensors.keys():  # noqa: SIM118
-                found = tensors.get_tensor(CODE_COUNTS)
+            known = CODE_COUNTS in tensors.keys()  # noqa: SIM118 it is no mapping
+            counts: npt.NDArray[np.int64] = tensors.get_tensor(CODE_COUNTS) if known else np.zeros((0, 0), np.int64)
     except (OSError, SafetensorError):
         raise CheckpointError(f"{path} is missing or damaged") from None
-    return np.zeros((0, 0), np.int64) if found is None else found
+    return counts
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -92,9 +92,9 @@ def test_a_server_that_cannot_be_started_is_told_of_and_ends_nothing(monkeypatch
 
 def test_a_server_that_ends_by_itself_is_told_of_with_its_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(ui, "_started", lambda uri, port, log: subprocess.Popen(
-        ["sh", "-c", "echo one; echo the port is taken"], stdin=subprocess.PIPE, stdout=log
-    ))  # fmt: skip
+    command = ["sh", "-c", "echo one; echo the port is taken; echo"]
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    monkeypatch.setattr(ui, "_started", lambda *_: started)
     with closing(Ui(told.append)) as pages:
         pages.serve(Store("sqlite:///x.db", None, "1"))
         pages.wait()
