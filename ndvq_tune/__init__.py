@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from ndvq_tune.search.api import search
     from ndvq_tune.search.outcome import SearchResult
     from ndvq_tune.search.space import SearchSpace
-    from ndvq_tune.training.checkpoint import load_model
+    from ndvq_tune.tokens.dataset import TokenDataset
+    from ndvq_tune.tokens.models import load_model
 
-__all__ = ["NDimVQVAE", "RunConfig", "SearchResult", "SearchSpace", "load_model", "search"]
+__all__ = ["NDimVQVAE", "RunConfig", "SearchResult", "SearchSpace", "TokenDataset", "load_model", "search"]
 
 _HOMES = {
     "NDimVQVAE": "ndvq_tune.model",
     "RunConfig": "ndvq_tune.config",
     "SearchResult": "ndvq_tune.search.outcome",
     "SearchSpace": "ndvq_tune.search.space.space",
-    "load_model": "ndvq_tune.training.checkpoint",
+    "TokenDataset": "ndvq_tune.tokens.dataset",
+    "load_model": "ndvq_tune.tokens.models",
 }
 
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -56,6 +56,24 @@ class Range:
             return (self.low, self.high)
         return (self.low, self.high, self.low + (self.high - self.low) / math.pi)
 
+    def place(self, value: float) -> float:
+        """Where a value lies between the ends: 0 at the lower, 1 at the upper; halfway if they are one."""
+        if self.low == self.high:
+            return 0.5
+        scale = math.log if self.log else float
+        return (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
+
+    def at(self, place: float) -> float:
+        """The value at a place between the ends, or the nearest that the range has.
+
+        Example:
+            >>> Range(0.001, 0.1, log=True).at(0.5), Range(1, 4, integer=True).at(0.6), Range(1, 4, integer=True).at(7)
+            (0.01, 3, 4)
+        """
+        place = min(max(place, 0.0), 1.0)
+        value = self.low * (self.high / self.low) ** place if self.log else self.low + place * (self.high - self.low)
+        return round(value) if self.integer else min(max(value, self.low), self.high)
+
     def __contains__(self, value: Any) -> bool:
         kinds = (int,) if self.integer else (int, float)
         return isinstance(value, kinds) and not isinstance(value, bool) and self.low <= value <= self.high
@@ -66,6 +84,20 @@ class Range:
 
 Distribution = Choice | Range
 KINDS = ("choice", "uniform", "log_uniform", "int_uniform", "log_int_uniform")
+CONFIDENCES = ("low", "medium", "high")
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What is believed of a parameter before anything was tried.
+
+    Attributes:
+        value: The value that is believed to be best.
+        confidence: How surely: ``low``, ``medium`` or ``high``.
+    """
+
+    value: Any
+    confidence: str = "medium"
 
 
 @dataclass(frozen=True)
@@ -76,11 +108,13 @@ class Searched:
         key: Full key path, such as ``model.attention.n_head``.
         distribution: What it is drawn from.
         when: Key paths and the values of them under which this parameter exists; its default holds otherwise.
+        preference: What is believed of it beforehand.
     """
 
     key: str
     distribution: Distribution
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    preference: Preference | None = None
 
     @property
     def leaf(self) -> Any:
@@ -98,7 +132,17 @@ class Searched:
         else:
             leaf = {"choice": list(self.distribution.values)}
         conditions = {key: values[0] if len(values) == 1 else list(values) for key, values in self.when.items()}
-        return leaf | ({"when": conditions} if conditions else {})
+        return leaf | self._preferred() | ({"when": conditions} if conditions else {})
+
+    def over(self, distribution: Distribution) -> "Searched":
+        """The same parameter with other values; a preference that is not among them is dropped."""
+        kept = self.preference if self.preference and self.preference.value in distribution else None
+        return replace(self, distribution=distribution, preference=kept)
+
+    def _preferred(self) -> dict[str, Any]:
+        if self.preference is None:
+            return {}
+        return {"prefer": self.preference.value, "confidence": self.preference.confidence}
 
 
 def parse(kind: str, value: Any) -> Distribution:
@@ -124,6 +168,30 @@ def parse(kind: str, value: Any) -> Distribution:
     return _range(value, log=kind.startswith("log_"), integer="int_" in kind)
 
 
+def preference(distribution: Distribution, leaf: Mapping[str, Any]) -> Preference | None:
+    """What a YAML leaf says is believed of a parameter, under ``prefer`` and ``confidence``.
+
+    Raises:
+        ValueError: With what is wrong and what is allowed.
+
+    Example:
+        >>> preference(Choice((256, 512)), {"choice": [256, 512], "prefer": 512, "confidence": "high"})
+        Preference(value=512, confidence='high')
+    """
+    if "prefer" not in leaf:
+        if "confidence" in leaf:
+            raise ValueError("confidence given without prefer; say which value is preferred")
+        return None
+    value, confidence = leaf["prefer"], leaf.get("confidence", Preference.confidence)
+    if isinstance(distribution, Range) and isinstance(value, str):
+        value = _number(value)
+    if value not in distribution:
+        raise ValueError(f"prefer: {value!r} given; needs {distribution}")
+    if confidence not in CONFIDENCES:
+        raise ValueError(f"confidence: {confidence!r} given; needs one of {', '.join(CONFIDENCES)}")
+    return Preference(value, confidence)
+
+
 def _choice(values: Sequence[Any]) -> Choice:
     try:
         labels = {label(value) for value in values}
@@ -132,6 +200,14 @@ def _choice(values: Sequence[Any]) -> Choice:
     if len(labels) < len(values):
         raise ValueError(f"{values!r} given; each value may stand there once")
     return Choice(tuple(values))
+
+
+def _number(text: str) -> float | str:
+    """The number that a text is, which YAML makes of 1e-3; else the text."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _range(bounds: Sequence[Any], *, log: bool, integer: bool) -> Range:

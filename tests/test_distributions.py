@@ -1,6 +1,6 @@
 import pytest
 
-from ndvq_tune.distributions import Choice, Range, parse
+from ndvq_tune.distributions import Choice, Preference, Range, Searched, parse, preference
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,58 @@ def test_values_that_optuna_cannot_tell_apart_are_refused(values):
     """One of them would never be tried."""
     with pytest.raises(ValueError, match="once"):
         parse("choice", values)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "leaf", "expected"),
+    [
+        (Choice((256, 512)), {}, None),
+        (Choice((256, 512)), {"prefer": 512}, Preference(512, "medium")),
+        (Choice(([2, 4, 4], [4, 4, 4])), {"prefer": [4, 4, 4], "confidence": "low"}, Preference([4, 4, 4], "low")),
+        (Choice((None, "axial")), {"prefer": None}, Preference(None)),
+        (Range(1e-4, 1e-2, log=True), {"prefer": "1e-3"}, Preference(0.001)),  # as YAML reads it
+        (Range(1, 8, integer=True), {"prefer": 8, "confidence": "high"}, Preference(8, "high")),
+    ],
+)
+def test_what_is_believed(distribution, leaf, expected):
+    assert preference(distribution, leaf) == expected
+
+
+@pytest.mark.parametrize(
+    ("distribution", "leaf", "message"),
+    [
+        (Choice((256, 512)), {"prefer": 300}, "prefer: 300 given; needs one of 256, 512"),
+        (Range(0.1, 1.0), {"prefer": 2}, "prefer: 2 given; needs a number from 0.1 to 1"),
+        (Range(0.1, 1.0), {"prefer": "much"}, "prefer: 'much' given; needs a number"),
+        (Range(1, 8, integer=True), {"prefer": 2.5}, "whole number"),
+        (Choice((1, 2)), {"prefer": 1, "confidence": "sure"}, "'sure' given; needs one of low, medium, high"),
+        (Choice((1, 2)), {"confidence": "high"}, "without prefer"),
+    ],
+)
+def test_what_cannot_be_believed(distribution, leaf, message):
+    with pytest.raises(ValueError, match=message):
+        preference(distribution, leaf)
+
+
+def test_the_leaf_of_a_parameter_says_what_is_believed_of_it():
+    parameter = Searched("model.n_codes", Choice((256, 512)), {"model.n_dims": (2,)}, Preference(512, "high"))
+    assert parameter.leaf == {
+        "choice": [256, 512],
+        "prefer": 512,
+        "confidence": "high",
+        "when": {"model.n_dims": 2},
+    }
+
+
+def test_a_belief_in_a_value_that_is_gone_goes_with_it():
+    parameter = Searched("model.n_codes", Choice((256, 512, 1024)), preference=Preference(512))
+    assert parameter.over(Choice((512, 1024))).preference == Preference(512)
+    assert parameter.over(Choice((64, 128))).preference is None
+
+
+@pytest.mark.parametrize("distribution", [Range(2.0, 32.0), Range(2.0, 32.0, log=True), Range(2, 32, True, True)])
+def test_a_place_between_the_ends_and_its_value_belong_together(distribution):
+    middle = 8 if distribution.log else 17
+    assert [distribution.place(value) for value in (2, middle, 32)] == pytest.approx([0, 0.5, 1])
+    assert [distribution.at(place) for place in (-1, 0, 0.5, 1, 3)] == pytest.approx([2, 2, middle, 32, 32])
+    assert Range(3.0, 3.0, log=True).place(3.0) == 0.5

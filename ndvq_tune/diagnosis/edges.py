@@ -85,13 +85,13 @@ def _wider(parameter: Searched, which: int, config: RunConfig) -> Searched:
     if isinstance(old, Range):
         end = beyond(old, which, lambda value: allows(config, {parameter.key: value}))
         wider = replace(old, low=end) if which < 0 else replace(old, high=end)
-        return replace(parameter, distribution=wider)
+        return parameter.over(wider)
     extreme = (min if which < 0 else max)(old.values, key=_size)
     further = _further(extreme, which)
     if further == extreme or not allows(config, {parameter.key: further}) or not _fits(parameter.key, further, config):
         return parameter
     values = (further, *old.values) if which < 0 else (*old.values, further)
-    return replace(parameter, distribution=Choice(values))
+    return parameter.over(Choice(values))
 
 
 def _further(value: Any, which: int) -> Any:

@@ -138,11 +138,15 @@ class NDimVQVAE(nn.Module):
         self._check_shape(x)
         return self.quantizer.encode(self._latents(encodable(x, self.data).to(self.data_mean.dtype)))
 
-    def decode(self, encodings: torch.Tensor) -> torch.Tensor:
+    def decode(self, encodings: torch.Tensor, size: Sequence[int] | None = None) -> torch.Tensor:
         """Reconstruct data ``(B, C, *S)`` from encodings ``(B, *L)`` (``(B, *L, Q)`` of several codebooks).
 
-        Encodings of ``latent_shape`` give samples of ``input_shape``; others give ``S = L * downsample``, because
-        they do not tell how much of that was padding. Data is in [0, 1]; ``model.data.from_unit`` gives its own units.
+        Data is in [0, 1]; ``model.data.from_unit`` gives its own units.
+
+        Args:
+            encodings: What ``encode`` gave.
+            size: ``S``; what is beyond it was padding. If it is not given, encodings of ``latent_shape`` give samples
+                of ``input_shape``, and others ``L * downsample``, as they do not tell how much of that was padding.
 
         Raises:
             ShapeError: If ``encodings`` has another number of dimensions or codebooks.
@@ -156,8 +160,10 @@ class NDimVQVAE(nn.Module):
                 f"encodings need {self.n_dims + 1 + several} dimensions {shape}, but got {tuple(encodings.shape)}"
             )
         x_recon = self._reconstruct(self.quantizer.lookup(decodable(encodings, self.quantizer.n_codes)))
-        fits_input = tuple(encodings.shape[1 : self.n_dims + 1]) == self.latent_shape
-        return _crop(x_recon, self.input_shape[1:]) if fits_input else x_recon
+        if size is None:
+            of_a_sample = tuple(encodings.shape[1 : self.n_dims + 1]) == self.latent_shape
+            size = self.input_shape[1:] if of_a_sample else x_recon.shape[2:]
+        return _crop(x_recon, size)
 
     def _check_shape(self, x: torch.Tensor) -> None:
         channels = self.input_shape[0]

@@ -67,6 +67,10 @@ def _sampler_problems(space: SearchSpace) -> list[Problem]:
     key, settings = "search.sampler.type", space.search
     if settings.sampler.type == "cmaes" and len(settings.objectives) > 1:
         return [Problem(key, "cmaes takes one objective; for several there are tpe, gp, nsga2, random, qmc and grid")]
+    preferred = [parameter.key for parameter in space.searched if parameter.preference]
+    if preferred and settings.sampler.type in (GRID, "qmc"):
+        what = f"{settings.sampler.type} takes points as they come, whatever is preferred of {', '.join(preferred)}"
+        return [Problem(key, f"{what}; leave out `prefer`, or take another sampler")]
     if settings.sampler.type != GRID:
         return []
     ranges = [p.key for p in space.searched if isinstance(p.distribution, Range) and not p.distribution.integer]

@@ -54,8 +54,7 @@ def _nodes_by_cache(folder: Path) -> tuple[list[str], list[str]]:
     """The nodes whose cache is this machine's, in which a folder is, and those that have another."""
     token = folder / f".{secrets.token_hex(8)}"
     token.touch()
-    # A head without CPUs runs no trials either.
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+    nodes = _nodes()
     try:
         shares = _results([_on(node, _is_in_cache, num_cpus=0).remote(token) for node in nodes])
     finally:
@@ -71,7 +70,7 @@ def _is_in_cache(path: Path) -> bool:
     return path.is_relative_to(cache_root()) and path.exists()
 
 
-def _as_tasks(nodes: Sequence[str], write: Write, jobs: Sequence[ShardJob]) -> Iterator[int]:
+def _as_tasks(nodes: Sequence[str], write: Callable[[Any], int], jobs: Sequence[Any]) -> Iterator[int]:
     """One task a job, dealt out over the nodes; results as they come. Without a node, this process does it all."""
     if not nodes:
         yield from map(write, jobs)
@@ -80,6 +79,21 @@ def _as_tasks(nodes: Sequence[str], write: Write, jobs: Sequence[ShardJob]) -> I
     while waiting:
         done, waiting = ray.wait(waiting)
         yield from _results(done)
+
+
+def on_all_nodes(work: Callable[[Any], int], jobs: Sequence[Any]) -> Iterator[int]:
+    """Calls a function with each of some jobs, as tasks on all nodes of the cluster; results as they come.
+
+    Args:
+        work: The function.
+        jobs: What it is called with.
+    """
+    return _as_tasks(_nodes(), work, jobs)
+
+
+def _nodes() -> list[str]:
+    """Nodes that have CPUs; a head without any runs no trials either."""
+    return [node["NodeID"] for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
 
 
 def _decode_here(config: DataConfig, node: str) -> None:

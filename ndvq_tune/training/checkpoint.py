@@ -71,6 +71,19 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
         raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {message_of(error)}") from None
 
 
+def load_config(folder: Path) -> RunConfig:
+    """What a checkpoint was trained by.
+
+    Raises:
+        CheckpointError: If the folder holds no checkpoint, or a damaged one.
+    """
+    description = describe({CONFIG: read_file(folder / CONFIG)})
+    try:
+        return RunConfig.model_validate(as_kept(description["config"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder} is damaged: {message_of(error)}") from None
+
+
 def load_model(folder: Path | str, device: torch.device | str = "cpu") -> NDimVQVAE:
     """The model of a checkpoint, in evaluation mode. Nothing is unpickled.
 

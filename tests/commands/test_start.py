@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 HEAVY = {"torch", "torchvision", "ray", "mlflow", "optuna", "pandas", "plotly", "sklearn", "av"}
-COMMANDS = ("search", "train", "data", "report", "refine", "schema")
+COMMANDS = ("search", "train", "tokenize", "reconstruct", "evaluate", "data", "report", "refine", "schema")
 REPOSITORY = Path(__file__).parents[2]
 VIDEO = str(REPOSITORY / "search_spaces" / "video3d.yaml")
 _RUN = """

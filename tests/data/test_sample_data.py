@@ -57,6 +57,11 @@ def number(picture: np.ndarray) -> int:
     return int(np.packbits(picture.reshape(8, -1).mean(axis=1) > 127)[0])
 
 
+def times(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [frame.time for frame in container.decode(video=0)]
+
+
 def decode(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -290,3 +295,10 @@ def test_sample_waves_move(made: Made) -> None:
     waves = np.load(made[0] / "volume_dataset" / "test" / "waves.npy").astype(float)
     steps = np.square(np.diff(waves, axis=2)).mean() / waves.var()
     assert 0.05 < steps < 1  # neither a still picture nor noise, whose steps have twice its variance
+
+
+def test_both_parts_of_a_clip_play_as_fast_as_the_clip(numbered: Path, tmp_path: Path) -> None:
+    parts = tmp_path / "train.mp4", tmp_path / "test.mp4"
+    video.cut(numbered, *parts)
+    for part, frames in zip(parts, (88, 32), strict=True):
+        assert times(part) == pytest.approx([frame / 25 for frame in range(frames)], abs=1e-4)

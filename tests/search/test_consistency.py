@@ -83,3 +83,12 @@ def test_the_model_of_curves_takes_one_objective_that_is_learned_and_one_that_is
 def test_promotion_counts_epochs_at_full_size(fidelity):
     (problem,) = problems(space_of(search={**PROMOTE, "fidelity": fidelity}))
     assert (problem.key, problem.message.split(":")[0]) == ("search.fidelity", "promote")
+
+
+@pytest.mark.parametrize("name", ["grid", "qmc"])
+def test_what_takes_points_as_they_come_has_no_use_for_a_belief(name):
+    believing = {"model": {"n_codes": {"choice": [16, 64], "prefer": 64}}}
+    found = problems(space_of(search={"sampler": {"type": name}}, **believing))
+    assert [problem.key for problem in found] == ["search.sampler.type"]
+    assert "model.n_codes" in found[0].message
+    check(space_of(search={"sampler": {"type": "tpe"}}, **believing))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
+import ndvq_tune
 from ndvq_tune.config import RunConfig
 from ndvq_tune.records import TrialRecord
 from ndvq_tune.tracking.client import connect
@@ -121,3 +122,13 @@ def test_only_another_model_makes_another_version(tracker: MlflowTracker, checkp
     assert champion() == ("2", "3")
     tracker.register(trial(7), checkpoint, x)
     assert champion() == ("3", "7")
+
+
+def test_it_is_fetched_as_the_checkpoint_that_it_was_made_from(
+    tracker: MlflowTracker, checkpoint: Path, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.register(trial(), checkpoint, x)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
+    model = ndvq_tune.load_model(MODEL)
+    expected = load_model(checkpoint).encode(torch.from_numpy(x))
+    assert torch.equal(model.encode(torch.from_numpy(x)), expected)

@@ -65,7 +65,7 @@ class _Writer:
     """An H.264 file, written frame by frame at a quality where nothing is seen to be lost."""
 
     def __init__(self, path: Path, rate: Any, size: tuple[int, int]) -> None:
-        self._container = av.open(str(path), "w")
+        self._container, self._rate, self._frames = av.open(str(path), "w"), rate, 0
         self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "14", "preset": "veryfast"})
         # 4:2:0 colour needs even sides.
         self._stream.width, self._stream.height = (side + side % 2 for side in size)
@@ -83,8 +83,9 @@ class _Writer:
             # What players take an untagged file for, whatever the source's range.
             dst_color_range=ColorRange.MPEG,
         )
-        # The source's time stamps and frame types are not ours.
-        scaled.pts = None
+        # The source's time stamps and frame types are not ours; its time base would stay where none is given.
+        scaled.pts, scaled.time_base = self._frames, 1 / self._rate
+        self._frames += 1
         scaled.pict_type = PictureType.NONE
         self._container.mux(self._stream.encode(scaled))
 

@@ -98,7 +98,7 @@ def narrowed(space: SearchSpace, trials: Sequence[TrialRecord], keep: float = 0.
         if when != parameter.when:
             reason = "; ".join(filter(None, [reason, "the condition follows what it depends on"]))
         if reason:
-            changes.append(Change(key, replace(parameter, distribution=distribution, when=when).leaf, reason))
+            changes.append(Change(key, replace(parameter.over(distribution), when=when).leaf, reason))
     return changes
 
 

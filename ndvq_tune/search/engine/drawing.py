@@ -80,7 +80,4 @@ def within(range_: Range, value: float) -> float:
 def _shifted(distribution: Distribution, value: Any, random: randomness.Random) -> Any:
     if isinstance(distribution, Choice):
         return neighbour(distribution, value, random)
-    step = random.gauss(0, STEP)
-    if distribution.log:
-        return within(distribution, value * (distribution.high / distribution.low) ** step)
-    return within(distribution, value + step * (distribution.high - distribution.low))
+    return distribution.at(distribution.place(value) + random.gauss(0, STEP))

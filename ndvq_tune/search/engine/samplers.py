@@ -10,10 +10,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from optuna import Study
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial
 
-from ndvq_tune.distributions import Choice, Range
+from ndvq_tune.distributions import Choice, Range, label
+from ndvq_tune.search.engine.preference import beliefs, fading, preferred
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings import SearchSettings
 from ndvq_tune.search.space.settings.sampler import CURVES, GRID
@@ -37,32 +41,64 @@ SAMPLERS: dict[str, Callable[[SearchSettings, int], BaseSampler]] = {
     "gp": lambda settings, seed: GPSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False),
     "cmaes": lambda settings, seed: CmaEsSampler(seed=seed, n_startup_trials=1, warn_independent_sampling=False),
     "nsga2": lambda settings, seed: NSGAIISampler(seed=seed, population_size=max(2, settings.sampler.startup_trials)),
-    "random": lambda settings, seed: RandomSampler(seed=seed),
     "qmc": lambda settings, seed: QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False),
-    # Every point of these is given: see grid(), and curves.proposal.
+    # Every point of these is given or drawn blindly: see grid(), curves.proposal and Blind.
+    "random": lambda settings, seed: RandomSampler(seed=seed),
     GRID: lambda settings, seed: RandomSampler(seed=seed),
     CURVES: lambda settings, seed: RandomSampler(seed=seed),
 }
 """What makes the sampler of each name."""
 
 
-def sampler(settings: SearchSettings, begun: int) -> BaseSampler:
-    """The sampler that learns.
+class Blind(RandomSampler):
+    """Draws at random; of parameters with a preference, values near it more often, and less so with more trials.
 
     Args:
-        settings: Settings of the search.
-        begun: Trials that were begun in earlier sessions. A resumed search must not draw their points again.
+        space: The space.
+        seed: Of its draws.
+        tried: Tells how many trials there are to learn from.
     """
+
+    def __init__(self, space: SearchSpace, seed: int, tried: Callable[[], int]) -> None:
+        super().__init__(seed)
+        self._believed = beliefs(space.searched)
+        self._startup, self._tried = space.search.sampler.startup_trials, tried
+        self._random = random.Random(seed)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A value of one parameter.
+
+        Args:
+            study: Optuna's study.
+            trial: The trial that it is for.
+            param_name: The parameter's key path.
+            param_distribution: Its values, in Optuna's terms.
+
+        Returns:
+            The value, as Optuna keeps it.
+        """
+        if param_name not in self._believed:
+            return super().sample_independent(study, trial, param_name, param_distribution)
+        power = fading(self._tried(), self._startup)
+        return label(preferred(self._believed[param_name], power, self._random))
+
+
+def samplers(space: SearchSpace, earlier: int, tried: Callable[[], int]) -> tuple[BaseSampler, BaseSampler]:
+    """The sampler of the first trials and of those that are drawn blindly later on, and the one that learns.
+
+    Args:
+        space: The space.
+        earlier: Points that were proposed in earlier sessions. A resumed search must not draw them again.
+        tried: Tells how many trials there are to learn from.
+    """
+    settings, name = space.search, space.search.sampler.type
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
-        return SAMPLERS[settings.sampler.type](settings, _seed(settings, begun, settings.sampler.type))
-
-
-def startup_sampler(settings: SearchSettings, begun: int) -> BaseSampler:
-    """The sampler of the first trials, and of those that are drawn blindly later on."""
-    return (
-        sampler(settings, begun) if settings.sampler.type == "qmc" else RandomSampler(_seed(settings, begun, "startup"))
-    )
+        learning = SAMPLERS[name](settings, _seed(settings, earlier, name))
+    blind = learning if name == "qmc" else Blind(space, _seed(settings, earlier, "startup"), tried)
+    return blind, blind if name == "random" else learning
 
 
 def _seed(settings: SearchSettings, begun: int, use: str) -> int:

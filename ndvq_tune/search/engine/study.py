@@ -36,7 +36,7 @@ from ndvq_tune.search.engine.codec import (
 from ndvq_tune.search.engine.journal import Journal, drop_torn_line
 from ndvq_tune.search.engine.optuna_internals import FirstObjectiveStudy, running_trial, set_intermediate_value
 from ndvq_tune.search.engine.optuna_space import Draft, suggest
-from ndvq_tune.search.engine.samplers import sampler, startup_sampler
+from ndvq_tune.search.engine.samplers import samplers
 from ndvq_tune.search.folder import JOURNAL
 from ndvq_tune.search.space import SearchSpace
 
@@ -76,8 +76,7 @@ class Study:
         latest = max((report["seconds"] for record in self.records for report in record.reports), default=0.0)
         self._seconds_before: float = max(latest, attributes.get("wall_seconds", 0.0))
         self._opened = self._clock()
-        self._startup = startup_sampler(space.search, len(earlier))
-        self._sampler = sampler(space.search, len(earlier))
+        self._startup, self._sampler = samplers(space, len(earlier), lambda: self._tried)
 
     @classmethod
     def open(cls, folder: Path, space: SearchSpace) -> "Study":
@@ -125,7 +124,11 @@ class Study:
     @property
     def learns(self) -> bool:
         """Whether there are trials enough for the sampler to learn from."""
-        return len(self._known) + self.count(Role.SEARCH) >= self._space.search.sampler.startup_trials
+        return self._tried >= self._space.search.sampler.startup_trials
+
+    @property
+    def _tried(self) -> int:
+        return len(self._known) + self.count(Role.SEARCH)
 
     @property
     def rejected(self) -> Mapping[str, int]:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from ndvq_tune.config import RunConfig
+from ndvq_tune.distributions import CONFIDENCES, Preference
 from ndvq_tune.metrics import METRICS
 from ndvq_tune.search.space.settings.goals import DirectedMetric, MetricName
 from ndvq_tune.search.space.settings.stopping import seconds
@@ -28,6 +29,9 @@ DISTRIBUTIONS = {
 """The kinds of distribution, and what each draws."""
 
 WHEN = "under which this setting counts: key paths, each with its value or list of values; else the default holds"
+
+PREFER = "the value that is believed to be best: values near it are tried more often, less and less so with more trials"
+CONFIDENCE = "how surely it is believed to be best"
 
 _DEFINITIONS = "#/$defs/"
 _SECTIONS = ("name", "data", "model", "training", "search", "tracking")
@@ -163,7 +167,12 @@ def _or_distribution(leaf: Schema) -> Schema:
     described = {kind: {"description": DISTRIBUTIONS[kind], **bounds} for kind, bounds in kinds.items()}
     distribution = {
         "type": "object",
-        "properties": {**described, "when": {"$ref": f"{_DEFINITIONS}when"}},
+        "properties": {
+            **described,
+            "prefer": {"description": PREFER, **value},
+            "confidence": {"description": CONFIDENCE, "enum": list(CONFIDENCES), "default": Preference.confidence},
+            "when": {"$ref": f"{_DEFINITIONS}when"},
+        },
         "additionalProperties": False,
         "oneOf": [{"required": [kind]} for kind in kinds],
     }

@@ -21,6 +21,7 @@ from ndvq_tune.search.space.settings import SearchSettings, TrackingSettings
 from ndvq_tune.yaml_file import Document, flatten, read, with_values
 
 SEARCHED_SECTIONS = ("model", "training")
+ABOUT = ("when", "prefer", "confidence")  # what may stand beside a distribution
 
 _RENAMED = {"training.optimizer": "training.optimizer.type"}  # since release 0.1
 
@@ -162,7 +163,7 @@ def _leaf_mappings(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[
 
 
 def _searched(key: str, leaf: dict[str, Any]) -> Searched:
-    kinds = [name for name in leaf if name != "when"]
+    kinds = [name for name in leaf if name not in ABOUT]
     if len(kinds) != 1 or kinds[0] not in distributions.KINDS:
         hint = "".join(nearest(str(name), distributions.KINDS) for name in kinds if name not in distributions.KINDS)
         raise ValueError(f"{leaf!r} given; needs a value or one of {', '.join(distributions.KINDS)}{hint}")
@@ -170,7 +171,8 @@ def _searched(key: str, leaf: dict[str, Any]) -> Searched:
     if not isinstance(when, dict):
         raise ValueError(f"when: {when!r} given; needs a mapping of key paths to values")
     conditions = {_RENAMED.get(k, str(k)): tuple(v) if isinstance(v, list) else (v,) for k, v in when.items()}
-    return Searched(key, distributions.parse(kinds[0], leaf[kinds[0]]), conditions)
+    distribution = distributions.parse(kinds[0], leaf[kinds[0]])
+    return Searched(key, distribution, conditions, distributions.preference(distribution, leaf))
 
 
 def _invalid_values(fixed: Mapping[str, Any], found: Sequence[Searched]) -> list[Problem]:

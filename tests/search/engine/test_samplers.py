@@ -126,3 +126,26 @@ def test_what_goes_together_passes():
         check(of_type(name))
     check(space_of(search={"fidelity": {"resolution": [8, 16]}}))
     check(space_of(**CHOICES, search={"sampler": {"type": "grid"}}))
+
+
+@pytest.mark.parametrize("name", ["tpe", "random", "curves"])
+def test_what_is_preferred_is_tried_more_often_at_first_and_less_so_later(name):
+    codes = {"choice": [16, 32, 64], "prefer": 32, "confidence": "high"}
+    space = space_of(
+        model={"n_codes": codes, "downsample": [1, 2, 2], "attention": {"type": "none", "n_head": 1}},
+        search={"trials": 300, "sampler": {"type": name, "startup_trials": 30, "random_fraction": 0.99}},
+    )
+    found = [point["model.n_codes"] == 32 for point in searched(Study.in_memory(space), space, 300)]
+    assert 0.65 < sum(found[:30]) / 30 < 0.95  # 8 of 10
+    assert 0.3 < sum(found[200:]) / 100 < 0.55  # with 250 trials 2 ** 0.36 of 2 ** 0.36 + 2, which is .39
+
+
+def test_without_a_preference_points_are_drawn_as_ever():
+    space = of_type("random")
+    believing = space_of(
+        model={"codebook_beta": {"log_uniform": [0.05, 2.0], "prefer": 1.0}},
+        search={"trials": 8, "sampler": {"type": "random", "startup_trials": 4}},
+    )
+    plain, weighed = (searched(Study.in_memory(one), one, 8) for one in (space, believing))
+    assert plain != weighed
+    assert [point["model.n_codes"] for point in plain][:1] == [point["model.n_codes"] for point in weighed][:1]

@@ -28,6 +28,8 @@ model: {n_codes: {choice: [64, 128]}}
 model: {n_codes: {int_uniform: [16, 64]}}
 model: {n_codes: {log_int_uniform: [16, 64]}}
 model: {ema_decay: {uniform: [0.5, 0.9]}}
+model: {ema_decay: {uniform: [0.5, 0.9], prefer: 0.8, confidence: high}}
+model: {downsample: {choice: [[2, 4, 4], [4, 4, 4]], prefer: [2, 4, 4]}}
 model: {codebook_beta: {int_uniform: [0, 2]}}
 model: {downsample: {choice: [[2, 4, 4], [4, 4, 4]]}}
 model: {attention: {type: {choice: [none, full]}, n_head: {choice: [1, 4], when: {model.attention.type: full}}}}
@@ -61,6 +63,8 @@ model: {n_codes: {choice: [64, 64]}}
 model: {n_codes: {chioce: [64]}}
 model: {n_codes: {choice: [64], int_uniform: [16, 64]}}
 model: {n_codes: {when: {model.n_hiddens: 32}}}
+model: {n_codes: {prefer: 32}}
+model: {n_codes: {choice: [64, 128], prefer: 64, confidence: sure}}
 model: {n_codes: {uniform: [16.5, 64.5]}}
 model: {n_codes: {choice: [64], when: {model.n_hidens: 32}}}
 model: {n_codes: {choice: [64], when: {model.norm: bach}}}

@@ -11,6 +11,7 @@ from ndvq_tune.search.engine.curves.forecast import Curves, Forecast
 from ndvq_tune.search.engine.curves.promotion import Merit, merits, promoted
 from ndvq_tune.search.engine.curves.proposal import Known, Params, proposed
 from ndvq_tune.search.engine.drawing import Drawing
+from ndvq_tune.search.engine.preference import beliefs, fading, log_weight
 from ndvq_tune.search.engine.schedulers.asha import rungs
 from ndvq_tune.search.space import SearchSpace
 from ndvq_tune.search.space.settings.scheduler import PromoteSettings
@@ -33,6 +34,7 @@ class Decisions:
 
     def __init__(self, space: SearchSpace, known: Sequence[TrialRecord] = ()) -> None:
         self._search, self._drawing, self._known = space.search, Drawing(space), known
+        self._believed = beliefs(space.searched)
         settings = space.search.scheduler
         self._promotion = settings if isinstance(settings, PromoteSettings) else PromoteSettings()
         self.rungs = list(rungs(self._promotion.grace_period, self._promotion.reduction_factor, space.max_epochs))
@@ -64,8 +66,13 @@ class Decisions:
         searching = [record for record in records if record.role.searches]
         forecast = Forecast(self.curves, [*self._known, *searching])
         random = randomness.Random(f"{self._search.seed}/{number}")
+        power = fading(len(self._known) + number, self._search.sampler.startup_trials)
+
+        def believed(point: Params) -> float:
+            return power * log_weight(self._believed, point)
+
         with one_thread():
-            return proposed(forecast, self._merits(forecast), self._drawing, known, random)
+            return proposed(forecast, self._merits(forecast), self._drawing, known, believed, random)
 
     def _merits(self, forecast: Forecast) -> dict[int, Merit]:
         bits = {record.number: self.curves.bits(record.metrics) for record in forecast.records}

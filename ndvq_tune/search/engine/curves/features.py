@@ -1,6 +1,5 @@
 """Parameters as numbers between 0 and 1, in which a step means about the same anywhere."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,23 +36,18 @@ class Features:
 def _encoder(distribution: Choice | Range) -> tuple[int, Encode]:
     """How many numbers a value becomes, and which."""
     match distribution:
-        case Range(low, high, log):
-            return 1, lambda value: (_place(value, low, high, log),)
+        case Range():
+            return 1, lambda value: (distribution.place(value),)
         case Choice(values) if all(map(_is_size, values)):
-            return 1, lambda value: (_place(value, min(values), max(values), log=True),)
+            size = Range(min(values), max(values), log=True)
+            return 1, lambda value: (size.place(value),)
         case Choice(values) if _are_sizes(values):
-            ends = [(min(column), max(column)) for column in zip(*values, strict=True)]
-            return len(ends), lambda value: tuple(
-                _place(element, *end, log=True) for element, end in zip(value, ends, strict=True)
+            sizes = [Range(min(column), max(column), log=True) for column in zip(*values, strict=True)]
+            return len(sizes), lambda value: tuple(
+                size.place(element) for element, size in zip(value, sizes, strict=True)
             )
         case Choice(values):
             return len(values), lambda value: tuple(float(other == value) for other in values)
-
-
-def _place(value: float, low: float, high: float, log: bool) -> float:
-    """Where a value lies between two ends; halfway if they are one."""
-    scale = math.log if log else float
-    return (scale(value) - scale(low)) / (scale(high) - scale(low)) if high > low else 0.5
 
 
 def _is_size(value: Any) -> bool:

@@ -20,15 +20,23 @@ Known = Callable[[Params], Mapping[str, float] | None]
 
 
 def proposed(
-    forecast: Forecast, merits: Mapping[int, Merit], drawing: Drawing, known: Known, random: randomness.Random
+    forecast: Forecast,
+    merits: Mapping[int, Merit],
+    drawing: Drawing,
+    known: Known,
+    believed: Callable[[Params], float],
+    random: randomness.Random,
 ) -> list[Params]:
     """Candidates in order of how much they are expected to improve on what was found, over the root of what they cost.
+
+    What the user believes weighs this.
 
     Args:
         forecast: What the model expects.
         merits: How good its trials are; those that break a constraint found nothing, unless all do.
         drawing: Draws candidates.
         known: What is known of a candidate.
+        believed: The logarithm of the weight that a candidate has beforehand.
         random: Where chance comes from.
 
     Returns:
@@ -53,5 +61,6 @@ def proposed(
         gain = beyond_front(mean, deviation, bits, list(found))
     else:
         gain = below(mean, deviation, losses.min())
+    gain = gain * np.exp([believed(point) for point in points])
     order = np.argsort(-gain / np.sqrt(forecast.seconds(points)), kind="stable")
     return [points[index] for index in order]

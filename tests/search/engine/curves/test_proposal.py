@@ -20,11 +20,15 @@ def known(params):
     return {"bits_per_element": bits_of(params)}
 
 
-def choose(space, records, known=known, seed=0):
+def nothing(params):
+    return 0.0
+
+
+def choose(space, records, known=known, seed=0, believed=nothing):
     forecast = Forecast(Curves(space, [1, 3, 9]), records)
     bits = {record.number: record.metrics["bits_per_element"] for record in records} if space is FRONT else None
     found = merits(forecast.records, forecast.losses, bits, space.search.goals)
-    return proposed(forecast, found, Drawing(space), known, random.Random(seed)), forecast
+    return proposed(forecast, found, Drawing(space), known, believed, random.Random(seed)), forecast
 
 
 def few(space, codes=(32,), epochs=9):
@@ -60,6 +64,20 @@ def test_what_is_ruled_out_is_not_proposed():
     assert choose(SMALL, few(SMALL), lambda params: None)[0] == []
 
 
+def test_what_is_believed_of_a_point_multiplies_what_it_promises():
+    def believed(params):
+        return math.log(0.1) if params["model.n_codes"] == 16 else 0.0
+
+    records = few(SMALL, codes=(16, 64))
+    points, forecast = choose(SMALL, records, believed=believed)
+    bound = min(math.exp(forecast.losses[record.number]) for record in records)
+    weights = np.array([0.1 if point["model.n_codes"] == 16 else 1.0 for point in points])
+    mean, deviation = forecast.of(points)
+    worth = weights * below(mean, deviation, bound) / forecast.seconds(points) ** 0.5
+    assert worth.tolist() == sorted(worth, reverse=True)
+    assert points != choose(SMALL, records)[0]
+
+
 def test_it_looks_where_losses_are_low():
     betas = [choose(SMALL, few(SMALL), seed=seed)[0][0]["model.codebook_beta"] for seed in range(5)]
     assert all(BEST_BETA / 2.5 < beta < BEST_BETA * 2.5 for beta in betas)
@@ -77,7 +95,7 @@ def test_what_breaks_a_constraint_has_found_nothing():
         asked.append(params)
         return {}
 
-    best, *_ = proposed(forecast, found, Drawing(constrained), noted, random.Random(0))
+    best, *_ = proposed(forecast, found, Drawing(constrained), noted, nothing, random.Random(0))
     least = min(math.exp(forecast.losses[record.number]) for record in records[:-1])
     gain = below(*forecast.of(asked), least) / forecast.seconds(asked) ** 0.5
     assert best == asked[gain.argmax()]
