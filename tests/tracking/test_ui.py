@@ -53,7 +53,8 @@ def test_what_is_kept_ends_when_whoever_started_it_is_killed(tmp_path: Path) -> 
 
 
 def test_a_keeper_ends_as_what_it_keeps() -> None:
-    assert subprocess.run([*KEEPER, "sh", "-c", "exit 7"], stdin=subprocess.PIPE).returncode == 7
+    with subprocess.Popen([*KEEPER, "sh", "-c", "exit 7"], stdin=subprocess.PIPE) as keeper:
+        assert keeper.wait(60) == 7  # its input is still open
 
 
 def test_the_port_is_the_expected_one_or_another_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
