@@ -53,6 +53,10 @@ METRICS: dict[str, Metric] = {
         Metric("learning_rate", "1", None, "learning rate of the last step"),
         Metric("samples_per_second", "1/s", "max", "training samples a second, all workers together"),
         Metric("peak_memory_bytes", "B", "min", "highest memory of one worker: the GPU's, or the process's on CPU"),
+        Metric(
+            "host_memory_bytes", "B", "min", "highest memory of one worker's process, also where it trains on a GPU"
+        ),
+        Metric("worker_cpu_utilization", "1", None, "share of a worker's threads that were busy while it trained"),
         Metric("parameters", "1", "min", "trainable parameters", True),
         Metric("samples_seen", "1", None, "training samples so far, all workers together"),
         Metric("training_seconds", "s", None, "time in training and validation so far"),

@@ -1,5 +1,6 @@
 """``ndvq-tune search``: search the best model."""
 
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ from ndvq_tune.commands.console import INTERRUPTED, data_progress, output_consol
 
 if TYPE_CHECKING:
     from ndvq_tune.search.earlier.warm_start import WarmStart
+    from ndvq_tune.search.outcome import SearchResult
     from ndvq_tune.search.space import SearchSpace
 
 NOTHING_FOUND = 1
@@ -68,6 +70,9 @@ def search(
     tracking_uri: Annotated[
         str | None, typer.Option(help="MLflow store; sqlite:///mlflow.db in the current folder if not given.")
     ] = None,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Serve MLflow's pages on this machine, also after the search, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """Search the best VQ-VAE for your data: reconstruction against bit rate, with a codebook that is alive.
 
@@ -94,7 +99,7 @@ def search(
         if dry_run:
             _dry_run(plan, console)
         else:
-            raise typer.Exit(_run(plan, folder, address, known, console))
+            raise typer.Exit(_run(plan, folder, address, known, console, ui=ui))
 
 
 def _dry_run(space: "SearchSpace", console: Console) -> None:
@@ -108,12 +113,33 @@ def _dry_run(space: "SearchSpace", console: Console) -> None:
     print_dry_run(space, *plan_resources(space, shape, [local_node()]), console)
 
 
-def _run(space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console) -> int:
+def _run(
+    space: "SearchSpace", folder: Path, address: str | None, known: "WarmStart | None", console: Console, *, ui: bool
+) -> int:
     """Search; the exit code."""
-    from ndvq_tune.report.wording import as_typed
-    from ndvq_tune.search.run import run_search
+    from ndvq_tune.tracking.ui import Ui
 
-    result = run_search(space, folder, console, partial(data_progress, console), address, known)
+    def tell(text: str) -> None:
+        console.print(f"MLflow: {text}", markup=False, highlight=False)
+
+    with closing(Ui(tell)) as pages:
+        from ndvq_tune.search.run import run_search
+
+        result = run_search(
+            space, folder, console, partial(data_progress, console), address, known, pages.serve if ui else None
+        )
+        code = _told(result, folder, console)
+        if code != INTERRUPTED and pages.running:
+            tell("these pages are served until Ctrl-C")
+            with suppress(KeyboardInterrupt):
+                pages.wait()
+        return code
+
+
+def _told(result: "SearchResult", folder: Path, console: Console) -> int:
+    """Say what came of a search; the exit code."""
+    from ndvq_tune.report.wording import as_typed
+
     if not result.finished:
         command = f"python -m ndvq_tune.search --resume --output {as_typed(folder)}"
         begun = result.standing.search.trials

@@ -18,13 +18,14 @@ def font(size: int = TEXT) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def caption(text: str, width: int, size: int = TEXT) -> Image.Image:
+def caption(text: str, width: int, size: int = TEXT, ink: tuple[int, int, int] = INK) -> Image.Image:
     """A picture of a text, broken into lines.
 
     Args:
         text: One word at least.
         width: Pixels that a line may take; a word that is wider stays whole.
         size: Height of the letters in pixels.
+        ink: Their colour.
     """
     lines: list[str] = []
     for word in text.split():
@@ -36,7 +37,7 @@ def caption(text: str, width: int, size: int = TEXT) -> Image.Image:
     picture = Image.new("RGB", (needed, len(lines) * (size + GAP) + GAP), BACKGROUND)
     draw = ImageDraw.Draw(picture)
     for number, line in enumerate(lines):
-        draw.text((0, number * (size + GAP)), line, fill=INK, font=font(size))
+        draw.text((0, number * (size + GAP)), line, fill=ink, font=font(size))
     return picture
 
 

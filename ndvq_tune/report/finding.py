@@ -122,7 +122,7 @@ def _repeated(standing: Standing, winner: TrialRecord) -> str:
     if winner.number not in repeated:
         return ""
     own, (name, *others) = repeated[winner.number], standing.search.goals.metrics
-    text = f"With {own.seeds} seeds its {_noun(name)} is {metric_text(name, own.means[0])} on average"
+    text = f"With {own.seeds} seeds its {noun(name)} is {metric_text(name, own.means[0])} on average"
     if own.seeds > 1:
         text += f", with a spread of {metric_text(name, own.spread)}"
     if not others and len(repeated) > 1 and own.seeds > 1:
@@ -146,12 +146,12 @@ def _within_bounds(standing: Standing, winner: TrialRecord) -> str:
 
 def _best_of(goals: Goals) -> str:
     first = goals.objectives[0]
-    return f"{'lowest' if first.mode == 'min' else 'highest'} {_noun(first.metric)}"
+    return f"{'lowest' if first.mode == 'min' else 'highest'} {noun(first.metric)}"
 
 
 def _bounds(constraints: Sequence[Constraint]) -> str:
     return listed([
-        f"{_noun(c.metric)} {c.side.replace('_', ' ')} {metric_text(c.metric, c.bound)}" for c in constraints
+        f"{noun(c.metric)} {c.side.replace('_', ' ')} {metric_text(c.metric, c.bound)}" for c in constraints
     ])  # fmt: skip
 
 
@@ -163,8 +163,9 @@ def _change(metric: str, value: float, base: float) -> str:
         amount = metric_text(metric, step) + (" dB" if METRICS[metric].unit == "dB" else "")
     else:
         amount = f"{100 * step / base:.0f}%" if step >= 0.01 * base else "less than 1%"
-    return f"{amount} {more if value > base else less} {_noun(metric)}"
+    return f"{amount} {more if value > base else less} {noun(metric)}"
 
 
-def _noun(metric: str) -> str:
+def noun(metric: str) -> str:
+    """A metric in the words of a sentence: ``reconstruction loss``."""
     return _NOUNS.get(metric, metric.replace("_", " "))

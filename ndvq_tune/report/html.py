@@ -24,6 +24,7 @@ from ndvq_tune.report.captions import (
     rate_distortion_caption,
     trials_caption,
 )
+from ndvq_tune.report.code_use import code_use, code_uses
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
 from ndvq_tune.report.embedding import embedded
 from ndvq_tune.report.finding import finding
@@ -74,6 +75,7 @@ def write_html(
         as_of(standing.search, typed, datetime.now().astimezone(), running=running),
         line_that_loads(best, typed),
         trained_on(best, folder),
+        () if running else code_uses(standing.recommended, folder),
     )
     content = page(standing, diagnosis, typed, pictures, origin)
     with replacing(path) as draft:
@@ -125,6 +127,7 @@ def page(
         repeated=confirmed_columns(standing),
         pictures=embedded(pictures),
         params={trial.name: params_text(trial) for trial in search.trials if trial.name in pictures},
+        code_use=_plot(code_use(origin.code_uses)),
         fit=_plot(fit(standing)),
         fit_caption=fit_caption(standing),
         curves=_plot(curves(standing)),

@@ -30,7 +30,7 @@ _TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "m
 _CLOSE = 4  # largest over smallest value
 STATES = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 # Distinct on white, and for readers who do not tell red from green.
-_FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
+FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
 
 
 def rate_distortion_front(search: SearchRecord) -> tuple[TrialRecord, ...]:
@@ -122,7 +122,7 @@ def curves(standing: Standing) -> go.Figure:
     """
     figure = make_subplots(rows=1, cols=len(CURVES), subplot_titles=CURVES, horizontal_spacing=0.06)
     search = standing.search
-    colours = dict(zip((trial.number for trial in standing.recommended), _FRONT_COLOURS, strict=False))
+    colours = dict(zip((trial.number for trial in standing.recommended), FRONT_COLOURS, strict=False))
     grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
     for column, metric in enumerate(CURVES, start=1):
         for trial in grey_last:
@@ -147,7 +147,7 @@ def fit(standing: Standing) -> go.Figure:
     if best is None or not best.finite(*LOSSES):
         return figure
     trial = whole(best, standing.search.trials)
-    for (metric, name), colour in zip(LOSSES.items(), _FRONT_COLOURS, strict=False):
+    for (metric, name), colour in zip(LOSSES.items(), FRONT_COLOURS, strict=False):
         figure.add_traces(_curve(trial, metric, name, colour))
     figure.update_xaxes(title="epoch", rangemode="tozero")
     values = [report[metric] for report in trial.reports for metric in LOSSES if metric in report]

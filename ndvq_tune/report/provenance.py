@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from ndvq_tune.errors import CheckpointError
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord, TrialState
 from ndvq_tune.report.card import facts
+from ndvq_tune.report.code_use import CodeUse
 from ndvq_tune.report.summary import versions
 from ndvq_tune.training.files import CONFIG, describe, read_file
 
@@ -25,11 +26,13 @@ class Origin:
         as_of: Of what moment the page is, see ``as_of``.
         loads: Python that loads the recommended model; empty where none is kept.
         data: What that model was trained on; empty where it is not known.
+        code_uses: How often recommended models use their codes, as far as that is known.
     """
 
     as_of: str = ""
     loads: str = ""
     data: Mapping[str, str] = field(default_factory=dict)
+    code_uses: Sequence[CodeUse] = ()
 
 
 def as_of(search: SearchRecord, folder: Path, now: datetime, *, running: bool) -> str:

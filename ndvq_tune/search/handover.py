@@ -8,9 +8,10 @@ from rich.console import Console
 from ndvq_tune.data.dataset import Dataset
 from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
+from ndvq_tune.report.slide import FRONT
 from ndvq_tune.tracking.mlflow import MlflowTracker
 
-FILES = ("report.html", "best.yaml")
+FILES = ("report.html", FRONT, "best.yaml")
 
 
 def hand_over(standing: Standing, dataset: Dataset, folder: Path, tracker: MlflowTracker, console: Console) -> None:

@@ -11,7 +11,10 @@ from ndvq_tune.errors import TrackingError
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.showcase import Showcase
 from ndvq_tune.pictures.showing import show
+from ndvq_tune.records import TrialRecord
+from ndvq_tune.report.code_use import code_uses, write_code_use
 from ndvq_tune.report.html import write_html
+from ndvq_tune.report.slide import FRONT, write_front
 from ndvq_tune.report.summary import write_summary
 from ndvq_tune.report.tables import write_tables
 from ndvq_tune.search.attempt import attempt
@@ -67,17 +70,22 @@ def write_outcome(
     shown = [trial for trial in standing.recommended if (folder / str(trial.weights)).exists()]
     for trial in shown[:SHOWN_TRIALS]:
         showcase = attempt(console, f"pictures of {trial.name}", partial(_showcase, trial, dataset, folder), None)
-        if showcase is None:
-            continue
-        pictures[trial.name] = showcase
+        codes = attempt(console, f"use of codes of {trial.name}", partial(_code_use, trial, folder), [])
+        if showcase is not None:
+            pictures[trial.name] = showcase
         try:
-            for path in showcase.files:
+            for path in (*(showcase.files if showcase else ()), *codes):
                 tracker.attach(path, trial)
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
     attempt(console, "report.html", partial(write_html, standing, diagnosis, folder, pictures), None)
+    attempt(console, FRONT, partial(write_front, standing, folder), None)
     hand_over(standing, dataset, folder, tracker, console)
 
 
 def _showcase(trial: TrialRecord, dataset: Dataset, folder: Path) -> Showcase:
     return show(load_model(folder / str(trial.weights)), dataset, folder / PICTURES, trial.name)
+
+
+def _code_use(trial: TrialRecord, folder: Path) -> list[Path]:
+    return [write_code_use(use, folder / PICTURES / f"{trial.name}-codes.png") for use in code_uses([trial], folder)]

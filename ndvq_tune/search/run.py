@@ -32,6 +32,7 @@ def run_search(
     data_progress: DataProgress,
     address: str | None = None,
     warm_start: "WarmStart | None" = None,
+    serve: "Callable[[Store], Store] | None" = None,
 ) -> "SearchResult":
     """Run a search, or go on with the one that the folder holds.
 
@@ -42,6 +43,7 @@ def run_search(
         data_progress: Shows work on data, while it lasts.
         address: A Ray cluster; a local one is started if not given.
         warm_start: What a new search takes over from earlier ones.
+        serve: Puts a server in front of MLflow's store, where one is wanted.
 
     Raises:
         ResultsError: If the folder cannot be used.
@@ -61,6 +63,8 @@ def run_search(
         from ndvq_tune.search.tune.session import Session, tracked
 
         store = connecting.result()
+        if serve is not None:
+            store = serve(store)
         study = resources.enter_context(closing(Study.open(folder, space)))
         if warm_start is not None:
             warm_start.give(study)

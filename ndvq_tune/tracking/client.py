@@ -74,11 +74,13 @@ class Store:
         uri: Where it is.
         client: What talks to it.
         experiment_id: The experiment in it.
+        server: Address of what serves its pages, where that is not the store itself.
     """
 
     uri: str
     client: MlflowClient
     experiment_id: str
+    server: str | None = None
 
 
 def connect(uri: str | None, experiment: str) -> Store:

@@ -32,6 +32,7 @@ from ndvq_tune.tracking.values import (
     settings_of,
     step_of,
     summary_of,
+    system_metrics_of,
     tags_of,
     times_of,
 )
@@ -44,7 +45,7 @@ STATUS = {
 }
 SEARCH_STATUS = {"completed": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 NOTE_TAG = "mlflow.note.content"
-REPORTS_A_REQUEST = 50  # MLflow takes at most 1000 values in one
+VALUES_A_REQUEST = 800  # MLflow takes at most 1000, with parameters and tags
 PAUSE_SECONDS = 60.0
 
 
@@ -67,6 +68,7 @@ class MlflowTracker:
 
     def __init__(self, store: Store, search_name: str, search_id: str) -> None:
         self.uri, self.experiment_id, self._client = store.uri, store.experiment_id, store.client
+        self._server = store.server
         self._search_name, self._search_id = search_name, search_id
         self._data: DatasetInput | None = None
         self._runs: dict[int | None, Run] | None = None  # by trial number; None is the search itself
@@ -82,8 +84,8 @@ class MlflowTracker:
         Args:
             first: The objective that they are ordered by there.
         """
-        command = ui_command(self.uri)
-        return (*([command] if command else []), ui_address(self.uri, self.experiment_id, first))
+        command = None if self._server else ui_command(self.uri)
+        return (*([command] if command else []), ui_address(self._server or self.uri, self.experiment_id, first))
 
     def start(self, config_text: str, params: Mapping[str, Any], data: DatasetInput | None = None) -> None:
         """Marks the search as running, and describes it.
@@ -185,13 +187,13 @@ class MlflowTracker:
         self._give_data(run)
         self._withdraw(run, PASSING_TAGS - tags.keys())  # the trial was taken up again, from an earlier epoch
         news = [
-            (report, before, at)
+            metric
             for before, report, at in zip(({}, *trial.reports), trial.reports, times_of(trial), strict=False)
             if report["epoch"] > run.epoch
+            for metric in _metrics(report, before, at)
         ]
-        for start in range(0, max(len(news), 1), REPORTS_A_REQUEST):
-            some = news[start : start + REPORTS_A_REQUEST]
-            self._send(run, params_of(trial), [metric for report in some for metric in _metrics(*report)], tags)
+        for start in range(0, max(len(news), 1), VALUES_A_REQUEST):
+            self._send(run, params_of(trial), news[start : start + VALUES_A_REQUEST], tags)
         run.epoch = max([run.epoch, *(int(report["epoch"]) for report in trial.reports)])
         self._set_status(run, STATUS[trial.state], trial.ended)
         return run
@@ -261,5 +263,8 @@ class MlflowTracker:
 
 
 def _metrics(report: Mapping[str, float], before: Mapping[str, float], at: float) -> list[Metric]:
+    """A report's values, the epoch last: only then has all of the report arrived."""
     values = metrics_of(report, before)
+    epoch = values.pop("epoch")
+    values |= {**system_metrics_of(report), "epoch": epoch}
     return [Metric(name, value, milliseconds(at), step_of(name, report, before)) for name, value in values.items()]

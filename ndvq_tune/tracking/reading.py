@@ -22,7 +22,7 @@ from ndvq_tune.problems import validate
 from ndvq_tune.records import Role, StopReason, TrialRecord, TrialState, number_of, short_name
 from ndvq_tune.tracking.client import database, resolve_uri
 from ndvq_tune.tracking.runs import SEARCH_TAG, TRIAL_TAG
-from ndvq_tune.tracking.values import rescues_of
+from ndvq_tune.tracking.values import SYSTEM, rescues_of
 from ndvq_tune.yaml_file import flatten
 
 _FINISHED = {state.value: state for state in TrialState if state.final}
@@ -150,7 +150,8 @@ def _reports(client: MlflowClient, run: Run, began: int, curves: Collection[str]
             reports[metric.step][name] = metric.value
             reports[metric.step]["seconds"] = (metric.timestamp - began) / 1000
     if reports:
-        reports[max(reports)] |= run.data.metrics
+        own = {name: value for name, value in run.data.metrics.items() if not name.startswith(SYSTEM)}
+        reports[max(reports)] |= own
     steps = sorted(reports)
     filled = accumulate((reports[step] for step in steps), operator.or_)  # a constant is not there again
     return tuple({**report, "epoch": step} for step, report in zip(steps, filled, strict=True) if step)

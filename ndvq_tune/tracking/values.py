@@ -20,6 +20,8 @@ from ndvq_tune.records import (
 )
 
 DIGITS = 5
+SYSTEM = "system/"  # the names that MLflow shows in a tab of their own begin with it
+_OF_WORKER = {"host_memory_bytes", "peak_memory_bytes", "worker_cpu_utilization"}
 NO_MARKS = {"front": "false", "recommended": "false"}  # as long as nobody has judged
 PASSING_TAGS = {"stop_reason", "error", "rescues"}  # a trial that is taken up again may lose them
 _MAX_TAG, _MAX_PARAM = 4000, 6000
@@ -96,6 +98,23 @@ def metrics_of(report: Mapping[str, float], before: Mapping[str, float]) -> dict
         _NOT_IN_NAMES.sub("_", name): float(report[name]) if math.isfinite(report[name]) else math.nan
         for name in [*names, "epoch"]
     }
+
+
+def system_metrics_of(report: Mapping[str, float]) -> dict[str, float]:
+    """What a worker took of its machine, by the names that MLflow has a tab for; empty for reports of 0.1.
+
+    The machine's own figures are left out: a search knows of its lanes, not of what else runs there.
+    """
+    if not report.keys() >= _OF_WORKER:
+        return {}
+    host, peak = report["host_memory_bytes"], report["peak_memory_bytes"]
+    found = {
+        "cpu_utilization_percentage": 100 * report["worker_cpu_utilization"],
+        "system_memory_usage_megabytes": host / 1e6,
+    }
+    if peak != host:  # then it is the GPU's
+        found["gpu_0_memory_usage_megabytes"] = peak / 1e6
+    return {f"{SYSTEM}{name}": value for name, value in found.items()}
 
 
 def step_of(metric: str, report: Mapping[str, float], before: Mapping[str, float]) -> int:

@@ -15,7 +15,7 @@ from ndvq_tune.config.card import DataCard
 from ndvq_tune.config.run import as_kept
 from ndvq_tune.errors import CheckpointError, message_of
 from ndvq_tune.model import NDimVQVAE, build_model
-from ndvq_tune.training.files import CONFIG, FORMAT, MODEL, TRAINING, Files, describe, read_file
+from ndvq_tune.training.files import CODE_COUNTS, CONFIG, FORMAT, MODEL, TRAINING, Files, describe, read_file
 from ndvq_tune.training.loop import Training
 
 
@@ -36,7 +36,9 @@ def pack(training: Training) -> Files:
         # Safetensors refuses a tensor that is not contiguous, whatever laid it out so.
         MODEL: save({name: tensor.contiguous() for name, tensor in training.model.state_dict().items()}),
         CONFIG: json.dumps(description, indent=2).encode(),
-        TRAINING: save(_optimizer_state(training) | _random_state(training.device)),
+        TRAINING: save(
+            _optimizer_state(training) | _random_state(training.device) | {CODE_COUNTS: training.code_counts.cpu()}
+        ),
     }
 
 
@@ -64,6 +66,7 @@ def unpack(training: Training, files: Mapping[str, bytes]) -> None:
         training.samples_seen = description.get("samples_seen", 0)  # checkpoints did not always have these
         training.seconds = description.get("training_seconds", 0.0)
         training.sample_losses = torch.tensor(description.get("sample_losses", ()))
+        training.code_counts = state.get(CODE_COUNTS, training.code_counts)
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"the checkpoint does not fit this run or is damaged: {message_of(error)}") from None
 

@@ -27,10 +27,12 @@ class Validation(NamedTuple):
         sample_losses: ``recon_loss`` of each sample, ``(N,)``, in their order; of more than 256 samples the means of
             256 groups of neighbours. Trials of a search are measured on the same samples, so that these compare pair
             by pair.
+        code_counts: How often each code was chosen, ``(Q, n_codes)``, int64.
     """
 
     metrics: dict[str, float]
     sample_losses: torch.Tensor
+    code_counts: torch.Tensor
 
 
 @torch.no_grad()
@@ -96,7 +98,7 @@ def evaluate(
     for name, loss in zip(dataset.channel_names, recon_losses, strict=False):  # there may be no names
         metrics.setdefault(f"recon_loss_{name}", loss.item())
     of_groups = over_variance(mse_sums / group_of.bincount()[:, None], model.data_variance)
-    return Validation(metrics, of_groups.mean(1))
+    return Validation(metrics, of_groups.mean(1), counts.long())
 
 
 def squared_errors(x_recon: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -7,11 +7,16 @@ A checkpoint is a folder of three files. ``model.safetensors`` and ``config.json
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ndvq_tune.errors import CheckpointError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
 MODEL, CONFIG, TRAINING = "model.safetensors", "config.json", "training.safetensors"
+CODE_COUNTS = "code_counts"
 FORMAT = 1
 
 Files = dict[str, bytes]
@@ -39,6 +44,27 @@ def sample_losses_of(folder: Path) -> tuple[float, ...]:
         return tuple(map(float, describe({CONFIG: read_file(folder / CONFIG)}).get("sample_losses", ())))
     except (TypeError, ValueError):
         raise CheckpointError(f"{folder / CONFIG} is damaged: sample_losses are no numbers") from None
+
+
+def code_counts_of(folder: Path) -> "npt.NDArray[np.int64]":
+    """How often each code was chosen for the test samples, ``(Q, n_codes)``, see ``Validation``.
+
+    Checkpoints did not always have these; ``(0, 0)`` then.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged.
+    """
+    import numpy as np
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / TRAINING
+    try:
+        with safe_open(path, "np") as tensors:
+            known = CODE_COUNTS in tensors.keys()  # noqa: SIM118 it is no mapping
+            counts: npt.NDArray[np.int64] = tensors.get_tensor(CODE_COUNTS) if known else np.zeros((0, 0), np.int64)
+    except (OSError, SafetensorError):
+        raise CheckpointError(f"{path} is missing or damaged") from None
+    return counts
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:

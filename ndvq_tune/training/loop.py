@@ -29,7 +29,8 @@ class Training:
     """A model with its data and optimiser, as far as it has been trained.
 
     ``epoch``, ``samples_seen`` and ``seconds`` say how far: epochs done, training samples of all ranks together, and
-    time in training and validation. ``sample_losses`` are those of the last ``Validation``, none before.
+    time in training and validation. ``sample_losses`` and ``code_counts`` are those of the last ``Validation``, none
+    before.
 
     Args:
         config: The complete configuration.
@@ -65,7 +66,7 @@ class Training:
         self.config, self.dataset = config, dataset
         self.device, self.rank, self.world_size = torch.device(device), rank, world_size
         self.epoch, self.samples_seen, self.seconds = 0, 0, 0.0
-        self.sample_losses = torch.zeros(0)
+        self.sample_losses, self.code_counts = torch.zeros(0), torch.zeros(0, 0, dtype=torch.int64)
         settings = config.training
         check_fit(settings.validation_metrics, dataset.test.shape)
         self._rank_batch = max(1, settings.batch_size // world_size)
@@ -104,7 +105,7 @@ class Training:
             that has a name; those that have to be asked for only if ``training.validation_metrics`` does.
         """
         self.model.train()
-        start = time.perf_counter()
+        start, computed = time.perf_counter(), time.process_time()
         samples, recon_loss = 0, torch.zeros((), device=self.device)
         for step, batch in enumerate(self._batches(), start=self.epoch * self._epoch_steps):
             x = self.dataset.train.scale.to_unit(batch, self.device)
@@ -115,14 +116,17 @@ class Training:
         self.epoch += 1
         self.samples_seen += samples * self.world_size
         validation = self.validate()
-        self.seconds += time.perf_counter() - start
+        whole, host = time.perf_counter() - start, peak_bytes(torch.device("cpu"))
+        self.seconds += whole
         return {
             "epoch": self.epoch,
             **validation,
             "train_recon_loss": train_recon_loss,
             "learning_rate": self.optimizers[0].param_groups[0]["lr"],
             "samples_per_second": samples * self.world_size / seconds,
-            "peak_memory_bytes": peak_bytes(self.device),
+            "peak_memory_bytes": peak_bytes(self.device) if self.device.type == "cuda" else host,
+            "host_memory_bytes": host,
+            "worker_cpu_utilization": (time.process_time() - computed) / whole / torch.get_num_threads(),
             "samples_seen": float(self.samples_seen),
             "training_seconds": self.seconds,
             "fidelity": 1.0,
@@ -132,7 +136,7 @@ class Training:
     def validate(self) -> dict[str, float]:
         """The metrics of the model as it is, see ``evaluate``; all ranks take part."""
         settings = self.config.training
-        metrics, self.sample_losses = evaluate(
+        metrics, self.sample_losses, self.code_counts = evaluate(
             self.model, self.dataset, settings.batch_size, self.rank, self.world_size, settings.validation_metrics
         )
         return metrics

@@ -15,7 +15,7 @@ def reset_peak(device: torch.device) -> None:
     """Forget the peak so far, so that a trial on a warm process does not inherit that of the trial before."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif _CLEAR.exists():
+    if _CLEAR.exists():
         with suppress(OSError):  # a container may not allow it
             _CLEAR.write_text("5")
 

@@ -19,7 +19,7 @@ from tests.search.search_examples import SMALL, begin, report, write_yaml
 
 OPTIONS = {
     "--space", "--trials", "--time-budget", "--data", "--output", "--name", "--resume", "--warm-start", "--seed",
-    "--set", "--dry-run", "--address", "--tracking-uri",
+    "--set", "--dry-run", "--address", "--tracking-uri", "--ui",
 }  # fmt: skip
 
 RUN_SEARCH = "ndvq_tune.search.run.run_search"
@@ -44,13 +44,38 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Searches that the command begins; each completes one trial at once, without Ray."""
     searches: list[tuple] = []
 
-    def run_search(space, folder, console, data_progress, address, known):
+    def run_search(space, folder, console, data_progress, address, known, serve):
         searches.append((space, folder, address, known))
         trial = TrialRecord(0, {}, space.complete({}), TrialState.COMPLETED, (report(),), checkpoint="x")
         return outcome(trial)
 
     monkeypatch.setattr(RUN_SEARCH, run_search)
     return searches
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What becomes of MLflow's pages, which are not really served; who waits for their end interrupts it."""
+    events: list[str] = []
+
+    class Pages:
+        running = True
+
+        def __init__(self, tell) -> None: ...
+
+        def serve(self, store):
+            events.append("serve")
+            return store
+
+        def wait(self) -> None:
+            events.append("wait")
+            raise KeyboardInterrupt
+
+        def close(self) -> None:
+            events.append("close")
+
+    monkeypatch.setattr("ndvq_tune.tracking.ui.Ui", Pages)
+    return events
 
 
 def run(*arguments: object) -> Result:
@@ -277,6 +302,45 @@ def test_what_takes_seconds_is_said_before_it_begins(space, monkeypatch):
     assert result.exit_code == 130
     assert result.stdout == "small: opening the data and starting Ray ...\n"
     assert result.stderr == "Interrupted\n"
+
+
+def served(finished: bool = True):
+    """A search that has MLflow's pages served where that is asked for."""
+
+    def run_search(space, folder, console, data_progress, address, known, serve):
+        if serve is not None:
+            serve("store")
+        trial = TrialRecord(0, {}, space.complete({}), TrialState.COMPLETED, (report(),), checkpoint="x")
+        return outcome(trial, finished=finished)
+
+    return run_search
+
+
+def test_pages_are_served_until_ctrl_c_which_is_no_error(space, pages, monkeypatch):
+    monkeypatch.setattr(RUN_SEARCH, served())
+    result = run("--space", space, "--ui")
+    assert result.exit_code == 0
+    assert result.stdout.endswith("MLflow: these pages are served until Ctrl-C\n")
+    assert pages == ["serve", "wait", "close"]
+
+
+def test_pages_end_with_an_interrupted_search_and_with_an_error(space, pages, monkeypatch):
+    monkeypatch.setattr(RUN_SEARCH, served(finished=False))
+    assert run("--space", space, "--ui").exit_code == 130
+    assert pages == ["serve", "close"]
+    monkeypatch.setattr(RUN_SEARCH, lambda *_: 1 / 0)
+    assert isinstance(run("--space", space, "--ui").exception, ZeroDivisionError)
+    assert pages == ["serve", "close", "close"]
+
+
+def test_without_being_asked_for_no_page_is_served(space, begun, pages):
+    assert run("--space", space).exit_code == 0
+    assert "serve" not in pages
+
+
+def test_a_dry_run_serves_no_page(space, begun, films, pages):
+    assert run("--space", space, "--data", films, "--dry-run", "--ui").exit_code == 0
+    assert pages == []
 
 
 def test_an_interrupted_search_says_how_to_go_on(space, begun, monkeypatch):

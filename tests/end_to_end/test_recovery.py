@@ -3,14 +3,12 @@
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.end_to_end import states
-from tests.end_to_end.workplace import TINY, Workplace
+from tests.end_to_end.workplace import TINY, Workplace, wait_for
 
 pytestmark = pytest.mark.chaos
 
@@ -31,13 +29,6 @@ PROMOTED = [
 
 # Faster to start, where the test is not about lanes.
 OWN_PROCESS = ["--set", "search.resources.workers_per_trial=0"]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def epochs(workplace: Workplace) -> int:

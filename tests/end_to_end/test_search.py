@@ -3,8 +3,10 @@
 import json
 import math
 import re
+import signal
 from collections import Counter
 from pathlib import Path
+from urllib.request import urlopen
 
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ from ndvq_tune import RunConfig, SearchSpace, load_model
 from ndvq_tune.data.dataset import open_dataset
 from ndvq_tune.training.evaluation import evaluate
 from tests.end_to_end import states
-from tests.end_to_end.workplace import TINY, Workplace
+from tests.end_to_end.workplace import TINY, Workplace, answers, wait_for
 
 pytestmark = pytest.mark.ray
 
@@ -155,9 +157,14 @@ def test_pictures_and_report_are_there(finished: Finished) -> None:
     for path in pictures:
         with Image.open(path) as picture:
             assert min(picture.size) > 100
-        with Image.open(path.with_suffix(".webp")) as film:
-            film.seek(1)  # there is more than one frame
-    assert "plotly" in (workplace.results / "report.html").read_text()
+    best = json.loads((workplace.results / "summary.json").read_text())["best"]["trial"]
+    assert {f"{best}.png", f"{best}-codes.png"} <= {path.name for path in pictures}
+    with Image.open(workplace.results / "pictures" / f"{best}.webp") as film:
+        film.seek(1)  # there is more than one frame
+    assert (workplace.results / "front.png").exists()
+    report = (workplace.results / "report.html").read_text()
+    assert "plotly" in report
+    assert "How often codes are used" in report
 
 
 def test_output_in_a_pipe_has_a_line_a_report_and_no_control_characters(finished: Finished) -> None:
@@ -175,6 +182,23 @@ def test_the_folder_of_a_search_is_not_used_for_another(finished: Finished) -> N
     assert again.returncode == 2
     assert "already holds a search" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+def test_mlflow_pages_are_served_until_ctrl_c(workplace: Workplace) -> None:
+    soon = ["--set", "training.loss.spectral_weight=0", "--set", "search.resources.workers_per_trial=0"]
+    search = workplace.start("--space", str(TINY), "--trials", "1", *soon, "--ui")
+    try:
+        wait_for(lambda: "until Ctrl-C" in workplace.log or search.poll() is not None, 300)
+        *_, (server, experiment) = re.findall(r"MLflow +(http://127.+)/#/experiments/(\d+)/runs", workplace.log)
+        wait_for(lambda: answers(server))
+        with urlopen(f"{server}/api/2.0/mlflow/experiments/get?experiment_id={experiment}", timeout=60) as answer:
+            assert json.load(answer)["experiment"]["name"] == "tiny"
+        search.send_signal(signal.SIGINT)
+        assert search.wait(60) == 0
+    finally:
+        search.kill()
+        search.wait()
+    assert not answers(server)
 
 
 def test_a_trial_can_have_several_workers(workplace: Workplace) -> None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from plotly.offline import get_plotlyjs
@@ -15,6 +16,7 @@ from ndvq_tune.pictures.showcase import Showcase
 from ndvq_tune.pictures.sounds import write_sound
 from ndvq_tune.records import SearchRecord
 from ndvq_tune.report import html
+from ndvq_tune.report.code_use import CodeUse
 from ndvq_tune.report.html import write_html
 from ndvq_tune.report.provenance import Origin
 from tests.report.report_examples import READY, UNFINISHED, goals
@@ -99,6 +101,18 @@ def test_page_says_what_was_found(example: SearchRecord) -> None:
     assert "RuntimeError: out of &lt;memory&gt;" in page
     assert "<code>broken.mp4</code>: no video stream" in page
     assert page.count('<tr class="best">') == 1
+
+
+@pytest.mark.usefixtures("without_library")
+def test_page_shows_how_often_codes_are_used_where_that_is_known(example: SearchRecord) -> None:
+    use = CodeUse("trial-0006", np.array([[3, 0, 1, 4]]))
+    title, (without, known) = (
+        "How often codes are used",
+        (html.page(Standing(example), READY, FOLDER, {}, Origin(code_uses=uses)) for uses in ((), (use,))),
+    )
+    assert title not in without
+    assert title in known
+    assert known.count(use.text) == 2  # to be read, and as the chart's description
 
 
 @pytest.mark.usefixtures("without_library")

@@ -39,13 +39,13 @@ def given(folder: Path, tracker: Tracker) -> str:
     return told.get()
 
 
-def test_mlflow_gets_the_report_the_configuration_and_the_recommended_model(tmp_path: Path) -> None:
-    for name in ("report.html", "best.yaml", "summary.json"):
+def test_mlflow_gets_the_report_the_front_the_configuration_and_the_recommended_model(tmp_path: Path) -> None:
+    for name in ("report.html", "front.png", "best.yaml", "summary.json"):
         (tmp_path / name).touch()
     (tmp_path / "checkpoints" / "trial-0001").mkdir(parents=True)
     tracker = Tracker()
     assert given(tmp_path, tracker) == ""
-    assert tracker.files == ["report.html", "best.yaml"]
+    assert tracker.files == ["report.html", "front.png", "best.yaml"]
     ((name, checkpoint, example),) = tracker.models
     assert (name, checkpoint) == ("trial-0001", tmp_path / "checkpoints" / "trial-0001")
     np.testing.assert_array_equal(example, floats(dataset().test)[:1].numpy())

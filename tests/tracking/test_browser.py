@@ -18,6 +18,7 @@ from ndvq_tune.goals import Objective
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from ndvq_tune.report.finding import finding
+from ndvq_tune.report.slide import FRONT, write_front
 from ndvq_tune.tracking.client import connect
 from ndvq_tune.tracking.datasets import dataset_input
 from ndvq_tune.tracking.mlflow import MlflowTracker
@@ -65,6 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def ended(number: int, *losses: float, **changes: object) -> TrialRecord:
     reports = tuple(
         {"epoch": epoch, "seconds": 5.0 * epoch, "recon_loss": loss, "psnr": 20.0 + epoch, "codebook_usage": 0.5}
+        | {"peak_memory_bytes": 3e9, "host_memory_bytes": 8e8 + 1e8 * epoch, "worker_cpu_utilization": 0.9}
         for epoch, loss in enumerate(losses, start=1)
     )
     return replace(make_trial(number, reports=reports, checkpoint_epoch=len(reports)), **changes)
@@ -89,6 +91,8 @@ def tracker(server: str, tmp_path_factory: pytest.TempPathFactory) -> MlflowTrac
     picture = folder / f"{BEST}.png"
     shutil.copy(Path(__file__).parents[2] / "docs" / "preview.png", picture)
     tracker.attach(picture, trials[1])
+    write_front(standing, folder)
+    tracker.attach(folder / FRONT)
     (folder / "report.html").write_text("<h1>What was found</h1>")
     tracker.attach(folder / "report.html")
     tracker.register(trials[1], folder / BEST, floats(dataset().test)[:1].numpy())
@@ -147,12 +151,27 @@ def test_the_recommended_trial_shows_its_marks_its_model_and_its_picture(
         assert re.search(r"Registered models bars v1", words)
         await page.open(run_page(tracker, BEST, "/artifacts"), shows=f"{BEST}.png")
         await page.click(f"{BEST}.png", shows="Path:")
-        for _ in range(40):
-            if any(width > 100 for width in await page.pictures()):
-                break
-            await asyncio.sleep(0.5)
+        assert await shows_picture(page)
         await page.screenshot(tmp_path / "artifacts.png")
-        assert any(width > 100 for width in await page.pictures())
+
+    seen(tmp_path, look)
+
+
+async def shows_picture(page: Page, wider_than: int = 100) -> bool:
+    """Whether a picture appears before long."""
+    for _ in range(40):
+        if any(width > wider_than for width in await page.pictures()):
+            return True
+        await asyncio.sleep(0.5)
+    return False
+
+
+def test_a_trial_shows_what_its_worker_took_among_system_metrics(tracker: MlflowTracker, tmp_path: Path) -> None:
+    async def look(page: Page) -> None:
+        text = await page.open(run_page(tracker, BEST, "/system-metrics"), shows="cpu_utilization_percentage")
+        await page.screenshot(tmp_path / "system.png")
+        for name in ("system_memory_usage_megabytes", "gpu_0_memory_usage_megabytes"):
+            assert name in text
 
     seen(tmp_path, look)
 
@@ -174,5 +193,8 @@ def test_the_search_shows_the_recommendation_its_metrics_and_the_report(tracker:
         assert re.search(r"recon_loss\s+0\.2\s", text)
         await page.open(run_page(tracker, "bars", "/artifacts"), shows="report.html")
         await page.click("report.html", shows="Path:")
+        await page.click(FRONT, shows="Path:")
+        assert await shows_picture(page, wider_than=1500)
+        await page.screenshot(tmp_path / "front.png")
 
     seen(tmp_path, look)

@@ -469,11 +469,44 @@ def test_a_configuration_that_was_cut_off_is_sent_again(
     assert "n_codes" in artifact(stored(tracker)["trial-0000"], "config.yaml", uri, tmp_path)
 
 
-def test_many_missed_reports_fit_the_request_limit(uri: str) -> None:
+WORKER = {"peak_memory_bytes": 8e8, "host_memory_bytes": 8e8, "worker_cpu_utilization": 0.75}
+ON_CPU = {"system/cpu_utilization_percentage": 75.0, "system/system_memory_usage_megabytes": 800.0}
+
+
+@pytest.mark.parametrize(
+    ("of_worker", "system"),
+    [
+        (WORKER, ON_CPU),
+        (WORKER | {"peak_memory_bytes": 3e9}, ON_CPU | {"system/gpu_0_memory_usage_megabytes": 3000.0}),
+        ({"peak_memory_bytes": 8e8}, {}),  # of an earlier release
+    ],
+)
+def test_what_a_worker_took_has_the_names_of_system_metrics(
+    of_worker: dict[str, float], system: dict[str, float], uri: str
+) -> None:
     tracker = open_tracker(uri)
-    many = {f"metric_{number}": 1.0 for number in range(15)}
+    tracker.sync(trial(reports=(report(1, **of_worker), report(2, **of_worker))))
+    run = stored(tracker)["trial-0000"]
+    assert {name: value for name, value in run.data.metrics.items() if name.startswith("system/")} == system
+    for name in system:
+        assert [metric.step for metric in tracker._client.get_metric_history(run.info.run_id, name)] == [1, 2]
+
+
+def test_the_search_itself_has_no_system_metrics(uri: str) -> None:
+    tracker = open_tracker(uri)
+    best = trial(reports=(report(1, **WORKER),), state=TrialState.COMPLETED, checkpoint="x", ended=2000.0)
+    tracker.finish(Standing(search(best)), "completed")
+    assert not any(name.startswith("system/") for name in stored(tracker)["video"].data.metrics)
+
+
+@pytest.mark.parametrize("channels", [15, 400])
+def test_many_missed_reports_fit_the_request_limit(channels: int, uri: str) -> None:
+    tracker = open_tracker(uri)
+    many = {f"recon_loss_{number}": 1.0 for number in range(channels)}
     tracker.sync(trial(reports=tuple(report(epoch, **many) for epoch in range(1, 121))))
-    assert stored(tracker)["trial-0000"].data.metrics["epoch"] == 120
+    metrics = stored(tracker)["trial-0000"].data.metrics
+    assert metrics["epoch"] == 120
+    assert metrics.keys() >= many.keys()
 
 
 def test_a_long_error_keeps_its_end(uri: str) -> None:

@@ -56,6 +56,14 @@ def test_trials_come_back_with_their_configuration_and_curves(uri: str) -> None:
     assert "psnr" not in found.reports[0]  # was not asked for
 
 
+def test_what_mlflow_calls_metrics_of_the_system_is_no_metric_of_a_trial(uri: str) -> None:
+    of_worker = {"peak_memory_bytes": 8e8, "host_memory_bytes": 8e8, "worker_cpu_utilization": 0.75}
+    given = trial(0)
+    store(uri, replace(given, reports=tuple({**report, **of_worker} for report in given.reports)))
+    ((found,),) = (search.trials for search in stored_searches("ndvq", uri, CURVES))
+    assert set(found.metrics) == {"epoch", "seconds", "recon_loss", "psnr", *of_worker}
+
+
 def test_seconds_are_as_far_apart_as_they_were(uri: str) -> None:
     store(uri, trial(0))
     (search,) = stored_searches("ndvq", uri, CURVES)

@@ -13,7 +13,17 @@ from ndvq_tune.config import RunConfig
 from ndvq_tune.data.dataset import Dataset, open_dataset
 from ndvq_tune.errors import CheckpointError, InputError
 from ndvq_tune.training.checkpoint import load_model, pack, unpack
-from ndvq_tune.training.files import CONFIG, MODEL, TRAINING, epoch_of, read, sample_losses_of, write
+from ndvq_tune.training.files import (
+    CODE_COUNTS,
+    CONFIG,
+    MODEL,
+    TRAINING,
+    code_counts_of,
+    epoch_of,
+    read,
+    sample_losses_of,
+    write,
+)
 from ndvq_tune.training.loop import Training
 from tests.training.training_examples import SIZE, config, dataset, floats, timeless
 
@@ -62,6 +72,33 @@ def test_a_checkpoint_of_an_earlier_release_knows_of_no_samples(tmp_path):
     write(tmp_path, files | {CONFIG: json.dumps(description).encode()})
     assert sample_losses_of(tmp_path) == ()
     unpack(trained(0), read(tmp_path))
+
+
+@pytest.mark.parametrize("quantizer", [{"type": "ema"}, {"type": "residual", "n_quantizers": 2}])
+def test_a_checkpoint_knows_how_often_each_code_was_chosen(tmp_path, quantizer):
+    training = Training(config({"quantizer": quantizer}), dataset())
+    training.run_epoch()
+    write(tmp_path, pack(training))
+    encodings = load_model(tmp_path).encode(floats(training.dataset.test)).numpy()
+    books = [encodings] if training.model.quantizer.n_codebooks == 1 else np.moveaxis(encodings, -1, 0)
+    counts = code_counts_of(tmp_path)
+    n_codes = training.model.quantizer.n_codes
+    assert counts.tolist() == [np.bincount(book.ravel(), minlength=n_codes).tolist() for book in books]
+    continued = Training(training.config, dataset())
+    unpack(continued, read(tmp_path))
+    write(tmp_path / "again", pack(continued))
+    assert (code_counts_of(tmp_path / "again") == counts).all()
+
+
+def test_a_checkpoint_of_an_earlier_release_does_not_know_how_often_codes_were_chosen(tmp_path):
+    files = pack(trained())
+    state = {name: tensor for name, tensor in load(files[TRAINING]).items() if name != CODE_COUNTS}
+    write(tmp_path, files | {TRAINING: save(state)})
+    assert code_counts_of(tmp_path).shape == (0, 0)
+    unpack(trained(0), read(tmp_path))
+    (tmp_path / TRAINING).write_bytes(files[TRAINING][:-10])
+    with pytest.raises(CheckpointError, match="damaged"):
+        code_counts_of(tmp_path)
 
 
 def test_random_numbers_matter_in_that_test():

@@ -66,7 +66,8 @@ def test_9_code_use_is_pooled_over_the_whole_validation_set(batch_size):
 
 def test_9_uneven_use_is_pooled_before_the_entropy():
     """Mean of the batches' perplexities: (1 + 2) / 2. Pooled: 3 of 4 uses are code 0."""
-    metrics = evaluate(OneCodeAClip(n_codes=8), pixels([0, 0, 0, 5]), batch_size=2).metrics
+    metrics, _, counts = evaluate(OneCodeAClip(n_codes=8), pixels([0, 0, 0, 5]), batch_size=2)
+    assert counts.tolist() == [[3, 0, 0, 0, 0, 1, 0, 0]]
     assert metrics["perplexity"] == pytest.approx(math.exp(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25))))
     assert metrics["codebook_usage"] == 0.25
 
@@ -104,7 +105,7 @@ def test_all_numbers_agree_with_numpy_in_float64(model):
 
 def test_the_loss_of_each_sample_agrees_with_numpy_and_their_mean_is_the_loss(model):
     data = dataset()
-    metrics, losses = evaluate(model, data, batch_size=4)
+    metrics, losses, _ = evaluate(model, data, batch_size=4)
     x = floats(data.test)
     with torch.no_grad():
         squares = np.square(model.eval()(x)[1].double().numpy() - values(data.test))
@@ -180,6 +181,7 @@ def test_ranks_sum_up_to_what_one_rank_measures(monkeypatch):
         together = evaluate(model, test, batch_size=2, rank=rank, world_size=3, similarities=["ssim"])
     assert together.metrics == pytest.approx(alone.metrics, rel=1e-6)
     assert together.sample_losses.tolist() == pytest.approx(alone.sample_losses.tolist(), rel=1e-6)
+    assert together.code_counts.tolist() == alone.code_counts.tolist()
 
 
 def test_a_rank_without_samples_takes_part(monkeypatch, model):

@@ -1,5 +1,6 @@
 import copy
 import math
+import time
 
 import numpy as np
 import pytest
@@ -30,6 +31,19 @@ def test_a_report_an_epoch_with_every_metric():
     for report in reports:
         assert set(report) == {"epoch", *METRICS} - {"ssim", "ms_ssim"}  # which have to be asked for
         assert all(math.isfinite(value) for value in report.values())
+
+
+def test_a_report_says_how_busy_the_threads_were():
+    training = Training(config(), dataset())
+    before = time.process_time()
+    report = training.run_epoch()
+    busy = report["worker_cpu_utilization"] * report["training_seconds"] * torch.get_num_threads()
+    assert busy == pytest.approx(time.process_time() - before, rel=0.1, abs=0.05)
+
+
+def test_on_a_cpu_the_peak_is_that_of_the_process():
+    report = Training(config(), dataset()).run_epoch()
+    assert report["peak_memory_bytes"] == report["host_memory_bytes"] > 0
 
 
 def test_training_learns_a_few_clips():

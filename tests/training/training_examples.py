@@ -10,7 +10,7 @@ from ndvq_tune.data.batches.samples import SampleSet, Scale, Window
 from ndvq_tune.data.dataset import Dataset
 
 CLIP_LENGTH, SIZE = 2, 8
-TIMING = ("samples_per_second", "peak_memory_bytes", "training_seconds")
+TIMING = ("samples_per_second", "peak_memory_bytes", "host_memory_bytes", "worker_cpu_utilization", "training_seconds")
 
 
 def clips(count: int, seed: int, size: int = SIZE) -> SampleSet:
