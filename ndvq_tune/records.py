@@ -13,6 +13,7 @@ from ndvq_tune.goals import Goals
 
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig  # pydantic, which names and short values need not wait for
+    from ndvq_tune.distributions import Searched
 
 
 class TrialState(StrEnum):
@@ -270,6 +271,7 @@ class SearchRecord:
         name: The search's name.
         trials: Its trials, by number.
         goals: What makes a good trial.
+        parameters: What is searched, and what each is drawn from.
         seed: The search's seed.
         wall_seconds: Seconds that its sessions ran, all together.
         skipped_files: Files of the data that were left out, and why.
@@ -283,6 +285,7 @@ class SearchRecord:
     name: str
     trials: tuple[TrialRecord, ...]
     goals: Goals
+    parameters: "tuple[Searched, ...]" = ()
     seed: int = 0
     wall_seconds: float = 0.0
     skipped_files: Mapping[str, str] = field(default_factory=dict)

@@ -24,10 +24,13 @@ from ndvq_tune.report.captions import (
     trials_caption,
 )
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
+from ndvq_tune.report.combinations import combinations, combinations_caption
+from ndvq_tune.report.contest import Contest
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
 from ndvq_tune.report.provenance import Origin, as_of, line_that_loads, made_with, trained_on
 from ndvq_tune.report.skipped import SKIPPED
+from ndvq_tune.report.slices import slices, slices_caption
 from ndvq_tune.report.timeline import timeline, timeline_caption
 from ndvq_tune.report.wording import (
     as_typed,
@@ -96,7 +99,8 @@ def page(
         origin: What is known beside the records.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
-    moved = _plot(progress(standing))
+    moved, contest = _plot(progress(standing)), Contest(standing)
+    values, lines = _plot(slices(contest)), _plot(combinations(contest))
     return _TEMPLATES.get_template("page.html.jinja").render(
         search=search,
         outcome=outcome(search),
@@ -116,6 +120,10 @@ def page(
         importance=_plot(importance(search)),
         importance_caption=importance_caption(search),
         at_equal_rate=at_equal_rate(search),
+        slices=values,
+        slices_caption=values and slices_caption(contest),
+        combinations=lines,
+        combinations_caption=lines and combinations_caption(contest),
         first=search.goals.objectives[0],
         trials_caption=trials and trials_caption(standing, ROWS),
         trials=trials and _columns(trials, standing),

@@ -293,6 +293,7 @@ class Study:
             name=self._space.name,
             trials=self.records,
             goals=self.goals,
+            parameters=self._space.searched,
             seed=self._space.search.seed,
             wall_seconds=self.seconds,
             skipped_files=skipped_files or {},
