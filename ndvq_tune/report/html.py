@@ -5,6 +5,7 @@ import gzip
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -99,25 +100,25 @@ def page(
         origin: What is known beside the records.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
-    moved, contest = _plot(progress(standing)), Contest(standing)
-    values, lines = _plot(slices(contest)), _plot(combinations(contest))
-    return _TEMPLATES.get_template("page.html.jinja").render(
+    moved, contest = plot(progress(standing)), Contest(standing)
+    values, lines = plot(slices(contest)), plot(combinations(contest))
+    return render(
+        "page.html.jinja",
         search=search,
         outcome=outcome(search),
         finding=finding(standing),
         origin=origin,
-        made_with=made_with(),
         verdict=diagnosis.verdict,
         why=sentence(diagnosis.why),
         findings=[_finding(found, diagnosis, folder) for found in diagnosis.findings],
-        rate_distortion=_plot(rate_distortion(standing)),
+        rate_distortion=plot(rate_distortion(standing)),
         compared=compared(standing),
         baselines=baseline_columns(standing),
         small=sum(not full_fidelity(trial.result) for trial in search.trials),
         rate_distortion_caption=rate_distortion_caption(search),
         progress=moved,
         progress_caption=moved and progress_caption(standing),
-        importance=_plot(importance(search)),
+        importance=plot(importance(search)),
         importance_caption=importance_caption(search),
         at_equal_rate=at_equal_rate(search),
         slices=values,
@@ -130,19 +131,29 @@ def page(
         marked=[row for row, trial in enumerate(trials) if trial is standing.best],
         repeated=confirmed_columns(standing),
         pictures=[_picture(search, name, path) for name, path in pictures.items()],
-        fit=_plot(fit(standing)),
+        fit=plot(fit(standing)),
         fit_caption=fit_caption(standing),
-        curves=_plot(curves(standing)),
+        curves=plot(curves(standing)),
         curves_caption=curves_caption(search),
         dotted=any(not full_fidelity(report) for trial in search.trials for report in trial.reports),
-        timeline=_plot(timeline(search)),
+        timeline=plot(timeline(search)),
         timeline_caption=timeline_caption(search),
         circumstances=circumstances(search),
         rescues=rescues(search),
         skipped_shown=SKIPPED_SHOWN,
         skipped_table=SKIPPED,
-        plotly=_packed(get_plotlyjs()),
     )
+
+
+def render(template: str, **content: Any) -> str:
+    """A page from its template, with the library that draws its charts.
+
+    Args:
+        template: Its file's name, in the folder of this module.
+        content: What it shows.
+    """
+    made = {"made_with": made_with(), "plotly": _packed(get_plotlyjs())}
+    return _TEMPLATES.get_template(template).render(content | made)
 
 
 def _finding(found: Finding, diagnosis: Diagnosis, folder: Path) -> dict[str, str]:
@@ -155,7 +166,7 @@ def _finding(found: Finding, diagnosis: Diagnosis, folder: Path) -> dict[str, st
     }
 
 
-def _plot(figure: go.Figure) -> str:
+def plot(figure: go.Figure) -> str:
     """A figure as JSON that may stand in a script; nothing if it is empty."""
     return figure.to_json().replace("<", r"\u003c") if figure.data else ""
 

@@ -30,7 +30,7 @@ _TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "m
 _CLOSE = 4  # largest over smallest value
 STATES = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 # Distinct on white, and for readers who do not tell red from green.
-_FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
+DISTINCT = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
 
 
 def rate_distortion_front(search: SearchRecord) -> tuple[TrialRecord, ...]:
@@ -52,7 +52,7 @@ def rate_distortion(standing: Standing) -> go.Figure:
     if len(front) > 1:
         line = {"color": ACCENT, "width": 2}
         name = "front" if set(search.goals.metrics) == {RATE, DISTORTION} else "best at each rate"
-        figure.add_scatter(**_points(front), mode="lines", line=line, name=name, hoverinfo="skip")
+        figure.add_scatter(**points(front), mode="lines", line=line, name=name, hoverinfo="skip")
     for state, colour in COLOURS.items():
         some = [trial for trial in measured if trial.state is state and trial.role is not Role.CONFIRM]
         _scatter(figure, some, STATES.get(state, str(state)), color=colour, size=10, line=EDGE)
@@ -61,9 +61,9 @@ def rate_distortion(standing: Standing) -> go.Figure:
     recommended = [trial for trial in (standing.best,) if trial is not None and trial.finite(RATE, DISTORTION)]
     if recommended:
         ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": ACCENT, "width": 3}}
-        figure.add_scatter(**_points(recommended), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
-    figure.update_xaxes(title=_axis(RATE), **log_axis([trial.result[RATE] for trial in measured]))
-    figure.update_yaxes(title=_axis(DISTORTION), **log_axis([trial.result[DISTORTION] for trial in measured]))
+        figure.add_scatter(**points(recommended), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
+    figure.update_xaxes(title=axis_title(RATE), **log_axis([trial.result[RATE] for trial in measured]))
+    figure.update_yaxes(title=axis_title(DISTORTION), **log_axis([trial.result[DISTORTION] for trial in measured]))
     return styled(figure, height=410)
 
 
@@ -84,7 +84,7 @@ def progress(standing: Standing) -> go.Figure:
         hovertemplate="%{hovertext}<br>%{y:.4g}<extra></extra>",
     )
     figure.update_xaxes(title=unit, rangemode="tozero")
-    figure.update_yaxes(title="hypervolume" if others else f"best {_axis(first)}")
+    figure.update_yaxes(title="hypervolume" if others else f"best {axis_title(first)}")
     if first == DISTORTION and not others:
         figure.update_yaxes(**log_axis([moment.value for moment in moments]))
     return styled(figure, height=270)
@@ -122,7 +122,7 @@ def curves(standing: Standing) -> go.Figure:
     """
     figure = make_subplots(rows=1, cols=len(CURVES), subplot_titles=CURVES, horizontal_spacing=0.06)
     search = standing.search
-    colours = dict(zip((trial.number for trial in standing.recommended), _FRONT_COLOURS, strict=False))
+    colours = dict(zip((trial.number for trial in standing.recommended), DISTINCT, strict=False))
     grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
     for column, metric in enumerate(CURVES, start=1):
         for trial in grey_last:
@@ -147,7 +147,7 @@ def fit(standing: Standing) -> go.Figure:
     if best is None or not best.finite(*LOSSES):
         return figure
     trial = whole(best, standing.search.trials)
-    for (metric, name), colour in zip(LOSSES.items(), _FRONT_COLOURS, strict=False):
+    for (metric, name), colour in zip(LOSSES.items(), DISTINCT, strict=False):
         figure.add_traces(_curve(trial, metric, name, colour))
     figure.update_xaxes(title="epoch", rangemode="tozero")
     values = [report[metric] for report in trial.reports for metric in LOSSES if metric in report]
@@ -203,10 +203,11 @@ def _rescues(search: SearchRecord, metric: str) -> list[go.Scatter]:
 def _scatter(figure: go.Figure, trials: Sequence[TrialRecord], name: str, **marker: object) -> None:
     if trials:
         name = f"{name} ({len(trials)})"
-        figure.add_scatter(**_points(trials), mode="markers", marker=marker, name=name, **hover(trials))
+        figure.add_scatter(**points(trials), mode="markers", marker=marker, name=name, **hover(trials))
 
 
-def _points(trials: Sequence[TrialRecord]) -> dict[str, list[float]]:
+def points(trials: Sequence[TrialRecord]) -> dict[str, list[float]]:
+    """Where trials are in rate and distortion."""
     return {"x": [trial.result[RATE] for trial in trials], "y": [trial.result[DISTORTION] for trial in trials]}
 
 
@@ -245,7 +246,8 @@ def log_axis(values: Sequence[float], digits: Sequence[int] = (1, 2, 5)) -> dict
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
 
-def _axis(metric: str) -> str:
+def axis_title(metric: str) -> str:
+    """A metric with its unit."""
     unit = METRICS[metric].unit
     return metric if unit == "1" else f"{metric} ({unit})"
 

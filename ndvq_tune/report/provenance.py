@@ -63,17 +63,25 @@ def line_that_loads(trial: TrialRecord | None, folder: Path) -> str:
 
 
 def trained_on(trial: TrialRecord | None, folder: Path) -> dict[str, str]:
-    """What a trial's model was trained on, by its checkpoint; empty where there is none, or one of an earlier release.
+    """What a trial's model was trained on, in words; empty where that is not known."""
+    known = card_of(trial, folder)
+    return facts(*known) if known else {}
+
+
+def card_of(trial: TrialRecord | None, folder: Path) -> tuple[DataCard, Sequence[int]] | None:
+    """The data card of a trial's model and the shape of a sample, by its checkpoint.
+
+    None where there is no checkpoint, or one of an earlier release.
 
     Raises:
         CheckpointError: If the checkpoint is damaged.
     """
     path = None if trial is None or trial.weights is None else folder / trial.weights / CONFIG
     if path is None or not path.is_file():
-        return {}
+        return None
     description = describe({CONFIG: read_file(path)})
     card = description.get("data")
-    return facts(DataCard.model_validate(card), description["input_shape"]) if card else {}
+    return (DataCard.model_validate(card), description["input_shape"]) if card else None
 
 
 def facts(card: DataCard, shape: Sequence[int]) -> dict[str, str]:
@@ -90,7 +98,7 @@ def facts(card: DataCard, shape: Sequence[int]) -> dict[str, str]:
         "files": f"{card.files:,}",
         "samples": f"{card.train_samples:,} for training, {card.test_samples:,} for testing",
         "shape": f"{' x '.join(map(str, shape))}, channels first{names}",
-        **_cut(card.train_cut),
+        **cut_facts(card.train_cut),
         **_rate(card),
         "range": f"{card.low:g} to {card.high:g}, which a model sees as 0 to 1",
         "values": f"{card.dtype}, for training from {card.minimum:g} to {card.maximum:g}",
@@ -98,8 +106,8 @@ def facts(card: DataCard, shape: Sequence[int]) -> dict[str, str]:
     }
 
 
-def _cut(cut: Cut) -> dict[str, str]:
-    """How training samples were cut from files, where they are no whole images or arrays."""
+def cut_facts(cut: Cut) -> dict[str, str]:
+    """How samples were cut from files, where they are no whole images or arrays."""
     rows = f"{count_text(cut.length, 'row')}, {cut.step} apart, a sample every {cut.stride}" if cut.length else ""
     crop = f"{cut.crop} x {cut.crop} from larger frames" if cut.crop else ""
     return {"cut": "; ".join(filter(None, (rows, crop)))} if rows or crop else {}

@@ -11,6 +11,8 @@ import torch
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.records import SearchRecord
+from ndvq_tune.report.comparison import entries
+from ndvq_tune.report.comparison_page import write_comparison
 from ndvq_tune.report.html import write_html
 from tests.report.report_examples import READY
 from tests.tracking.chromium import Page, chromium
@@ -36,14 +38,21 @@ def report(eventful: SearchRecord, tmp_path: Path) -> str:
     return write_html(Standing(eventful), READY, tmp_path, {"trial-0006": tmp_path / "picture.png"}).as_uri()
 
 
-async def drawn(page: Page) -> list[int]:
+async def drawn(page: Page, charts: int = CHARTS) -> list[int]:
     """Widths of the charts, once all are drawn."""
     for _ in range(60):
         widths: list[int] = await page._value(DRAWN)
-        if len(widths) == CHARTS and all(widths):
+        if len(widths) == charts and all(widths):
             return widths
         await asyncio.sleep(0.5)
     raise AssertionError(f"charts of widths {widths}: not all are drawn")
+
+
+async def open_at(page: Page, address: str, width: int) -> None:
+    """Open a page on a screen of that width."""
+    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    await page._call("Emulation.setDeviceMetricsOverride", **screen)
+    await page.open(address, shows="Made with")
 
 
 def look(report: str, width: int, tmp_path: Path) -> dict[str, Any]:
@@ -51,9 +60,7 @@ def look(report: str, width: int, tmp_path: Path) -> dict[str, Any]:
 
     async def seen() -> dict[str, Any]:
         async with chromium(CHROMIUM, tmp_path / "profile", 1280, 900) as page:
-            screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
-            await page._call("Emulation.setDeviceMetricsOverride", **screen)
-            await page.open(report, shows="Made with")
+            await open_at(page, report, width)
             found = {"charts": await drawn(page), "inside": await page._value(INSIDE)}
             found["overflow"] = await page._value(OVERFLOW)
             await page._value("document.querySelector('.enlarge').click()")
@@ -81,3 +88,22 @@ def test_the_report_fits_its_screen_and_paper_and_raises_no_error(report: str, w
     assert page["enlarged"] >= 1400 > page["inside"][0] >= page["closed"]
     assert set(page["printed"]) == {1020}  # of the 1047 pixels that A4 has between its margins
     assert page["after"] == page["charts"]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_that_compares_searches_does_so_too(
+    eventful: SearchRecord, example: SearchRecord, width: int, tmp_path: Path
+) -> None:
+    searches = [("a", eventful), ("b", example)]
+    compared = entries([(Path("runs", name), Standing(search), READY) for name, search in searches])
+    write_comparison(compared, [None, None], tmp_path / "comparison.html")
+
+    async def seen() -> tuple[list[int], list[int], int, list[str]]:
+        async with chromium(CHROMIUM, tmp_path / "profile", 1280, 900) as page:
+            await open_at(page, (tmp_path / "comparison.html").as_uri(), width)
+            return await drawn(page, 2), await page._value(INSIDE), await page._value(OVERFLOW), page.errors
+
+    charts, inside, overflow, errors = asyncio.run(seen())
+    assert errors == []
+    assert overflow == 0
+    assert all(chart <= room for chart, room in zip(charts, inside, strict=True))
