@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from ndvq_tune.distributions import Choice, Searched
 from ndvq_tune.records import TrialRecord, TrialState, short_name, short_value
-from ndvq_tune.report.contest import Contest
+from ndvq_tune.report.contest import Contest, choice_text
 from ndvq_tune.report.plots import ACCENT, COLOURS, styled
 from ndvq_tune.report.wording import label, listed, metric_text
 
@@ -79,7 +79,7 @@ def combinations_caption(contest: Contest) -> str:
         return f"The {contest.best_text} have no choice in common."
     others = [trial for trial in contest.trials if trial not in best]
     alike = sum(all(trial.params.get(key) == value for key, value in common.items()) for trial in others)
-    told = listed([f"{short_name(key)} {short_value(value)}" for key, value in common.items()])
+    told = listed([f"{short_name(key)} {choice_text(value)}" for key, value in common.items()])
     has = "has" if alike == 1 else "have"
     return (
         f"The {contest.best_text} have {told} in common; of the {len(others)} others, {alike or 'none'} {has} the same."
@@ -109,14 +109,14 @@ def _of_parameter(parameter: Searched, trials: Sequence[TrialRecord]) -> _Axis:
             short_name(key), lambda trial: trial.params.get(key), (distribution.low, distribution.high),
             short_value, log=distribution.log,
         )  # fmt: skip
-    names = [short_value(value) for value in distribution.values]
+    names = [choice_text(value) for value in distribution.values]
     best_first = {trial.number: rank / len(trials) for rank, trial in enumerate(trials)}
 
     def place(trial: TrialRecord) -> float | None:
         if key not in trial.params:
             return None
         within = 0.5 - _BAND * (best_first[trial.number] - 0.5)
-        return (names.index(short_value(trial.params[key])) + within) / len(names)
+        return (names.index(choice_text(trial.params[key])) + within) / len(names)
 
     return _Axis(short_name(key), place, [((index + 0.5) / len(names), name) for index, name in enumerate(names)])
 

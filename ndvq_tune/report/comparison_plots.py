@@ -15,6 +15,7 @@ from ndvq_tune.report.comparison import Entry, differences
 from ndvq_tune.report.plots import (
     DISTINCT,
     DISTORTION,
+    INK,
     RATE,
     axis_title,
     hover,
@@ -50,6 +51,10 @@ def fronts(compared: Sequence[Entry]) -> go.Figure:
                 **points(front), mode="lines+markers", marker=marker | {"size": 10}, line={"color": colour, "width": 2},
                 name=entry.name, legendgroup=entry.name, **hover(front),
             )  # fmt: skip
+    best = [entry.standing.best for entry in compared]
+    ringed = [trial for trial in best if trial is not None and trial.finite(RATE, DISTORTION)]
+    ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": INK, "width": 2}}
+    figure.add_scatter(**points(ringed), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
     figure.update_xaxes(title=axis_title(RATE), **log_axis([result[RATE] for result in values]))
     figure.update_yaxes(title=axis_title(DISTORTION), **log_axis([result[DISTORTION] for result in values]))
     return styled(figure, height=430)

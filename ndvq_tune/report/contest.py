@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ndvq_tune.distributions import Searched
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
-from ndvq_tune.records import TrialRecord, full_fidelity
+from ndvq_tune.records import TrialRecord, full_fidelity, short_value
 
 LEAST, MOST = 5, 500  # trials: where fewer show a pattern, chance does; more are no clearer, and make a page large
 SHARE = 4  # of the trials, the best one in so many
+
+
+def choice_text(value: Any) -> str:
+    """A value of a choice, with digits enough that no other one of it is written alike."""
+    return short_value(value, 6)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 
 from ndvq_tune.distributions import Choice, Range, Searched
 from ndvq_tune.records import TrialRecord, short_name, short_value
-from ndvq_tune.report.contest import Contest
+from ndvq_tune.report.contest import Contest, choice_text
 from ndvq_tune.report.plots import ACCENT, COLOURS, EDGE, STATES, log_axis, styled
 from ndvq_tune.report.wording import label, listed
 
@@ -91,13 +91,13 @@ def _ring(size: int, width: float) -> dict[str, Any]:
 def _drawn(parameter: Searched, trial: TrialRecord) -> Any:
     """A trial's value as its axis has it."""
     value = trial.params[parameter.key]
-    return short_value(value) if isinstance(parameter.distribution, Choice) else value
+    return choice_text(value) if isinstance(parameter.distribution, Choice) else value
 
 
 def _scale(parameter: Searched) -> dict[str, Any]:
     distribution = parameter.distribution
     if isinstance(distribution, Choice):
-        names = [short_value(value) for value in distribution.values]
+        names = [choice_text(value) for value in distribution.values]
         return {"type": "category", "categoryorder": "array", "categoryarray": names, "range": [-0.5, len(names) - 0.5]}
     low, high = distribution.low, distribution.high
     axis: dict[str, Any] = {"type": "linear"}
@@ -115,5 +115,5 @@ def _values_text(parameter: Searched, trials: Sequence[TrialRecord]) -> str:
         searched = f"of {short_value(parameter.distribution.low)} to {short_value(parameter.distribution.high)}"
         ends = dict.fromkeys(short_value(value) for value in (min(values), max(values))) if values else ["nowhere"]
         return f"{' to '.join(ends)} ({searched})"
-    counts = Counter(short_value(value) for value in values).most_common() or [("nowhere", 0)]
+    counts = Counter(choice_text(value) for value in values).most_common() or [("nowhere", 0)]
     return " or ".join(value if len(counts) == 1 else f"{value} ({count})" for value, count in counts)

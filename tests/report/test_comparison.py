@@ -153,8 +153,9 @@ def test_searches_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) ->
 
 def test_each_search_has_its_colour_its_front_and_its_other_trials() -> None:
     more = replace(ONE, trials=(*ONE.trials, make_trial(2, {"recon_loss": 0.9, "bits_per_element": 0.9})))
-    others, first, second = fronts([entry(more), entry(TWO)]).data
-    assert [trace.name for trace in (others, first, second)] == ["one", "one", "two"]
+    others, first, second, ring = fronts([entry(more), entry(TWO)]).data
+    assert [trace.name for trace in (others, first, second, ring)] == ["one", "one", "two", "recommended"]
+    assert list(ring.y) == [best.result["recon_loss"] for s in (more, TWO) if (best := Standing(s).best)]
     assert (list(others.x), list(others.y)) == ([0.9], [0.9])
     assert (sorted(first.x), sorted(second.y)) == ([0.1, 0.2], [0.1, 0.25, 0.5])
     assert others.marker.color == first.line.color != second.line.color

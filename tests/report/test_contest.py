@@ -155,3 +155,11 @@ def test_one_parameter_alone_is_no_combination() -> None:
 def test_a_running_trial_is_drawn_as_unfinished() -> None:
     trials = (replace(SIX.trials[0], state=TrialState.RUNNING), *SIX.trials[1:])
     assert "unfinished" in {trace.name for trace in slices(contest(replace(SIX, trials=trials))).data}
+
+
+def test_choices_that_differ_late_are_told_apart() -> None:
+    decay = Searched("model.ema_decay", Choice((0.9991, 0.9994)))
+    found = contest(
+        search_of(*((value, [2, 2], 0.01) for value in (0.9991, 0.9994) * 3), parameters=(decay, DOWN, RATE))
+    )
+    assert list(slices(found).layout.xaxis.categoryarray) == ["0.9991", "0.9994"]
