@@ -74,7 +74,8 @@ def differences(compared: Sequence[Entry]) -> list[str]:
 def ahead(compared: Sequence[Entry]) -> str:
     """Which search is ahead and by what, in a sentence, or that this cannot be told."""
     if differences(compared):
-        return "These searches do not compare: a figure of one says nothing about that of another."
+        some = "all " if len(compared) > 2 else ""
+        return f"These searches do not {some}compare: where they differ, a figure of one says nothing about another's."
     if values := hypervolumes(compared):
         what, texts, costs = "the hypervolume of its front", [f"{value:#.3g}" for value in values], [-v for v in values]
     else:

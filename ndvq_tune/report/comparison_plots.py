@@ -28,7 +28,7 @@ from ndvq_tune.report.plots import (
 )
 from ndvq_tune.report.wording import listed, metric_text
 
-_APART = "The searches do not compare: each line is to be read by itself."
+_APART = "Where searches do not compare, each line is to be read by itself."
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 
 

@@ -98,7 +98,7 @@ def test_a_difference_in_what_was_measured_is_said_with_who_has_what(
     other = entry(TWO, CARD.model_copy(update=changes), shape)
     compared = [entry(ONE), other, entry(replace(ONE, name="three"))]
     assert differences(compared) == [told]
-    assert ahead(compared).startswith("These searches do not compare")
+    assert ahead(compared).startswith("These searches do not all compare")
 
 
 def test_other_objectives_and_what_is_not_known_are_differences() -> None:
@@ -165,7 +165,7 @@ def test_the_caption_of_fronts_counts_what_no_search_beats() -> None:
     """(0.2, 0.2) loses to (0.1, 0.2), and (0.5, 0.1) to (0.4, 0.1)."""
     text = fronts_caption([entry(ONE), entry(TWO)])
     assert text.endswith("Nothing beats 3 trials in both: 1 of one and 2 of two.")
-    assert fronts_caption([entry(ONE), entry(TWO, None)]).startswith("The searches do not compare")
+    assert fronts_caption([entry(ONE), entry(TWO, None)]).startswith("Where searches do not compare")
 
 
 def test_the_best_loss_is_drawn_over_time_and_told_when_the_shortest_search_ended() -> None:
