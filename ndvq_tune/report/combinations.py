@@ -47,7 +47,7 @@ def combinations(contest: Contest) -> go.Figure:
     good = "on the front" if contest.several else "best"
     groups: dict[str, list[TrialRecord]] = {"other trials": [], good: [], "recommended": []}
     for trial in contest.trials:
-        name = "recommended" if trial is contest.winner else good if trial in contest.best else "other trials"
+        name = "recommended" if trial is contest.winner else good if contest.is_best(trial) else "other trials"
         groups[name].append(trial)
     for (name, some), (colour, width) in zip(groups.items(), _STYLES, strict=True):
         if some:
@@ -77,7 +77,7 @@ def combinations_caption(contest: Contest) -> str:
     common = {key: best[0].params[key] for key in keys if _agreed(best, key)}
     if not common:
         return f"The {contest.best_text} have no choice in common."
-    others = [trial for trial in contest.trials if trial not in best]
+    others = [trial for trial in contest.trials if not contest.is_best(trial)]
     alike = sum(all(trial.params.get(key) == value for key, value in common.items()) for trial in others)
     told = listed([f"{short_name(key)} {choice_text(value)}" for key, value in common.items()])
     has = "has" if alike == 1 else "have"

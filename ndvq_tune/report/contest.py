@@ -57,6 +57,10 @@ class Contest:
             return tuple(trial for trial in self.trials if trial.number in front)
         return self.trials[: -(-len(self.trials) // SHARE)]
 
+    def is_best(self, trial: TrialRecord) -> bool:
+        """Whether a trial is one of these."""
+        return trial.number in self._best_numbers
+
     @property
     def best_text(self) -> str:
         """What these are, and how many, without an article."""
@@ -71,6 +75,10 @@ class Contest:
         places = {importance.key: place for place, importance in enumerate(search.importances)}
         varied = [parameter for parameter in search.parameters if len(self._values(parameter.key)) > 1]
         return tuple(sorted(varied, key=lambda parameter: places.get(parameter.key, len(places))))
+
+    @cached_property
+    def _best_numbers(self) -> frozenset[int]:
+        return frozenset(trial.number for trial in self.best)
 
     def _values(self, key: str) -> set[str]:
         return {str(trial.params[key]) for trial in self.trials if key in trial.params}

@@ -66,7 +66,7 @@ def _points(contest: Contest, parameter: Searched) -> list[go.Scatter]:
         for state, colour in COLOURS.items()
     ]
     if contest.several:
-        groups.append(("on the front", [trial for trial in has if trial in contest.best], _ring(13, 1.5)))
+        groups.append(("on the front", [trial for trial in has if contest.is_best(trial)], _ring(13, 1.5)))
     groups.append(("recommended", [trial for trial in has if trial is contest.winner], _ring(18, 3)))
     return [
         go.Scatter(
