@@ -45,6 +45,7 @@ SPACE = Path(__file__).parents[1] / "search_spaces" / "video3d.yaml"
 TRIALS, REPORTS, LANES = 2000, 8, 8
 DATABASE = "mlflow.db"
 MEMORY_EVERY = 100
+LANE = SimpleNamespace(ray_actor=SimpleNamespace(_actor_id=b"lane"))  # of every trial, as Tune has it
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def ends(engine: Engine, study: Study, callback: SearchCallback, folder: Path) -
     for ended in count(1):
         while True:
             while len(live) < LANES and (record := engine.next_trial()):
-                live.append(SimpleNamespace(trial_id=record.name, last_result={}))
+                live.append(SimpleNamespace(trial_id=record.name, last_result={}, temporary_state=LANE))
                 callback.on_trial_start(0, [], live[-1])
             if not live:
                 return

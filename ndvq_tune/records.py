@@ -13,6 +13,7 @@ from ndvq_tune.goals import Goals
 
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig  # pydantic, which names and short values need not wait for
+    from ndvq_tune.distributions import Searched
 
 
 class TrialState(StrEnum):
@@ -87,6 +88,23 @@ class Rescue:
 
 
 @dataclass(frozen=True)
+class Stay:
+    """A trial's time on a lane: it has several where it was paused, lost its lane, or its search was interrupted.
+
+    Times are those of its reports: seconds since the search began, all sessions together.
+
+    Attributes:
+        lane: What tells the lane from all others.
+        begun: When the lane took the trial.
+        ended: When the trial gave it back; None while it has it, and where its driver was killed.
+    """
+
+    lane: str
+    begun: float
+    ended: float | None = None
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """One trial, as far as it has come.
 
@@ -108,6 +126,7 @@ class TrialRecord:
         role: Why there is this trial.
         parent: Number of the trial that it goes on from, or repeats.
         rescues: What was done to keep its codebook alive, in order.
+        stays: Its times on lanes, in order; none in searches of 0.1.
         sample_losses: ``recon_loss`` of the test samples one by one at its best checkpoint, where that is kept.
     """
 
@@ -127,6 +146,7 @@ class TrialRecord:
     role: Role = Role.SEARCH
     parent: int | None = None
     rescues: tuple[Rescue, ...] = ()
+    stays: tuple[Stay, ...] = ()
     sample_losses: tuple[float, ...] = ()
 
     @property
@@ -251,6 +271,7 @@ class SearchRecord:
         name: The search's name.
         trials: Its trials, by number.
         goals: What makes a good trial.
+        parameters: What is searched, and what each is drawn from.
         seed: The search's seed.
         wall_seconds: Seconds that its sessions ran, all together.
         skipped_files: Files of the data that were left out, and why.
@@ -265,6 +286,7 @@ class SearchRecord:
     name: str
     trials: tuple[TrialRecord, ...]
     goals: Goals
+    parameters: "tuple[Searched, ...]" = ()
     seed: int = 0
     wall_seconds: float = 0.0
     skipped_files: Mapping[str, str] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """How good the front was, and when. Pure functions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ndvq_tune.judgement.pareto import dominates, hypervolume
@@ -38,6 +39,18 @@ def front_hypervolume(standing: Standing) -> float | None:
     if len(goals.objectives) == 1 or not front:
         return None
     return hypervolume(front, goals.costs(reference(standing)))
+
+
+def front_hypervolumes(standings: Sequence[Standing]) -> list[float]:
+    """Hypervolumes of the fronts of searches with the same objectives, all from the worst values of any of them.
+
+    Args:
+        standings: The searches; their objectives are several.
+    """
+    costs = [standing.costs(trial) for standing in standings for trial in standing.eligible]
+    corner = [max(column) for column in zip(*costs, strict=True)]
+    fronts = [[standing.costs(trial) for trial in standing.front] for standing in standings]
+    return [hypervolume(front, corner) if front else 0.0 for front in fronts]
 
 
 def history(standing: Standing) -> list[Moment]:

@@ -21,7 +21,7 @@ def facts(card: DataCard, shape: Sequence[int]) -> dict[str, str]:
         "files": f"{card.files:,}",
         "samples": f"{card.train_samples:,} for training, {card.test_samples:,} for testing",
         "shape": f"{' x '.join(map(str, shape))}, channels first{names}",
-        **_cut(card.train_cut),
+        **cut_facts(card.train_cut),
         **_rate(card),
         "range": f"{card.low:g} to {card.high:g}, which a model sees as 0 to 1",
         "values": f"{card.dtype}, for training from {card.minimum:g} to {card.maximum:g}",
@@ -29,8 +29,8 @@ def facts(card: DataCard, shape: Sequence[int]) -> dict[str, str]:
     }
 
 
-def _cut(cut: Cut) -> dict[str, str]:
-    """How training samples were cut from files, where they are no whole images or arrays."""
+def cut_facts(cut: Cut) -> dict[str, str]:
+    """How samples were cut from files, where they are no whole images or arrays."""
     rows = f"{count_text(cut.length, 'row')}, {cut.step} apart, a sample every {cut.stride}" if cut.length else ""
     crop = f"{cut.crop} x {cut.crop} from larger frames" if cut.crop else ""
     return {"cut": "; ".join(filter(None, (rows, crop)))} if rows or crop else {}

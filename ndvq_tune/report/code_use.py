@@ -19,7 +19,7 @@ from scipy.special import entr
 from ndvq_tune.pictures.chart import BLUE, GREY, PALE, Axis, Colour, Point, Series, chart
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import TrialRecord
-from ndvq_tune.report.plots import FRONT_COLOURS, styled
+from ndvq_tune.report.plots import DISTINCT, styled
 from ndvq_tune.report.wording import metric_text
 from ndvq_tune.training.files import TRAINING, code_counts_of
 
@@ -87,7 +87,7 @@ def code_use(found: Sequence[CodeUse]) -> go.Figure:
         return figure
     dash = {"color": "#8b929c", "width": 1, "dash": "dash"}
     figure.add_scatter(x=[0, 1], y=[1, 1], mode="lines", line=dash, name="even use", hoverinfo="skip")
-    for use, colour in zip(found, FRONT_COLOURS, strict=False):
+    for use, colour in zip(found, DISTINCT, strict=False):
         for number, line in enumerate(use.lines):
             ranks, uses = zip(*line, strict=True)
             book = f"codebook {number + 1}, " if len(use.counts) > 1 else ""

@@ -5,6 +5,7 @@ import gzip
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,11 +27,14 @@ from ndvq_tune.report.captions import (
 )
 from ndvq_tune.report.code_use import code_use, code_uses
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
+from ndvq_tune.report.combinations import combinations, combinations_caption
+from ndvq_tune.report.contest import Contest
 from ndvq_tune.report.embedding import embedded
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.plots import curves, fit, importance, progress, rate_distortion
 from ndvq_tune.report.provenance import Origin, as_of, line_that_loads, made_with, trained_on
 from ndvq_tune.report.skipped import SKIPPED
+from ndvq_tune.report.slices import slices, slices_caption
 from ndvq_tune.report.timeline import timeline, timeline_caption
 from ndvq_tune.report.wording import (
     as_typed,
@@ -100,26 +104,31 @@ def page(
         origin: What is known beside the records.
     """
     search, trials = standing.search, standing.ranked[:ROWS]
-    moved = _plot(progress(standing))
-    return _TEMPLATES.get_template("page.html.jinja").render(
+    moved, contest = plot(progress(standing)), Contest(standing)
+    values, lines = plot(slices(contest)), plot(combinations(contest))
+    return render(
+        "page.html.jinja",
         search=search,
         outcome=outcome(search),
         finding=finding(standing),
         origin=origin,
-        made_with=made_with(),
         verdict=diagnosis.verdict,
         why=sentence(diagnosis.why),
         findings=[_finding(found, diagnosis, folder) for found in diagnosis.findings],
-        rate_distortion=_plot(rate_distortion(standing)),
+        rate_distortion=plot(rate_distortion(standing)),
         compared=compared(standing),
         baselines=baseline_columns(standing),
         small=sum(not full_fidelity(trial.result) for trial in search.trials),
         rate_distortion_caption=rate_distortion_caption(search),
         progress=moved,
         progress_caption=moved and progress_caption(standing),
-        importance=_plot(importance(search)),
+        importance=plot(importance(search)),
         importance_caption=importance_caption(search),
         at_equal_rate=at_equal_rate(search),
+        slices=values,
+        slices_caption=values and slices_caption(contest),
+        combinations=lines,
+        combinations_caption=lines and combinations_caption(contest),
         first=search.goals.objectives[0],
         trials_caption=trials and trials_caption(standing, ROWS),
         trials=trials and _columns(trials, standing),
@@ -127,20 +136,30 @@ def page(
         repeated=confirmed_columns(standing),
         pictures=embedded(pictures),
         params={trial.name: params_text(trial) for trial in search.trials if trial.name in pictures},
-        code_use=_plot(code_use(origin.code_uses)),
-        fit=_plot(fit(standing)),
+        code_use=plot(code_use(origin.code_uses)),
+        fit=plot(fit(standing)),
         fit_caption=fit_caption(standing),
-        curves=_plot(curves(standing)),
+        curves=plot(curves(standing)),
         curves_caption=curves_caption(search),
         dotted=any(not full_fidelity(report) for trial in search.trials for report in trial.reports),
-        timeline=_plot(timeline(search)),
+        timeline=plot(timeline(search)),
         timeline_caption=timeline_caption(search),
         circumstances=circumstances(search),
         rescues=rescues(search),
         skipped_shown=SKIPPED_SHOWN,
         skipped_table=SKIPPED,
-        plotly=_packed(get_plotlyjs()),
     )
+
+
+def render(template: str, **content: Any) -> str:
+    """A page from its template, with the library that draws its charts.
+
+    Args:
+        template: Its file's name, in the folder of this module.
+        content: What it shows.
+    """
+    made = {"made_with": made_with(), "plotly": _packed(get_plotlyjs())}
+    return _TEMPLATES.get_template(template).render(content | made)
 
 
 def _finding(found: Finding, diagnosis: Diagnosis, folder: Path) -> dict[str, str]:
@@ -153,7 +172,7 @@ def _finding(found: Finding, diagnosis: Diagnosis, folder: Path) -> dict[str, st
     }
 
 
-def _plot(figure: go.Figure) -> str:
+def plot(figure: go.Figure) -> str:
     """A figure as JSON that may stand in a script; nothing if it is empty."""
     return figure.to_json().replace("<", r"\u003c") if figure.data else ""
 

@@ -18,11 +18,11 @@ from ndvq_tune.report.wording import label, metric_text, origin_text, rescue_tex
 RATE, DISTORTION = "bits_per_element", "recon_loss"
 LOSSES = {"recon_loss": "validation", "train_recon_loss": "training"}
 CURVES = ("recon_loss", "perplexity", "codebook_usage")
-_ACCENT, _GREY, _INK = "#d1495b", "#8b929c", "#30343f"
+ACCENT, GREY, INK = "#d1495b", "#8b929c", "#30343f"
 EDGE = {"color": "white", "width": 1}
 COLOURS = {
     TrialState.COMPLETED: "#2e6f95",
-    TrialState.PRUNED: _GREY,
+    TrialState.PRUNED: GREY,
     TrialState.FAILED: "#8d5a97",
     TrialState.RUNNING: "#6ba292",
 }
@@ -30,7 +30,7 @@ _TIMES = ((2 * 86400, 86400, "days"), (2 * 3600, 3600, "hours"), (2 * 60, 60, "m
 _CLOSE = 4  # largest over smallest value
 STATES = {TrialState.PRUNED: "stopped early", TrialState.RUNNING: "unfinished"}
 # Distinct on white, and for readers who do not tell red from green.
-FRONT_COLOURS = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
+DISTINCT = ("#2e6f95", "#d1495b", "#edae49", "#00798c", "#8d5a97", "#66a182", "#30343f", "#e07a5f")
 
 
 def rate_distortion_front(search: SearchRecord) -> tuple[TrialRecord, ...]:
@@ -50,9 +50,9 @@ def rate_distortion(standing: Standing) -> go.Figure:
     measured = measured_in_full(search)
     front = rate_distortion_front(search)
     if len(front) > 1:
-        line = {"color": _ACCENT, "width": 2}
+        line = {"color": ACCENT, "width": 2}
         name = "front" if set(search.goals.metrics) == {RATE, DISTORTION} else "best at each rate"
-        figure.add_scatter(**_points(front), mode="lines", line=line, name=name, hoverinfo="skip")
+        figure.add_scatter(**points(front), mode="lines", line=line, name=name, hoverinfo="skip")
     for state, colour in COLOURS.items():
         some = [trial for trial in measured if trial.state is state and trial.role is not Role.CONFIRM]
         _scatter(figure, some, STATES.get(state, str(state)), color=colour, size=10, line=EDGE)
@@ -60,10 +60,10 @@ def rate_distortion(standing: Standing) -> go.Figure:
     _scatter(figure, repetitions, "repetition", color=COLOURS[TrialState.COMPLETED], size=7, symbol="circle-open")
     recommended = [trial for trial in (standing.best,) if trial is not None and trial.finite(RATE, DISTORTION)]
     if recommended:
-        ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": _ACCENT, "width": 3}}
-        figure.add_scatter(**_points(recommended), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
-    figure.update_xaxes(title=_axis(RATE), **_log_axis([trial.result[RATE] for trial in measured]))
-    figure.update_yaxes(title=_axis(DISTORTION), **_log_axis([trial.result[DISTORTION] for trial in measured]))
+        ring = {"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": ACCENT, "width": 3}}
+        figure.add_scatter(**points(recommended), mode="markers", marker=ring, name="recommended", hoverinfo="skip")
+    figure.update_xaxes(title=axis_title(RATE), **log_axis([trial.result[RATE] for trial in measured]))
+    figure.update_yaxes(title=axis_title(DISTORTION), **log_axis([trial.result[DISTORTION] for trial in measured]))
     return styled(figure, height=410)
 
 
@@ -84,9 +84,9 @@ def progress(standing: Standing) -> go.Figure:
         hovertemplate="%{hovertext}<br>%{y:.4g}<extra></extra>",
     )
     figure.update_xaxes(title=unit, rangemode="tozero")
-    figure.update_yaxes(title="hypervolume" if others else f"best {_axis(first)}")
+    figure.update_yaxes(title="hypervolume" if others else f"best {axis_title(first)}")
     if first == DISTORTION and not others:
-        figure.update_yaxes(**_log_axis([moment.value for moment in moments]))
+        figure.update_yaxes(**log_axis([moment.value for moment in moments]))
     return styled(figure, height=270)
 
 
@@ -104,7 +104,7 @@ def importance(search: SearchRecord) -> go.Figure:
             "array": [item.high - item.share for item in found],
             "arrayminus": [item.share - item.low for item in found],
             "symmetric": False,
-            "color": _INK,
+            "color": INK,
             "thickness": 1.2,
         },
         hovertext=[f"{item.share:.0%} ({item.low:.0%} to {item.high:.0%})" for item in found],
@@ -122,7 +122,7 @@ def curves(standing: Standing) -> go.Figure:
     """
     figure = make_subplots(rows=1, cols=len(CURVES), subplot_titles=CURVES, horizontal_spacing=0.06)
     search = standing.search
-    colours = dict(zip((trial.number for trial in standing.recommended), FRONT_COLOURS, strict=False))
+    colours = dict(zip((trial.number for trial in standing.recommended), DISTINCT, strict=False))
     grey_last = sorted(search.trials, key=lambda trial: trial.number in colours)  # colour is drawn over grey
     for column, metric in enumerate(CURVES, start=1):
         for trial in grey_last:
@@ -133,7 +133,7 @@ def curves(standing: Standing) -> go.Figure:
             figure.add_trace(trace.update(showlegend=column == 1), row=1, col=column)
     figure.update_xaxes(title="epoch")
     losses = [report[CURVES[0]] for trial in search.trials for report in trial.reports if CURVES[0] in report]
-    figure.update_yaxes(**_log_axis(losses), row=1, col=1)
+    figure.update_yaxes(**log_axis(losses), row=1, col=1)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", row=1, col=3)
     return styled(figure, height=380, top=40)
 
@@ -147,11 +147,11 @@ def fit(standing: Standing) -> go.Figure:
     if best is None or not best.finite(*LOSSES):
         return figure
     trial = whole(best, standing.search.trials)
-    for (metric, name), colour in zip(LOSSES.items(), FRONT_COLOURS, strict=False):
+    for (metric, name), colour in zip(LOSSES.items(), DISTINCT, strict=False):
         figure.add_traces(_curve(trial, metric, name, colour))
     figure.update_xaxes(title="epoch", rangemode="tozero")
     values = [report[metric] for report in trial.reports for metric in LOSSES if metric in report]
-    figure.update_yaxes(title=DISTORTION, **_log_axis(values))
+    figure.update_yaxes(title=DISTORTION, **log_axis(values))
     return styled(figure, height=300)
 
 
@@ -168,7 +168,7 @@ def _curve(trial: TrialRecord, metric: str, name: str, colour: str | None) -> li
             x=[report["epoch"] for report in part],
             y=[report[metric] for report in part],
             mode="lines+markers" if len(part) == 1 else "lines",
-            line={"color": colour or _GREY, "width": 2.5 if colour else 1, "dash": dash},
+            line={"color": colour or GREY, "width": 2.5 if colour else 1, "dash": dash},
             opacity=1 if colour else 0.9 if trial.state is TrialState.COMPLETED else 0.6,
             name=name,
             legendgroup=name,
@@ -191,7 +191,7 @@ def _rescues(search: SearchRecord, metric: str) -> list[go.Scatter]:
     if not marks:
         return []
     epochs, values, texts = zip(*marks, strict=True)
-    marker = {"symbol": "star", "size": 10, "color": _INK, "line": EDGE}
+    marker = {"symbol": "star", "size": 10, "color": INK, "line": EDGE}
     return [
         go.Scatter(
             x=epochs, y=values, mode="markers", marker=marker, name="rescue", legendgroup="rescue",
@@ -203,18 +203,20 @@ def _rescues(search: SearchRecord, metric: str) -> list[go.Scatter]:
 def _scatter(figure: go.Figure, trials: Sequence[TrialRecord], name: str, **marker: object) -> None:
     if trials:
         name = f"{name} ({len(trials)})"
-        figure.add_scatter(**_points(trials), mode="markers", marker=marker, name=name, **_hover(trials))
+        figure.add_scatter(**points(trials), mode="markers", marker=marker, name=name, **hover(trials))
 
 
-def _points(trials: Sequence[TrialRecord]) -> dict[str, list[float]]:
+def points(trials: Sequence[TrialRecord]) -> dict[str, list[float]]:
+    """Where trials are in rate and distortion."""
     return {"x": [trial.result[RATE] for trial in trials], "y": [trial.result[DISTORTION] for trial in trials]}
 
 
-def _hover(trials: Sequence[TrialRecord]) -> dict[str, object]:
-    return {"hovertext": [_card(trial) for trial in trials], "hoverinfo": "text"}
+def hover(trials: Sequence[TrialRecord]) -> dict[str, object]:
+    """What a trace shows of its trials, a point each, when the mouse is over them."""
+    return {"hovertext": [card(trial) for trial in trials], "hoverinfo": "text"}
 
 
-def _card(trial: TrialRecord) -> str:
+def card(trial: TrialRecord) -> str:
     """A trial in a few lines: what became of it, how good it is, and what was chosen."""
     state = STATES.get(trial.state, str(trial.state))
     head = f"<b>{trial.name}</b> {state}" + (f": {trial.stop_reason}" if trial.stop_reason else "")
@@ -227,20 +229,25 @@ def _card(trial: TrialRecord) -> str:
     return "<br>".join([head, *filter(None, [origin_text(trial)]), ", ".join(metrics), *params])
 
 
-def _log_axis(values: Sequence[float]) -> dict[str, object]:
-    """A logarithmic axis with ticks at 1, 2 and 5 in full: Plotly's own are bare digits between powers of ten.
+def log_axis(values: Sequence[float], digits: Sequence[int] = (1, 2, 5)) -> dict[str, object]:
+    """A logarithmic axis with its ticks in full: Plotly's own are bare digits between powers of ten.
 
     Values so close that no two ticks would be among them have a linear one.
+
+    Args:
+        values: What is drawn.
+        digits: Where ticks are, in each power of ten.
     """
     positive = [value for value in values if math.isfinite(value) and value > 0]
     if not positive or max(positive) < _CLOSE * min(positive):
         return {"type": "linear"}
     decades = range(math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive))) + 1)
-    ticks = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+    ticks = [digit * 10.0**decade for decade in decades for digit in digits]
     return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
 
-def _axis(metric: str) -> str:
+def axis_title(metric: str) -> str:
+    """A metric with its unit."""
     unit = METRICS[metric].unit
     return metric if unit == "1" else f"{metric} ({unit})"
 
@@ -266,7 +273,7 @@ def styled(figure: go.Figure, height: int, top: int = 10) -> go.Figure:
         margin={"l": 60, "r": 10, "t": top, "b": 50},
         paper_bgcolor="white",
         plot_bgcolor="white",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": _INK},
+        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
         legend={"orientation": "h", "y": -0.18, "yanchor": "top"},
         hoverlabel={"align": "left", "bgcolor": "white"},
     )

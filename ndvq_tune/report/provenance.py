@@ -67,19 +67,31 @@ def line_that_loads(trial: TrialRecord | None, folder: Path) -> str:
 
 
 def trained_on(trial: TrialRecord | None, folder: Path) -> dict[str, str]:
-    """What a trial's model was trained on, by its checkpoint; empty where there is none, or one of an earlier release.
+    """What a trial's model was trained on, in words; empty where that is not known.
 
     Of a damaged checkpoint that is said: the rest of the page is as good without it.
     """
-    path = None if trial is None or trial.weights is None else folder / trial.weights / CONFIG
-    if path is None or not path.is_file():
-        return {}
     try:
-        description = describe({CONFIG: read_file(path)})
+        known = card_of(trial, folder)
     except CheckpointError as error:
         return {"data": f"not known: {error}"}
+    return facts(*known) if known else {}
+
+
+def card_of(trial: TrialRecord | None, folder: Path) -> tuple[DataCard, Sequence[int]] | None:
+    """The data card of a trial's model and the shape of a sample, by its checkpoint.
+
+    None where there is no checkpoint, or one of an earlier release.
+
+    Raises:
+        CheckpointError: If it is damaged.
+    """
+    path = None if trial is None or trial.weights is None else folder / trial.weights / CONFIG
+    if path is None or not path.is_file():
+        return None
+    description = describe({CONFIG: read_file(path)})
     card = description.get("data")
-    return facts(DataCard.model_validate(card), description["input_shape"]) if card else {}
+    return (DataCard.model_validate(card), description["input_shape"]) if card else None
 
 
 def made_with() -> str:

@@ -24,6 +24,7 @@ _TRIAL_FIELDS = {
     "role": pa.string(),
     "parent": pa.int64(),
     "rescues": pa.string(),
+    "lanes": pa.string(),
 }
 
 
@@ -35,7 +36,8 @@ def write_tables(search: SearchRecord, folder: Path) -> tuple[Path, Path]:
     too, such as ``learning_rate``, is there as ``last_learning_rate``. Lists are text
     (``2x4x4``), so that one can group by them, and so are rescues: each with the epoch after which it was done
     (``restart_codes@5``). ``parent`` is the number of the trial that one goes on from (``role`` is ``exploit``,
-    or ``finish``) or repeats (``confirm``). What a trial does not have is null.
+    or ``finish``) or repeats (``confirm``); ``lanes`` names each lane that had the trial, in order. What a trial does
+    not have is null.
     """
     paths = folder / "trials.parquet", folder / "curves.parquet"
     for path, table in zip(paths, (trials_table(search), curves_table(search)), strict=True):
@@ -86,6 +88,8 @@ def _field(trial: TrialRecord, name: str) -> Any:
             return trial.weights_epoch or None
         case "rescues":
             return ", ".join(f"{rescue.action}@{rescue.epoch}" for rescue in trial.rescues) or None
+        case "lanes":
+            return ", ".join(stay.lane for stay in trial.stays) or None
         case "state" | "stop_reason" | "role":
             value = getattr(trial, name)
             return None if value is None else str(value)

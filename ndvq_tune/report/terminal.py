@@ -11,6 +11,7 @@ from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.quantities import count_text
 from ndvq_tune.records import SearchRecord, TrialRecord
 from ndvq_tune.report.columns import Column, confirmed_columns, metric_columns, param_columns, parent_columns
+from ndvq_tune.report.comparison import Entry, ahead, differences, search_columns
 from ndvq_tune.report.finding import finding
 from ndvq_tune.report.skipped import SKIPPED
 from ndvq_tune.report.wording import (
@@ -27,6 +28,7 @@ from ndvq_tune.report.wording import (
 )
 
 ROWS, RESCUES = 5, 3
+COMPARED = 4  # columns that say what searches came to
 _FILES = ("report.html", "best.yaml", "summary.json", "trials.parquet", "curves.parquet")
 
 
@@ -82,6 +84,23 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console, folder: Path) -> Non
         _prose(console, sentence(found.advice))
         if found.change is not None:
             _line(console, found.change.command(folder))
+
+
+def print_comparison(compared: Sequence[Entry], console: Console, page: Path) -> None:
+    """Prints which search is ahead, or why none is, a row a search, and where the page is.
+
+    Args:
+        compared: The searches.
+        console: Where to print.
+        page: The page that compares them.
+    """
+    _prose(console, ahead(compared), style="bold")
+    for difference in differences(compared):
+        _prose(console, difference)
+    columns = search_columns(compared)
+    _table(console, "Searches", columns[:COMPARED], columns[COMPARED:])
+    _line(console)
+    _line(console, str(page))
 
 
 def _verdict(console: Console, diagnosis: Diagnosis, folder: Path) -> None:

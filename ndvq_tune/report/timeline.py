@@ -1,20 +1,79 @@
-"""Where the time went: when each trial ran, and how much of that was training."""
+"""Where the time went: which lane had which trial when, and how much of that was training."""
 
-from collections.abc import Container, Mapping
+import math
+from collections.abc import Container, Mapping, Sequence
 
 import plotly.graph_objects as go
 
 from ndvq_tune.quantities import count_text, duration
 from ndvq_tune.records import SearchRecord, TrialRecord
+from ndvq_tune.report.lanes import SECONDS, Visit, before, shares, visits
 from ndvq_tune.report.plots import COLOURS, EDGE, STATES, styled, time_unit
+from ndvq_tune.report.wording import listed
 
-SECONDS = "training_seconds"
 _ROW, _MOST_ROWS = 16, 40  # pixels a trial, and how many have them; rows of more are thinner
+_LANE = 34  # pixels a lane
+_STARTING = "#f2d49b"
 _BREAK = 1.05  # of the time that the search ran, from which on trials cannot have followed one another without a break
 
 
 def timeline(search: SearchRecord) -> go.Figure:
-    """A bar for each trial that has ended, from its start to its end, in the colour of what became of it."""
+    """A row a lane, with a bar for each time that it had a trial, in the colour of what became of that.
+
+    Of a search that has not noted its lanes it is a row a trial that has ended, from its start to its end.
+    """
+    found = visits(search)
+    return _lanes(found) if found else _trials(search)
+
+
+def _lanes(found: Sequence[Visit]) -> go.Figure:
+    figure = go.Figure()
+    size, unit = time_unit(max(visit.ended for visit in found))
+    rows = max(visit.row for visit in found) + 1
+    for state, colour in COLOURS.items():
+        some = [visit for visit in found if visit.trial.state is state]
+        if some:
+            figure.add_bar(
+                x=[(visit.seconds - visit.starting) / size for visit in some],
+                base=[(visit.begun + visit.starting) / size for visit in some],
+                y=[_row_name(visit.row) for visit in some],
+                orientation="h",
+                marker={"color": colour, "line": EDGE},
+                name=f"{STATES.get(state, str(state))} ({len({visit.trial.number for visit in some})})",
+                text=[str(visit.trial.number) for visit in some],
+                textposition="inside",
+                insidetextanchor="middle",
+                hovertext=[_card(visit) for visit in some],
+                hoverinfo="text",
+            )
+    starting = [visit for visit in found if visit.starting > 0]
+    if starting:
+        figure.add_bar(
+            x=[visit.starting / size for visit in starting],
+            base=[visit.begun / size for visit in starting],
+            y=[_row_name(visit.row) for visit in starting],
+            orientation="h",
+            marker={"color": _STARTING, "line": EDGE},
+            name="starting",
+            hoverinfo="skip",
+        )
+    names = [_row_name(row) for row in range(rows)]
+    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
+    figure.update_layout(uniformtext={"minsize": 9, "mode": "hide"})
+    return _laid_out(figure, unit, 130 + _LANE * min(rows, _MOST_ROWS))
+
+
+def _row_name(row: int) -> str:
+    return f"lane {row + 1}"
+
+
+def _card(visit: Visit) -> str:
+    parts = {"starting": visit.starting, "training": visit.training, "validation": visit.validation}
+    told = [f"{name} {duration(seconds)}" for name, seconds in parts.items() if math.isfinite(seconds)]
+    return "<br>".join([f"<b>{visit.trial.name}</b> {duration(visit.seconds)}", *told])
+
+
+def _trials(search: SearchRecord) -> go.Figure:
     figure, ended = go.Figure(), _lives(search)
     if not ended:
         return figure
@@ -36,17 +95,38 @@ def timeline(search: SearchRecord) -> go.Figure:
                 ],
                 hoverinfo="text",
             )
-    figure.update_layout(barmode="overlay", bargap=0.15)
-    figure.update_xaxes(title=unit, rangemode="tozero")
     names = [trial.name for trial in search.trials if trial.number in ended]
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
-    styled(figure, height=130 + _ROW * min(len(names), _MOST_ROWS))
+    return _laid_out(figure, unit, 130 + _ROW * min(len(names), _MOST_ROWS))
+
+
+def _laid_out(figure: go.Figure, unit: str, height: int) -> go.Figure:
+    figure.update_layout(barmode="overlay", bargap=0.15)
+    figure.update_xaxes(title=unit, rangemode="tozero")
     legend = {"yref": "container", "y": 0, "yanchor": "bottom"}  # below the axis, however few rows there are
-    return figure.update_layout(legend=legend, margin={"b": 80})
+    return styled(figure, height).update_layout(legend=legend, margin={"b": 80})
 
 
 def timeline_caption(search: SearchRecord) -> str:
     """How many trials ran at once, and what share of their time was training, where the records can say so."""
+    found = visits(search)
+    return _lanes_caption(found) if found else _trials_caption(search)
+
+
+def _lanes_caption(found: Sequence[Visit]) -> str:
+    trials, lanes = len({visit.trial.number for visit in found}), max(visit.row for visit in found) + 1
+    begun, ended = min(visit.begun for visit in found), max(visit.ended for visit in found)
+    text = f"{count_text(trials, 'trial')} on {count_text(lanes, 'lane')} in {duration(ended - begun)}"
+    text += f"; the first began {duration(begun)} after the search."
+    if again := len(found) - trials:
+        text += f" A trial came back to a lane {'once' if again == 1 else f'{again} times'}."
+    if ended == begun or not all(map(math.isfinite, (parts := shares(found)).values())):
+        return text
+    told = [f"{share:.0%} {name}" for name, share in sorted(parts.items(), key=lambda part: -part[1])]
+    return f"{text} The time of the lanes: {listed(told)}."
+
+
+def _trials_caption(search: SearchRecord) -> str:
     ended = _lives(search)
     if not ended:
         return ""
@@ -83,12 +163,5 @@ def _trained(search: SearchRecord, numbers: Container[int]) -> float | None:
 
 def _own_seconds(trial: TrialRecord, trials: Mapping[int, TrialRecord]) -> float | None:
     """Seconds of a trial in training and validation, without those that came with its parent's checkpoint."""
-    total, earlier = trial.metrics.get(SECONDS), 0.0
-    if trial.role.inherits and trial.parent is not None:
-        epoch = trial.reports[0]["epoch"] - 1
-        of_parent = {report["epoch"]: report.get(SECONDS) for report in trials[trial.parent].reports}
-        inherited = of_parent.get(epoch)
-        if inherited is None:
-            return None
-        earlier = inherited
-    return None if total is None else total - earlier
+    total, earlier = trial.metrics.get(SECONDS), before(trial.reports[0], trial, trials).get(SECONDS)
+    return None if total is None or earlier is None else total - earlier

@@ -70,11 +70,11 @@ def write_outcome(
     shown = [trial for trial in standing.recommended if (folder / str(trial.weights)).exists()]
     for trial in shown[:SHOWN_TRIALS]:
         showcase = attempt(console, f"pictures of {trial.name}", partial(_showcase, trial, dataset, folder), None)
-        codes = attempt(console, f"use of codes of {trial.name}", partial(_code_use, trial, folder), [])
+        codes = attempt(console, f"use of codes of {trial.name}", partial(_code_use, trial, folder), None)
         if showcase is not None:
             pictures[trial.name] = showcase
         try:
-            for path in (*(showcase.files if showcase else ()), *codes):
+            for path in (*(showcase.files if showcase else ()), *([codes] if codes else ())):
                 tracker.attach(path, trial)
         except TrackingError as error:
             console.print(f"MLflow: {error}", markup=False)
@@ -87,5 +87,6 @@ def _showcase(trial: TrialRecord, dataset: Dataset, folder: Path) -> Showcase:
     return show(load_model(folder / str(trial.weights)), dataset, folder / PICTURES, trial.name)
 
 
-def _code_use(trial: TrialRecord, folder: Path) -> list[Path]:
-    return [write_code_use(use, folder / PICTURES / f"{trial.name}-codes.png") for use in code_uses([trial], folder)]
+def _code_use(trial: TrialRecord, folder: Path) -> Path | None:
+    path = folder / PICTURES / f"{trial.name}-codes.png"
+    return next((write_code_use(use, path) for use in code_uses([trial], folder)), None)

@@ -121,6 +121,16 @@ def set_trial_status(controller: Any, trial: Any, status: str) -> None:
     controller._set_trial_status(trial, status)
 
 
+def lane_of(trial: Any) -> str:
+    """What tells the lane that Tune has given a trial from all others: the beginning of its actor's id.
+
+    Args:
+        trial: Tune's trial, while it has a lane.
+    """
+    lane: str = trial.temporary_state.ray_actor._actor_id.hex()
+    return lane[:8]
+
+
 def number_checkpoints_after(trial: Any, last: int) -> None:
     """Let a trial's next checkpoint be numbered behind one of an earlier session, so that it replaces none.
 

@@ -50,6 +50,41 @@ def test_trials_that_cannot_be_read_are_counted_with_the_reason(results: Path) -
     assert said.replace("l", "L", 1) in (results / "report.html").read_text()
 
 
+@pytest.fixture
+def other(results: Path) -> Path:
+    """Another search, of one trial."""
+    write_results(Path("runs/other"), space_of(name="other"), [POINT], [0.25])
+    return Path("runs/other")
+
+
+def test_several_searches_are_compared_on_a_page_and_in_a_table(results: Path, other: Path) -> None:
+    done = report(results, other, results)
+    assert done.exit_code == 0
+    first, *_, last = done.output.strip().splitlines()
+    assert first.startswith("These searches do not compare")  # they have no checkpoints, which know the data
+    assert last == "comparison.html"
+    rows = [line.split() for line in done.output.splitlines() if line.startswith(("small ", "other "))]
+    assert [(row[0], row[4]) for row in rows] == [("small", "3"), ("other", "1")]
+    assert "<h1>2 searches</h1>" in Path("comparison.html").read_text()
+    assert not (results / "report.html").exists()
+    assert report(results, other, "--output", "pages/both.html").output.endswith("pages/both.html\n")
+    assert Path("pages/both.html").is_file()
+
+
+def test_of_several_searches_each_diagnosis_is_printed_under_its_folder(results: Path, other: Path) -> None:
+    lines = report(results, other, "--diagnose").output.splitlines()
+    assert [lines[lines.index(str(folder)) + 1].partition(":")[0] for folder in (results, other)] == ["Verdict"] * 2
+
+
+def test_a_page_that_compares_needs_several_searches_and_a_place(results: Path, other: Path) -> None:
+    alone = report(results, "--output", "page.html")
+    assert alone.exit_code == 2
+    assert "compares several searches" in alone.stderr
+    blocked = report(results, other, "--output", results / "space.yaml" / "page.html")
+    assert blocked.exit_code == 2
+    assert "page.html: cannot be written" in blocked.stderr
+
+
 def test_what_only_the_summary_knows_is_taken_from_there(results: Path) -> None:
     (results / "summary.json").write_text(
         '{"ended_by": "stall", "skipped_files": {"a.wav": "empty"}, "baselines": '

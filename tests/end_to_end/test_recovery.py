@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ndvq_tune.report.lanes import visits
+from ndvq_tune.search.earlier.reading import read_search
 from tests.end_to_end import states
 from tests.end_to_end.workplace import TINY, Workplace, wait_for
 
@@ -96,6 +98,12 @@ def test_a_lane_that_is_killed_is_replaced_and_its_trial_goes_on(workplace: Work
         wait_for(lambda text=lost: re.search(text, workplace.log) is not None)  # type: ignore[misc]
     assert search.wait(timeout=400) == 0, workplace.log
     assert_whole(workplace)
+    _, found = read_search(workplace.results)
+    stays = [trial.stays for trial in found.trials]
+    assert sum(len(each) - 1 for each in stays) == 2  # the trial of each lost lane came to another one
+    assert all(stay.ended is not None for each in stays for stay in each)
+    lanes, rows = {stay.lane for each in stays for stay in each}, {visit.row for visit in visits(found)}
+    assert len(lanes) == len(rows) + 2  # these have the rows of those that were lost
 
 
 def test_trials_that_wait_at_a_rung_when_the_driver_is_killed_go_on_or_end_later(workplace: Workplace) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ndvq_tune.goals import Constraint, Goals, Objective
-from ndvq_tune.judgement.front import front_hypervolume, history, reference
+from ndvq_tune.judgement.front import front_hypervolume, front_hypervolumes, history, reference
 from ndvq_tune.judgement.standing import Standing
 from ndvq_tune.records import SearchRecord, StopReason, TrialRecord, TrialState
 from tests.report.report_examples import make_trial
@@ -78,3 +78,13 @@ def test_history_of_a_search_ends_at_its_front(example: SearchRecord) -> None:
     assert moments[-1].value == pytest.approx(front_hypervolume(Standing(example)))
     assert {trial.name for trial in Standing(example).front} <= {moment.trial for moment in moments}
     assert all(a.value <= b.value for a, b in itertools.pairwise(moments))
+
+
+def test_hypervolumes_of_several_searches_are_counted_from_one_corner() -> None:
+    points = [[(2.0, -6.0), (4.0, -8.0)], [(1.0, -3.0)], []]
+    standings = [
+        Standing(SearchRecord("s", tuple(at(n, n, *point) for n, point in enumerate(search)), TWO)) for search in points
+    ]
+    costs = [[(a, -b) for a, b in search] for search in points]
+    corner = (4.0, 8.0)
+    assert front_hypervolumes(standings) == [float(counted_cells(search, corner)) for search in costs]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ndvq_tune.config import RunConfig
 from ndvq_tune.diagnosis.finding import Change, Confidence, Diagnosis, Evidence, Finding, Start, Verdict
+from ndvq_tune.distributions import Choice, Range, Searched
 from ndvq_tune.goals import Constraint, Goals, Objective
 from ndvq_tune.metrics import Mode
 from ndvq_tune.records import Importance, Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
@@ -40,6 +41,19 @@ UNFINISHED = Diagnosis(
     ),
 )
 """One verdict with its reason, and one finding beside it."""
+
+
+PARAMETERS = (
+    Searched("model.n_codes", Choice((256, 512, 1024, 2048))),
+    Searched("model.embedding_dim", Choice((4, 8, 16, 32, 64))),
+    Searched("model.codebook_beta", Range(0.05, 2.0)),
+    Searched("model.ema_decay", Range(0.8, 0.999)),
+    Searched("model.downsample", Choice(([2, 4, 4], [4, 4, 4], [4, 8, 8]))),
+    Searched("model.attention.type", Choice(("none", "axial", "full"))),
+    Searched("model.attention.n_head", Choice((1, 2, 4)), {"model.attention.type": ("axial", "full")}),
+    Searched("training.learning_rate", Range(1e-4, 10**-2.5, log=True)),
+)
+"""What ``invented_trial`` draws from."""
 
 
 def goals(*metrics: str, mode: Mode = "min", keep: Sequence[Constraint] = ()) -> Goals:
@@ -111,7 +125,7 @@ def invented_search() -> SearchRecord:
     trials.append(make_trial(23, state=TrialState.FAILED, error=error, checkpoint=None))
     bounded = replace(OBJECTIVES, constraints=(Constraint("codebook_usage", "at_least", 0.1),))
     return SearchRecord(
-        "video3d", tuple(trials), bounded, seed=7, wall_seconds=312.4,
+        "video3d", tuple(trials), bounded, PARAMETERS, seed=7, wall_seconds=312.4,
         skipped_files={"broken.mp4": "no video stream"},
     )  # fmt: skip
 

@@ -14,6 +14,8 @@ from ndvq_tune.pictures.reconstructions import reconstructions
 from ndvq_tune.pictures.showcase import Showcase
 from ndvq_tune.pictures.sounds import write_sound
 from ndvq_tune.records import SearchRecord
+from ndvq_tune.report.comparison import entries
+from ndvq_tune.report.comparison_page import write_comparison
 from ndvq_tune.report.html import write_html
 from tests.report.report_examples import READY
 from tests.tracking.chromium import Page, chromium
@@ -25,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="there is no chromium"),
 ]
 
-CHARTS = 5
+CHARTS = 7
 DRAWN = "[...document.querySelectorAll('.chart')].map(chart => chart.querySelector('.main-svg')?.clientWidth ?? 0)"
 INSIDE = "[...document.querySelectorAll('.chart')].map(chart => chart.parentElement.clientWidth)"
 SOUNDS = "[...document.querySelectorAll('audio')].map(audio => [audio.readyState, audio.duration, audio.clientWidth])"
@@ -48,11 +50,11 @@ def report(eventful: SearchRecord, tmp_path: Path) -> str:
     return write_html(Standing(eventful), READY, tmp_path, {"trial-0006": places.kept()}).as_uri()
 
 
-async def drawn(page: Page) -> list[int]:
+async def drawn(page: Page, charts: int = CHARTS) -> list[int]:
     """Widths of the charts, once all are drawn."""
     for _ in range(60):
         widths: list[int] = await page._value(DRAWN)
-        if len(widths) == CHARTS and all(widths):
+        if len(widths) == charts and all(widths):
             return widths
         await asyncio.sleep(0.5)
     raise AssertionError(f"charts of widths {widths}: not all are drawn")
@@ -68,14 +70,19 @@ async def loaded(page: Page) -> list[list[float]]:
     raise AssertionError(f"sounds that are not loaded: {sounds}")
 
 
+async def open_at(page: Page, address: str, width: int) -> None:
+    """Open a page on a screen of that width."""
+    screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+    await page._call("Emulation.setDeviceMetricsOverride", **screen)
+    await page.open(address, shows="Made with")
+
+
 def look(report: str, width: int, tmp_path: Path) -> dict[str, Any]:
     """What the page is on a screen of that width, and on paper."""
 
     async def seen() -> dict[str, Any]:
         async with chromium(CHROMIUM, tmp_path / "profile", 1280, 900) as page:
-            screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
-            await page._call("Emulation.setDeviceMetricsOverride", **screen)
-            await page.open(report, shows="Made with")
+            await open_at(page, report, width)
             found = {"charts": await drawn(page), "inside": await page._value(INSIDE)}
             found["overflow"] = await page._value(OVERFLOW)
             found["sounds"], found["motion"] = await loaded(page), await page._value(MOTION)
@@ -101,9 +108,9 @@ def test_the_report_fits_its_screen_and_paper_and_raises_no_error(report: str, w
     page = look(report, width, tmp_path)
     assert page["errors"] == []
     assert page["overflow"] == 0
-    *others, curves, timeline = zip(page["charts"], page["inside"], strict=True)
-    assert all(chart <= inside for chart, inside in (*others, timeline))
-    assert curves[0] >= 720  # scrolls by itself where the screen is narrower
+    charts = list(zip(page["charts"], page["inside"], strict=True))
+    assert all(chart <= inside for chart, inside in (*charts[:3], *charts[6:]))
+    assert all(chart >= 720 for chart, _ in charts[3:6])  # scroll by themselves where the screen is narrower
     assert page["enlarged"] >= 1400 > page["inside"][0] >= page["closed"]
     assert set(page["printed"]) == {1020}  # of the 1047 pixels that A4 has between its margins
     assert page["after"] == page["charts"]
@@ -111,3 +118,22 @@ def test_the_report_fits_its_screen_and_paper_and_raises_no_error(report: str, w
     assert all(250 < shown <= min(width, 560) for shown in (page["motion"][1], *(room for *_, room in page["sounds"])))
     assert page["motion"][0] == 276  # it can be decoded
     assert page["asked for no motion"] == page["on paper"] == [276, 0]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_that_compares_searches_does_so_too(
+    eventful: SearchRecord, example: SearchRecord, width: int, tmp_path: Path
+) -> None:
+    searches = [("a", eventful), ("b", example)]
+    compared = entries([(Path("runs", name), Standing(search), READY) for name, search in searches])
+    write_comparison(compared, [None, None], tmp_path / "comparison.html")
+
+    async def seen() -> tuple[list[int], list[int], int, list[str]]:
+        async with chromium(CHROMIUM, tmp_path / "profile", 1280, 900) as page:
+            await open_at(page, (tmp_path / "comparison.html").as_uri(), width)
+            return await drawn(page, 2), await page._value(INSIDE), await page._value(OVERFLOW), page.errors
+
+    charts, inside, overflow, errors = asyncio.run(seen())
+    assert errors == []
+    assert overflow == 0
+    assert all(chart <= room for chart, room in zip(charts, inside, strict=True))

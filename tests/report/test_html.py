@@ -49,7 +49,8 @@ def test_charts_and_pictures_say_what_they_are_to_who_cannot_see_them(eventful: 
     page = html.page(Standing(eventful), READY, FOLDER, {"trial-0006": showcase(tmp_path)}, Origin())
     charts = re.findall(r'<div class="chart.*?" role="img" aria-label="(.*?)">', page)
     assert [chart.partition(". ")[0] for chart in charts] == [
-        *("Rate and distortion", "Progress", "What mattered", "Learning curves", "Where the time went"),
+        *("Rate and distortion", "Progress", "What mattered", "Where good values lie", "What good trials combine"),
+        *("Learning curves", "Where the time went"),
     ]
     assert all(len(chart.partition(". ")[2]) > 30 for chart in charts)  # its caption
     assert '<img alt="Inputs above reconstructions of trial-0006"' in page

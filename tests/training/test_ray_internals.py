@@ -4,12 +4,14 @@ That lanes start and end with it is tested by whole searches, in tests/end_to_en
 """
 
 import inspect
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
-from ray import JobID, PlacementGroupID, train
+from ray import ActorID, JobID, PlacementGroupID, TaskID, train
 from ray._private import worker
+from ray.actor import ActorHandle
 from ray.train._internal.storage import StorageContext
 from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
@@ -19,9 +21,10 @@ from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2._internal.execution.worker_group import WorkerGroup, state, worker_group
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from ray.tune.execution.tune_controller import TuneController
+from ray.tune.experiment import Trial
 from ray.util.placement_group import PlacementGroup
 
-from ndvq_tune.training.ray_internals import hide_raylet_messages, lane_trainer, resources_of_this_machine
+from ndvq_tune.training.ray_internals import hide_raylet_messages, lane_of, lane_trainer, resources_of_this_machine
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data warns of its own settings
 
@@ -122,3 +125,17 @@ def test_tunes_controller_sets_the_status_of_a_trial():
 def test_tune_numbers_a_trials_checkpoints_by_its_storage():
     source = inspect.getsource(StorageContext._update_checkpoint_index)
     assert "self.current_checkpoint_index += 1" in source, "checkpoints would take the place of earlier sessions'"
+
+
+def test_a_trial_that_starts_has_the_actor_by_whose_id_its_lane_is_known():
+    started = inspect.getsource(TuneController._actor_started)
+    assert 0 < started.find("trial.set_ray_actor(") < started.find("on_trial_start("), (
+        "a lane is known later than before"
+    )
+    assert "self.temporary_state.ray_actor = " in inspect.getsource(Trial.set_ray_actor), "Tune keeps actors elsewhere"
+    assert hasattr(ActorHandle, "_actor_id"), "an actor's id is elsewhere"
+    job = JobID.from_int(1)
+    ids = [ActorID.of(job, TaskID.for_driver_task(job), count) for count in (1, 2)]
+    actors = [SimpleNamespace(ray_actor=SimpleNamespace(_actor_id=actor_id)) for actor_id in ids]
+    first, second = [lane_of(SimpleNamespace(temporary_state=actor)) for actor in actors]
+    assert first != second

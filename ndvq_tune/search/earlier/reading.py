@@ -91,6 +91,7 @@ def read_search(folder: Path) -> tuple[SearchSpace, SearchRecord]:
         name=space.name,
         trials=tuple(with_losses(located(trial, folder), folder) for trial in trials),
         goals=space.search.goals,
+        parameters=space.searched,
         seed=space.search.seed,
         wall_seconds=attributes.get("wall_seconds", latest),
         skipped_files=summary.get("skipped_files", {}),

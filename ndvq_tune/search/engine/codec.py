@@ -16,7 +16,7 @@ from ndvq_tune.distributions import label
 from ndvq_tune.errors import ConfigError
 from ndvq_tune.goals import Report
 from ndvq_tune.problems import validate
-from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState, name_of
+from ndvq_tune.records import Rescue, Role, Stay, StopReason, TrialRecord, TrialState, name_of
 from ndvq_tune.search.engine.optuna_space import optuna_distribution
 from ndvq_tune.search.space import SearchSpace
 
@@ -40,6 +40,7 @@ _ATTRIBUTES: dict[str, tuple[tuple[str, ...], Callable[[TrialRecord], Any]]] = {
     "params": (("params",), lambda record: dict(record.params)),
     "config": (("config",), lambda record: record.config.to_dict()),
     "rescues": (("rescues",), lambda record: [[rescue.epoch, rescue.action] for rescue in record.rescues] or None),
+    "stays": (("stays",), lambda record: [[stay.lane, stay.begun, stay.ended] for stay in record.stays] or None),
     "checkpoint": (
         ("checkpoint", "checkpoint_epoch"),
         lambda record: record.checkpoint and {"folder": record.checkpoint, "epoch": record.checkpoint_epoch},
@@ -117,6 +118,7 @@ def record_of(frozen: FrozenTrial) -> TrialRecord:
         role=Role(origin.get("role", Role.SEARCH)),
         parent=origin.get("parent"),
         rescues=tuple(Rescue(*rescue) for rescue in attributes.get("rescues", ())),
+        stays=tuple(Stay(*stay) for stay in attributes.get("stays", ())),
     )
 
 

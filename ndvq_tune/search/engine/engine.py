@@ -104,6 +104,7 @@ class Engine:
             self._verdicts[number] = verdict
             return Decision.STOP
         if self._gives_way(record):
+            self._study.leave(number)
             self._busy.discard(number)
             self._paused.add(number)
             return Decision.PAUSE

@@ -21,7 +21,7 @@ from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.distributions import label
 from ndvq_tune.goals import Goals
-from ndvq_tune.records import Rescue, Role, SearchRecord, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Rescue, Role, SearchRecord, Stay, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.checkpoints import located
 from ndvq_tune.search.engine.codec import (
     KNOWN,
@@ -207,10 +207,25 @@ class Study:
         self._study.add_trial(known_trial(known, self._space))
         self._known.append(replace(known, number=self._next_known))
 
+    def enter(self, number: int, lane: str) -> TrialRecord:
+        """Note that a lane has taken a trial.
+
+        Args:
+            number: The trial.
+            lane: What tells the lane from all others.
+        """
+        record = self._records[number]
+        return self._write(replace(record, stays=(*record.stays, Stay(lane, self._now))))
+
+    def leave(self, number: int) -> TrialRecord:
+        """Note that a trial has no lane any more, if it had one."""
+        record = self._records[number]
+        return self._write(replace(record, stays=self._left(record)))
+
     def report(self, number: int, metrics: Mapping[str, float]) -> TrialRecord:
         """Add a trial's report; one for an epoch that it had reported before replaces that."""
         record, epoch = self._records[number], int(metrics["epoch"])
-        report = {**metrics, "seconds": round(self.seconds, 3)}
+        report = {**metrics, "seconds": self._now}
         # All of a later epoch are gone with it: the trial went back to an old checkpoint.
         earlier = tuple(old for old in record.reports if old["epoch"] < epoch)
         record = replace(record, reports=(*earlier, report))
@@ -263,7 +278,8 @@ class Study:
         record = self._records[number]
         if state is TrialState.COMPLETED and not all(map(math.isfinite, self.goals.costs(record.metrics))):
             state, reason = TrialState.PRUNED, StopReason.DIVERGED  # Optuna takes no NaN as a value
-        record = self._write(replace(record, state=state, stop_reason=reason, error=error, ended=time.time()))
+        record = replace(record, state=state, stop_reason=reason, error=error, stays=self._left(record))
+        record = self._write(replace(record, ended=time.time()))
         self._tell(self._live.pop(number), record)
         return record
 
@@ -280,12 +296,24 @@ class Study:
             name=self._space.name,
             trials=self.records,
             goals=self.goals,
+            parameters=self._space.searched,
             seed=self._space.search.seed,
             wall_seconds=self.seconds,
             skipped_files=skipped_files or {},
             rejected=self.rejected,
             ended_by=ended_by,
         )
+
+    @property
+    def _now(self) -> float:
+        return round(self.seconds, 3)
+
+    def _left(self, record: TrialRecord) -> tuple[Stay, ...]:
+        """A trial's stays without an open one; the same ones where none is."""
+        match record.stays:
+            case (*earlier, Stay(ended=None) as last):
+                return (*earlier, replace(last, ended=self._now))
+        return record.stays
 
     @property
     def _next_known(self) -> int:

@@ -19,6 +19,7 @@ from ndvq_tune.search.tune.messages import LaneReport
 from ndvq_tune.search.tune.scheduler import EngineScheduler, why_lost
 from ndvq_tune.search.tune.searcher import final_result
 from ndvq_tune.tracking.mlflow import MlflowTracker
+from ndvq_tune.training.ray_internals import lane_of
 
 
 class SearchCallback(tune.Callback):
@@ -65,6 +66,7 @@ class SearchCallback(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial has a lane."""
+        self._study.enter(number_of(trial.trial_id), lane_of(trial))
         self._show(trial)
 
     def on_trial_result(
@@ -88,7 +90,7 @@ class SearchCallback(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A trial's lane was lost, and another takes over."""
-        epoch = self._study.record(number_of(trial.trial_id)).checkpoint_epoch
+        epoch = self._study.leave(number_of(trial.trial_id)).checkpoint_epoch
         why = why_lost(trial).partition("\n")[0]
         self._progress.note(
             f"{trial.trial_id}: its process was lost; it goes on from epoch {epoch} in a new one ({why})"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState as OptunaState
 
 from ndvq_tune.errors import ConfigError
-from ndvq_tune.records import Rescue, Role, StopReason, TrialRecord, TrialState
+from ndvq_tune.records import Rescue, Role, Stay, StopReason, TrialRecord, TrialState
 from ndvq_tune.search.engine.codec import OPTUNA_STATES, changes, record_of
 from tests.search.search_examples import report, space_of
 
@@ -22,6 +22,8 @@ ENDINGS = {
     "pruned": {"state": TrialState.PRUNED, "stop_reason": StopReason.COLLAPSE, "ended": 1012.25},
     "failed": {"state": TrialState.FAILED, "error": "RuntimeError: ä\nTraceback", "ended": 1012.25},
     "an heir": {"role": Role.EXPLOIT, "parent": 2, "rescues": (Rescue(2, "lower_beta"), Rescue(3, "impossible"))},
+    "paused": {"stays": (Stay("5c1e", 8.5, 9.25),)},
+    "taken up again": {"stays": (Stay("5c1e", 8.5, 9.25), Stay("77ab", 20.0))},
     "a repetition": {"role": Role.CONFIRM, "parent": 0},
 }
 

@@ -526,6 +526,15 @@ def test_who_would_go_on_at_once_is_not_paused(open_study):
     assert session.engine.report(new, report(1, 0.01)) is CONTINUE
 
 
+def test_a_trial_that_is_paused_has_left_its_lane(open_study):
+    session = Session(open_study(PROMOTED), PROMOTED)
+    number = session.engine.next_trial().number
+    session.study.enter(number, "a")
+    assert session.engine.report(number, report(1, 0.5)) is PAUSE
+    (stay,) = session.study.record(number).stays
+    assert stay.ended >= session.study.record(number).metrics["seconds"]
+
+
 def test_what_was_between_rungs_when_the_driver_was_killed_goes_on_first_and_what_was_paused_waits(open_study):
     session = Session(open_study(PROMOTED), PROMOTED)
     train_population(session, LOSSES, sessions=4)

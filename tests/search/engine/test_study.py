@@ -5,7 +5,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
-from ndvq_tune.records import StopReason, TrialState
+from ndvq_tune.records import Stay, StopReason, TrialState
 from ndvq_tune.search.engine import study as study_module
 from ndvq_tune.search.folder import JOURNAL
 from tests.search.search_examples import TWO_OBJECTIVES, begin, report, space_of
@@ -65,6 +65,36 @@ def test_a_reopened_study_goes_on_with_its_running_trials(open_study):
     second.finish(0, TrialState.COMPLETED)
     assert begin(second).number == 1
     assert [len(record.reports) for record in open_study().records] == [2, 0]
+
+
+def test_the_lanes_of_a_trial_are_noted_with_the_time_of_its_reports(open_study, clock):
+    study = open_study()
+    begin(study)
+    clock.now += 2
+    study.enter(0, "a")
+    clock.now += 3
+    study.report(0, report(1))
+    study.leave(0)
+    clock.now += 10
+    study.enter(0, "b")
+    clock.now += 1
+    study.finish(0, TrialState.PRUNED, StopReason.SCHEDULER)
+    assert study.record(0).stays == (Stay("a", 2, 5), Stay("b", 15, 16))
+    assert study.record(0).reports[0]["seconds"] == 5
+    assert open_study().record(0) == study.record(0)
+
+
+def test_a_trial_that_ends_where_it_is_paused_has_left_its_lane_before(open_study, clock, tmp_path):
+    study = open_study()
+    begin(study)
+    study.enter(0, "a")
+    study.leave(0)
+    journal = tmp_path / JOURNAL
+    before = journal.read_bytes()
+    clock.now += 10
+    study.leave(0)
+    assert journal.read_bytes() == before
+    assert study.finish(0, TrialState.PRUNED, StopReason.SCHEDULER).stays == (Stay("a", 0, 0),)
 
 
 @pytest.mark.parametrize("search", [{}, TWO_OBJECTIVES], ids=["one objective", "two objectives"])
