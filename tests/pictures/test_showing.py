@@ -86,13 +86,11 @@ def test_sounds_are_joined_from_neighbouring_windows(tmp_path: Path) -> None:
     assert model.most == 4  # of 38 windows: memory stays what it is for the picture
 
 
-@pytest.mark.parametrize(
-    ("samples", "rate"), [(sounds(1.0), None), (sounds(1.0), 250.0), (sounds(0.05), 8_000.0)], ids=str
-)
+@pytest.mark.parametrize(("seconds", "rate"), [(1.0, None), (1.0, 250.0), (0.05, 8_000.0)])
 def test_signals_that_are_no_sounds_or_as_short_as_a_click_have_waveforms_only(
-    samples: SampleSet, rate: float | None, tmp_path: Path
+    seconds: float, rate: float | None, tmp_path: Path
 ) -> None:
-    assert names(show(Halving(), dataset(samples, sample_rate=rate), tmp_path, "trial-0001")) == ["trial-0001.png"]
+    assert names(show(Halving(), dataset(sounds(seconds), sample_rate=rate), tmp_path, "trial-0001")) == ["trial-0001.png"]
 
 
 def test_clips_of_a_recording_follow_each_other_at_its_rate(tmp_path: Path) -> None:
