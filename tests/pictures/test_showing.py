@@ -90,7 +90,9 @@ def test_sounds_are_joined_from_neighbouring_windows(tmp_path: Path) -> None:
 def test_signals_that_are_no_sounds_or_as_short_as_a_click_have_waveforms_only(
     seconds: float, rate: float | None, tmp_path: Path
 ) -> None:
-    assert names(show(Halving(), dataset(sounds(seconds), sample_rate=rate), tmp_path, "trial-0001")) == ["trial-0001.png"]
+    assert names(show(Halving(), dataset(sounds(seconds), sample_rate=rate), tmp_path, "trial-0001")) == [
+        "trial-0001.png"
+    ]
 
 
 def test_clips_of_a_recording_follow_each_other_at_its_rate(tmp_path: Path) -> None:
