@@ -48,21 +48,22 @@ def strips(batch: "Tensor", frames: Callable[[int], Sequence[int]] = shown_frame
 
 def row(strip: "Pixels") -> Image.Image:
     """Frames side by side; small ones are enlarged by a whole factor, so that no pixel is invented."""
-    return beside([picture(frame) for frame in strip])
+    return beside([_enlarged(reduced(frame, _LARGEST)) for frame in strip])
 
 
-def picture(frame: "Frame", largest: int = _LARGEST) -> Image.Image:
-    """A frame; a small one is enlarged by a whole factor, a large one reduced by one.
+def reduced(frame: "Frame", largest: int) -> Image.Image:
+    """A frame; a large one is reduced by a whole factor.
 
     Args:
         frame: Shape ``(H, W, 3)``.
         largest: Pixels that its longer side may take.
     """
     image = Image.fromarray(np.ascontiguousarray(frame))
-    longer = max(image.size)
-    if longer > largest:
-        return image.reduce(-(-longer // largest))
-    factor = max(1, -(-_ENLARGED // longer))
+    return image.reduce(max(1, -(-max(image.size) // largest)))
+
+
+def _enlarged(image: Image.Image) -> Image.Image:
+    factor = max(1, -(-_ENLARGED // max(image.size)))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 

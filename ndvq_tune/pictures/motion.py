@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ndvq_tune.atomic import replacing
-from ndvq_tune.pictures.frames import picture, strips
-from ndvq_tune.pictures.sheet import below, beside, caption, framed
+from ndvq_tune.pictures.frames import reduced, strips
+from ndvq_tune.pictures.sheet import beside
 from ndvq_tune.pictures.webp import animation
 
 if TYPE_CHECKING:
@@ -45,5 +45,5 @@ def motion(original: "Tensor", reconstructed: "Tensor", rate: float | None, path
 
 
 def _frame(before: "Frame", after: "Frame") -> "Image.Image":
-    pictures = {"input": picture(before, _LARGEST), "reconstruction": picture(after, _LARGEST)}
-    return framed(beside([below([caption(text, shown.width), shown]) for text, shown in pictures.items()]))
+    """Both in their own size: browsers enlarge them, and so few pixels are compressed little."""
+    return beside([reduced(frame, _LARGEST) for frame in (before, after)])

@@ -116,8 +116,8 @@ def test_the_report_fits_its_screen_and_paper_and_raises_no_error(report: str, w
     assert page["after"] == page["charts"]
     assert [seconds for _, seconds, _ in page["sounds"]] == pytest.approx([0.75, 0.75])
     assert all(250 < shown <= min(width, 560) for shown in (page["motion"][1], *(room for *_, room in page["sounds"])))
-    assert page["motion"][0] == 276  # it can be decoded
-    assert page["asked for no motion"] == page["on paper"] == [276, 0]
+    assert page["motion"][0] == 132  # it can be decoded
+    assert page["asked for no motion"] == page["on paper"] == [132, 0]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
