@@ -45,7 +45,7 @@ def _fitted_kernel(objective: Any, start: Any, bounds: Any) -> tuple[Any, float]
     return found.x, found.fun
 
 
-class _Trees(ExtraTreesRegressor):
+class _Trees(ExtraTreesRegressor):  # type: ignore[misc]  # scikit-learn has no types
     """Asked of few points at a time, where to start scikit-learn's threads takes most of the time."""
 
     def predict(self, X: Any) -> Any:  # noqa: N803
