@@ -1,5 +1,7 @@
 """Strategies that need no platform: random search, one epoch before the best in full, and Optuna alone."""
 
+from collections.abc import Callable
+
 import optuna
 
 from benchmarks.replay.simulator import Proposal, Report
@@ -69,13 +71,28 @@ class OneEpochThenBest:
         return sorted(self._first, key=lambda number: (not kept[number], fronts[number], losses[number]))
 
 
-class PlainOptuna:
-    """Optuna's ask and tell with its default sampler, TPE, for one objective or several; all trials go to the end."""
+def tpe(seed: int) -> optuna.samplers.BaseSampler:
+    """Optuna's default, which is its multi-objective TPE where there are several objectives."""
+    return optuna.samplers.TPESampler(seed=seed)
 
-    def __init__(self, task: Task) -> None:
+
+def gaussian_process(seed: int) -> optuna.samplers.BaseSampler:
+    """Optuna's Gaussian process; it draws at random what only some configurations have."""
+    return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
+
+
+class PlainOptuna:
+    """Optuna's ask and tell, for one objective or several; all trials go to the end.
+
+    Args:
+        task: What is searched for.
+        sampler: Makes a sampler from a seed.
+    """
+
+    def __init__(self, task: Task, sampler: Callable[[int], optuna.samplers.BaseSampler] = tpe) -> None:
         self._task = task
         self._study = optuna.create_study(
-            sampler=optuna.samplers.TPESampler(seed=task.seed),
+            sampler=sampler(task.seed),
             directions=[optuna.study.StudyDirection.MINIMIZE for _ in task.scenario.objectives],
         )
         self._trials: dict[int, optuna.Trial] = {}

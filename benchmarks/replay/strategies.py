@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks.replay import syne
-from benchmarks.replay.baselines import OneEpochThenBest, PlainOptuna, RandomSearch
+from benchmarks.replay.baselines import OneEpochThenBest, PlainOptuna, RandomSearch, gaussian_process
 from benchmarks.replay.ours import Ours
 from benchmarks.replay.simulator import Strategy
 from benchmarks.replay.stock import StockRay
@@ -20,8 +20,9 @@ BASELINES: Mapping[str, Build] = {
     RANDOM: RandomSearch,
     **{f"{ONE_EPOCH} of {n}, then best": partial(OneEpochThenBest, points=n) for n in FIRST_EPOCHS},
     "Optuna TPE": PlainOptuna,
+    "Optuna GP": partial(PlainOptuna, sampler=gaussian_process),
     STOCK: StockRay,
-    **{f"Syne Tune {name}": partial(syne.SyneTune, name=name) for name in ("ASHA", "BOHB") if syne.INSTALLED},
+    **{f"Syne Tune {name}": partial(syne.SyneTune, name=name) for name in syne.SCHEDULERS if syne.INSTALLED},
 }
 _SETTINGS = {
     "random sampler": "search.sampler.type=random",

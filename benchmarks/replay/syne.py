@@ -1,11 +1,17 @@
-"""Syne Tune's ASHA and BOHB, where it is installed (``pip install syne-tune``)."""
+"""Syne Tune's schedulers of several fidelities, where it is installed (``pip install syne-tune``).
+
+ASHA draws at random, BOHB by kernel densities; MOASHA draws at random and stops by fronts. MOBSTER, with a Gaussian
+process, is no longer there in release 0.16.
+"""
 
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+import numpy as np
 
 from benchmarks.replay.encoding import Params
 from benchmarks.replay.simulator import Proposal, Report
@@ -17,12 +23,14 @@ try:
     from syne_tune.backend.trial_status import Trial
     from syne_tune.optimizer import baselines
     from syne_tune.optimizer.scheduler import SchedulerDecision
+    from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
 except ImportError:
     INSTALLED = False
 else:
     INSTALLED = True
 
 MISSING = "Syne Tune is not installed (pip install syne-tune); its strategies are left out."
+SCHEDULERS = ("ASHA", "BOHB", "MOASHA")
 METRIC, EPOCH = "penalised", "epoch"
 
 
@@ -35,11 +43,9 @@ class SyneTune:
     def __init__(self, task: Task, name: str) -> None:
         logging.getLogger("syne_tune").setLevel(logging.ERROR)
         self._task = task
+        np.random.seed(task.seed)  # ASHA and MOASHA draw from it, whatever their own seed
         domains = {parameter.key: _domain(parameter.distribution) for parameter in task.space.searched}
-        scheduler: Callable[..., Any] = getattr(baselines, name)
-        self._scheduler = scheduler(
-            domains, metric=METRIC, time_attr=EPOCH, max_t=task.space.max_epochs, random_seed=task.seed
-        )
+        self._scheduler = _scheduler(name, domains, task)
         self._trials: dict[int, Any] = {}
         self._last: dict[int, dict[str, Any]] = {}
 
@@ -53,7 +59,7 @@ class SyneTune:
 
     def report(self, number: int, report: Report) -> bool:
         """Ask the scheduler."""
-        result = {METRIC: self._task.scenario.penalised(report), EPOCH: int(report["epoch"])}
+        result = {**report, METRIC: self._task.scenario.penalised(report), EPOCH: int(report["epoch"])}
         if self._scheduler.on_trial_result(self._trials[number], result) != SchedulerDecision.STOP:
             return False
         self._scheduler.on_trial_remove(self._trials[number])
@@ -75,6 +81,13 @@ class SyneTune:
                 value = config[parameter.key]
                 params[parameter.key] = json.loads(value) if isinstance(parameter.distribution, Choice) else value
         return params
+
+
+def _scheduler(name: str, domains: Mapping[str, Any], task: Task) -> Any:
+    settings = {"time_attr": EPOCH, "max_t": task.space.max_epochs, "random_seed": task.seed}
+    if name != "MOASHA":
+        return getattr(baselines, name)(domains, metric=METRIC, **settings)
+    return MOASHA(domains, metrics=[METRIC, *task.scenario.objectives[1:]], **settings)
 
 
 def _domain(distribution: Any) -> Any:

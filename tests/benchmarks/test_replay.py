@@ -14,7 +14,7 @@ from rich.console import Console
 
 from benchmarks import search
 from benchmarks.replay import beds, comparison, syne, table
-from benchmarks.replay.baselines import OneEpochThenBest, PlainOptuna, RandomSearch
+from benchmarks.replay.baselines import OneEpochThenBest, PlainOptuna, RandomSearch, gaussian_process
 from benchmarks.replay.encoding import ABSENT, RATE, bits_of, point
 from benchmarks.replay.lookup import TELL_APART, Lookup
 from benchmarks.replay.ours import Ours
@@ -371,6 +371,22 @@ def test_who_is_told_the_budget_trains_nothing_beyond_it(make: Callable[[Task], 
         return max(e.report["bits_per_element"] for e in simulate(make(task), lookup, task.clock, lanes=2, budget=60))
 
     assert most_bits(told=True) <= MAX_BITS < most_bits(told=False)
+
+
+def test_optuna_s_gaussian_process_learns_from_whole_trainings(lookup: Lookup) -> None:
+    task = Task(Scenario("any rate", DATA, ("recon_loss",)), 0)
+    strategy = PlainOptuna(task, gaussian_process)
+    losses = []
+    for _ in range(14):
+        proposal = strategy.next()
+        assert proposal is not None
+        report = lookup(proposal.params).reports[-1]
+        losses.append(report["recon_loss"])
+        strategy.report(proposal.number, report)
+        strategy.done(proposal.number)
+    drawn = [lookup(params).final for _, params in itertools.islice(task.random_points(), 10)]
+    assert losses[:10] == drawn
+    assert np.median(losses[10:]) < min(drawn)
 
 
 def test_preflight_rejects_what_breaks_the_budget_before_it_is_trained(lookup: Lookup) -> None:
