@@ -26,7 +26,9 @@ def beliefs(searched: Iterable[Searched]) -> dict[str, Belief]:
 
 
 def fading(tried: int, startup: int) -> float:
-    """The power that beliefs count to: 1 for the startup trials, then falling as one over the number of trials.
+    """The power that beliefs count to: 1 for the startup trials, then falling as one over their number squared.
+
+    With one over the number, as in the paper, a wrong belief holds a search up longer, and a right one helps no more.
 
     Args:
         tried: Trials that there are to learn from.
@@ -34,9 +36,9 @@ def fading(tried: int, startup: int) -> float:
 
     Example:
         >>> fading(4, 8), fading(16, 8), fading(80, 8)
-        (1.0, 0.5, 0.1)
+        (1.0, 0.25, 0.01)
     """
-    return min(1.0, startup / max(tried, 1))
+    return min(1.0, startup / max(tried, 1)) ** 2
 
 
 def log_weight(believed: Mapping[str, Belief], params: Mapping[str, Any]) -> float:

@@ -35,7 +35,7 @@ def test_a_range_is_drawn_from_a_normal_distribution_cut_off_at_its_ends(power):
 
 
 def test_with_trials_a_belief_fades_until_nothing_is_left_of_it():
-    assert [fading(begun, 8) for begun in (0, 8, 16, 800)] == [1, 1, 0.5, 0.01]
+    assert [fading(begun, 8) for begun in (0, 8, 16, 800)] == [1, 1, 0.25, 0.0001]
     assert stats.kstest([RATE.distribution.place(value) for value in draws(RATE, 1e-6)], "uniform").pvalue > 0.01
 
 
