@@ -59,7 +59,7 @@ def stored_searches(experiment: str, uri: str | None, curves: Collection[str]) -
     uri = resolve_uri(uri)
     try:
         if uri.startswith("sqlite:///"):
-            _check_database(database(uri))
+            check_database(database(uri))
         client = MlflowClient(tracking_uri=uri)
         runs = list(_runs(client, _experiment_id(client, experiment, uri)))
         by_search: dict[str, list[Run]] = defaultdict(list)
@@ -73,8 +73,13 @@ def stored_searches(experiment: str, uri: str | None, curves: Collection[str]) -
         raise TrackingError(f"MLflow at {uri} cannot be read: {first_line(error)}") from error
 
 
-def _check_database(path: Path) -> None:
-    """Fails at once where MLflow would make a new file, or try again for 100 s."""
+def check_database(path: Path) -> None:
+    """Fails at once where MLflow would make a new file, or try again for 100 s.
+
+    Raises:
+        TrackingError: There is no such file.
+        sqlite3.Error: It is no database.
+    """
     if not path.exists():
         raise TrackingError(f"{path}: there is no MLflow database; give another --tracking-uri")
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:

@@ -7,6 +7,7 @@ import torch
 import ndvq_tune
 from ndvq_tune.errors import CheckpointError, ResultsError, TrackingError
 from ndvq_tune.tokens.models import load_model, model_folder
+from ndvq_tune.tracking.client import connect
 from ndvq_tune.training import checkpoint
 
 
@@ -49,6 +50,11 @@ def test_any_other_folder_is_an_error(tmp_path):
 
 
 def test_a_model_that_mlflow_does_not_have_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    with pytest.raises(TrackingError, match=r"mlflow\.db: there is no MLflow database"):
+        model_folder("models:/none@champion")
+    assert list(tmp_path.iterdir()) == []
+    connect(store, "some")
     with pytest.raises(TrackingError, match=r"models:/none@champion: MLflow at sqlite:.* does not give it"):
         model_folder("models:/none@champion")

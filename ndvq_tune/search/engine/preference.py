@@ -35,8 +35,8 @@ def fading(tried: int, startup: int) -> float:
         startup: Of them, those before anything is learned.
 
     Example:
-        >>> fading(4, 8), fading(16, 8), fading(80, 8)
-        (1.0, 0.25, 0.01)
+        >>> fading(4, 8), fading(16, 8), fading(64, 8)
+        (1.0, 0.25, 0.015625)
     """
     return min(1.0, startup / max(tried, 1)) ** 2
 

@@ -85,20 +85,33 @@ class Blind(RandomSampler):
         return label(preferred(self._believed[param_name], power, self._random))
 
 
+def sampler(settings: SearchSettings, earlier: int) -> BaseSampler:
+    """The sampler that learns.
+
+    Args:
+        settings: Settings of the search.
+        earlier: Points that were proposed in earlier sessions. A resumed search must not draw them again.
+    """
+    name = settings.sampler.type
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
+        return SAMPLERS[name](settings, _seed(settings, earlier, name))
+
+
 def samplers(space: SearchSpace, earlier: int, tried: Callable[[], int]) -> tuple[BaseSampler, BaseSampler]:
     """The sampler of the first trials and of those that are drawn blindly later on, and the one that learns.
 
     Args:
         space: The space.
-        earlier: Points that were proposed in earlier sessions. A resumed search must not draw them again.
+        earlier: As for ``sampler``.
         tried: Tells how many trials there are to learn from.
     """
     settings, name = space.search, space.search.sampler.type
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # of whoever chose the sampler, nobody is surprised
-        learning = SAMPLERS[name](settings, _seed(settings, earlier, name))
-    blind = learning if name == "qmc" else Blind(space, _seed(settings, earlier, "startup"), tried)
-    return blind, blind if name == "random" else learning
+    if name == "qmc":
+        learning = sampler(settings, earlier)
+        return learning, learning
+    blind = Blind(space, _seed(settings, earlier, "startup"), tried)
+    return blind, blind if name == "random" else sampler(settings, earlier)
 
 
 def _seed(settings: SearchSettings, begun: int, use: str) -> int:

@@ -121,7 +121,7 @@ def test_what_fails_at_the_end_is_named_and_everything_else_is_written(ended, mo
     for name in ("trials.parquet", "curves.parquet", "summary.json", "best.yaml"):
         assert (tmp_path / name).exists()
     assert "not known: config.json is missing or damaged" in (tmp_path / "report.html").read_text()
-    assert heard == ["report.html", "best.yaml", "completed"]
+    assert heard == ["report.html", "front.png", "best.yaml", "completed"]
 
 
 def test_a_page_that_fails_after_an_interruption_does_not_keep_mlflow_from_hearing_of_it(ended, monkeypatch, tmp_path):
