@@ -98,8 +98,8 @@ def code_use(found: Sequence[CodeUse]) -> go.Figure:
             )  # fmt: skip
     y = _use_axis(found)
     figure.update_xaxes(title=X, tickformat=".0%", range=[0, 1.003])
-    figure.update_yaxes(title=y.title, type="log", range=[math.log10(y.low), math.log10(y.high)])
-    figure.update_yaxes(tickvals=list(y.ticks()), ticktext=list(y.ticks().values()))
+    span = [math.log10(y.low), math.log10(y.high)]
+    figure.update_yaxes(title=y.title, type="log", range=span, nticks=8, tickformat=".6~g")
     return styled(figure, height=340)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "ray", "mlflow", "optuna", "pandas", "plotly", "sklearn", "av"}
+HEAVY = {"torch", "torchvision", "ray", "mlflow", "optuna", "pandas", "plotly", "matplotlib", "sklearn", "av"}
 COMMANDS = ("search", "train", "tokenize", "reconstruct", "evaluate", "data", "report", "refine", "schema")
 REPOSITORY = Path(__file__).parents[2]
 VIDEO = str(REPOSITORY / "search_spaces" / "video3d.yaml")
@@ -93,4 +93,4 @@ def test_a_tokenizer_is_loaded_without_ray_mlflow_and_optuna(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     modules = {name.partition(".")[0] for name in json.loads(done.stdout)}
     assert "torch" in modules
-    assert not modules & {"ray", "mlflow", "optuna", "plotly"}
+    assert not modules & {"ray", "mlflow", "optuna", "plotly", "matplotlib"}
