@@ -86,8 +86,12 @@ def ahead(compared: Sequence[Entry]) -> str:
         texts = [metric_text(first.metric, value) for value in reached]
         costs = [math.inf if value is None else first.cost(value) for value in reached]
     order = sorted(range(len(compared)), key=lambda place: costs[place])
-    best, *others = [f"{compared[place].name} ({texts[place]})" for place in order]
-    return f"By {what}, {best} is ahead of {listed(others)}."
+    level = [place for place in order if texts[place] == texts[order[0]]]  # what cannot be seen is no lead
+    if len(level) == len(order):
+        return f"By {what}, {listed([entry.name for entry in compared])} are level ({texts[0]})."
+    named = [f"{compared[place].name} ({texts[place]})" for place in order]
+    best, others = named[: len(level)], named[len(level) :]
+    return f"By {what}, {listed(best)} {'is' if len(best) == 1 else 'are'} ahead of {listed(others)}."
 
 
 def hypervolumes(compared: Sequence[Entry]) -> list[float]:

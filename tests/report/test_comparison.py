@@ -116,6 +116,12 @@ def test_fronts_are_compared_from_the_worst_values_of_any_of_them() -> None:
     """From (0.5, 0.2), one has 0.1 * 0.1; two has 0.25 * 0.05: what is not better than the corner adds nothing."""
     assert ahead([entry(ONE), entry(TWO)]) == "By the hypervolume of its front, two (0.0125) is ahead of one (0.0100)."
     better = search_of("better", (0.3, 0.1))
+    assert ahead([entry(TWO), entry(replace(TWO, name="again"))]) == (
+        "By the hypervolume of its front, two and again are level (0.0125)."
+    )
+    assert ahead([entry(ONE), entry(TWO), entry(replace(TWO, name="again"))]) == (
+        "By the hypervolume of its front, two (0.0125) and again (0.0125) are ahead of one (0.0100)."
+    )
     text = ahead([entry(ONE), entry(better), entry(TWO)])
     assert text == "By the hypervolume of its front, better (0.0200) is ahead of two (0.0125) and one (0.0100)."
 
