@@ -23,6 +23,7 @@ _SIZE, _DPI = (1600, 1000), 72  # in pixels; a point, in which letters and lines
 _MARGIN, _TITLE, _TEXT = 16, 44, 28
 _LINE, _LEGEND = 90, 88  # letters in a row
 _WIDE = 4.0  # the largest over the smallest value of a logarithmic axis, at least
+_FINE = 500.0  # the largest over the smallest value of one with ticks between powers of ten, at most
 _ROOM = 0.05  # of the axis, beyond the values at each end
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 22, "markeredgecolor": "white", "markeredgewidth": 2}
 _STYLES: dict[Style, dict[str, Any]] = {
@@ -61,6 +62,11 @@ class Axis:
         room = _ROOM * (high - low) or 0.5 * abs(low) or 1.0
         low, high = (10**end if log else end for end in (low - room, high + room))
         return cls(title, low, high, log)
+
+    @property
+    def fine(self) -> bool:
+        """Whether a logarithmic axis has room for ticks between powers of ten, at 2 and 5."""
+        return self.high < _FINE * self.low
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def _mark(axis: Axis, drawn: "Drawn") -> None:
 
     drawn.set_label_text(axis.title, size=_TEXT, color=_QUIET, parse_math=False)
     if axis.log:
-        subs = (1, 2, 5) if axis.high < 500 * axis.low else (1,)
+        subs = (1, 2, 5) if axis.fine else (1,)
         drawn.set_major_locator(LogLocator(subs=subs, numticks=8))
         drawn.set_minor_locator(NullLocator())
     else:

@@ -99,7 +99,8 @@ def code_use(found: Sequence[CodeUse]) -> go.Figure:
     y = _use_axis(found)
     figure.update_xaxes(title=X, tickformat=".0%", range=[0, 1.003])
     span = [math.log10(y.low), math.log10(y.high)]
-    figure.update_yaxes(title=y.title, type="log", range=span, nticks=8, tickformat=".6~g")
+    dtick = "D2" if y.fine else 1  # at 1, 2 and 5, or only at powers of ten
+    figure.update_yaxes(title=y.title, type="log", range=span, dtick=dtick, tickformat=".6~g")
     return styled(figure, height=340)
 
 

@@ -70,6 +70,12 @@ def test_the_chart_of_the_report_has_a_line_a_codebook_and_a_name_a_trial() -> N
     assert not code_use([]).data
 
 
+@pytest.mark.parametrize(("most", "dtick"), [(8, "D2"), (100_000, 1)])
+def test_ticks_of_the_chart_of_the_report_are_few(most: int, dtick: str | int) -> None:
+    axis = code_use([CodeUse("t", np.array([[most, 1, 1, 6]]))]).layout.yaxis
+    assert (axis.type, axis.dtick, axis.tickformat) == ("log", dtick, ".6~g")
+
+
 def test_one_trial_is_written_as_a_picture(tmp_path: Path) -> None:
     for use in (UNEVEN, RESIDUAL, CodeUse("t", np.array([[5, 0]]))):
         with Image.open(write_code_use(use, tmp_path / "codes.png")) as picture:
