@@ -103,7 +103,15 @@ def chart(title: str, text: str, x: Axis, y: Axis, series: Sequence[Series], pat
 
 
 def figure(title: str, text: str, x: Axis, y: Axis, series: Sequence[Series]) -> "Figure":
-    """What ``chart`` writes. It belongs to no window, so that any thread may draw it."""
+    """What ``chart`` writes. It belongs to no window, so that any thread may draw it.
+
+    Args:
+        title: As for ``chart``.
+        text: As for ``chart``.
+        x: As for ``chart``.
+        y: As for ``chart``.
+        series: As for ``chart``; one has points.
+    """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
