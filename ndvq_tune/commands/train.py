@@ -10,7 +10,6 @@ from rich.console import Console
 
 from ndvq_tune.commands.console import data_progress, output_console, plain_errors
 from ndvq_tune.errors import ConfigError, Problem
-from ndvq_tune.quantities import duration
 
 if TYPE_CHECKING:
     from ndvq_tune.config import RunConfig
@@ -102,6 +101,7 @@ def _begin(training: "Training", output: Path, init_from: str | None, console: C
 
 
 def _fit(training: "Training", output: Path, console: Console) -> None:
+    from ndvq_tune.quantities import duration
     from ndvq_tune.training import course
 
     settings, begun, first = training.config.training, time.monotonic(), training.epoch

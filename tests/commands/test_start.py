@@ -57,7 +57,7 @@ def test_the_common_command_imports_no_more_than_its_parts(tmp_path):
         ("search", ["--space", VIDEO, "--set", "search.sampler.type=grid"], "grid tries every value"),
         ("search", ["--space", VIDEO, "--warm-start", "full", "--resume"], "is for a new search"),
         ("train", ["--config", "none.yaml", "--output", "model"], "none.yaml: cannot be read"),
-        ("train", ["--config", VIDEO, "--output", "model"], "unknown key"),
+        ("train", ["--config", VIDEO, "--output", "model"], "is a search space"),
         ("data", ["info", "--type", "vidio"], "vidio"),
         ("data", ["preview"], "--space"),
         ("data", ["clear", "--older-than", "-1"], "should be greater than or equal to 0"),
