@@ -1,5 +1,6 @@
 """``ndvq-tune search``: search the best model."""
 
+import signal
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -131,6 +132,7 @@ def _run(
         code = _told(result, folder, console)
         if code != INTERRUPTED and pages.running:
             tell("these pages are served until Ctrl-C")
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts with & would ignore it
             with suppress(KeyboardInterrupt):
                 pages.wait()
         return code
